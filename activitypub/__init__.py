@@ -1,0 +1,1 @@
+"""ActivityPub as a library: documents, signatures, discovery, a guarded client. No database, no hub."""
