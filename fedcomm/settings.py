@@ -1,0 +1,498 @@
+"""Every option of fedcomm: one frozen dataclass per table of the configuration file.
+
+An option's default, unit, range and explanation stand here and nowhere else; reading files and
+environment variables, the documentation and its tests are derived from them
+(`fedcomm.config`). Sizes are bytes, texts are counted in characters (code points), and a name that
+ends in a unit is a number of that unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+Network = IPv4Network | IPv6Network
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
+
+LOCALES: Final = ("en", "it")
+"""Languages that the pages are translated into."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is known of an option besides its name, type and default.
+
+    `low` and `high` are inclusive and hold for each item of a list. `secret` values are never
+    repeated in a message.
+    """
+
+    help: str
+    unit: str = ""
+    low: float = 0
+    high: float = float("inf")
+    choices: tuple[str, ...] = ()
+    secret: bool = False
+
+
+def about(
+    help: str,
+    unit: str = "",
+    *,
+    low: float = 0,
+    high: float = float("inf"),
+    choices: tuple[str, ...] = (),
+    secret: bool = False,
+) -> dict[str, About]:
+    """The metadata of an option's dataclass field."""
+    return {"about": About(help, unit, low, high, choices, secret)}
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """Who this hub is."""
+
+    origin: str = field(
+        metadata=about(
+            "The public address that everybody sees, without a path. It is in every id that other "
+            "servers keep, so it can never change later."
+        )
+    )
+    name: str = field(default="fedcomm", metadata=about("The name of the community."))
+    description: str = field(
+        default="", metadata=about("One or two sentences about the community, as plain text.")
+    )
+    language: str = field(
+        default="en",
+        metadata=about("The language that members write in unless they say otherwise.", "BCP 47"),
+    )
+    contact_email: str = field(
+        default="", metadata=about("Where visitors and other administrators can write to.")
+    )
+    default_locale: str = field(
+        default="en",
+        metadata=about(
+            "The language of the pages when the visitor's browser asks for none that we speak.",
+            choices=LOCALES,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where and how the hub listens."""
+
+    host: str = field(default="127.0.0.1", metadata=about("The address to listen on."))
+    port: int = field(default=8080, metadata=about("The TCP port to listen on.", low=1, high=65535))
+    unix_socket: Path | None = field(
+        default=None, metadata=about("A Unix socket to listen on instead of host and port.")
+    )
+    tls_certificate: Path | None = field(
+        default=None,
+        metadata=about("A PEM certificate chain, to speak TLS without a reverse proxy."),
+    )
+    tls_key: Path | None = field(
+        default=None, metadata=about("The PEM private key of tls_certificate.")
+    )
+    trusted_proxies: tuple[Network, ...] = field(
+        default=(),
+        metadata=about("Networks whose X-Forwarded-For header is believed; all others' is not."),
+    )
+    processes: int = field(
+        default=1, metadata=about("Web processes; more than one needs PostgreSQL.", low=1, high=64)
+    )
+    workers: bool = field(
+        default=True, metadata=about("Run the queues (inbox, delivery) inside the web process.")
+    )
+    graceful_seconds: float = field(
+        default=30.0,
+        metadata=about("How long a stop waits for work in hand.", "seconds", high=600),
+    )
+    access_log: bool = field(
+        default=False,
+        metadata=about("One log line per request, without addresses, names or query strings."),
+    )
+    max_body_bytes: int = field(
+        default=MIB,
+        metadata=about("The largest request body except uploads.", "bytes", low=KIB, high=GIB),
+    )
+    max_upload_bytes: int = field(
+        default=16 * MIB,
+        metadata=about("The largest request body that uploads a file.", "bytes", low=KIB, high=GIB),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Where the hub keeps its rows."""
+
+    url: str = field(
+        default="sqlite:///fedcomm.db",
+        repr=False,
+        metadata=about("sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME.", secret=True),
+    )
+    pool_size: int = field(
+        default=10,
+        metadata=about("Connections to PostgreSQL per process.", low=1, high=1000),
+    )
+    readers: int = field(
+        default=3,
+        metadata=about(
+            "Reading connections to SQLite, beside the one that writes.", low=1, high=64
+        ),
+    )
+
+    @property
+    def engine(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return urlsplit(self.url).scheme
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file, or None on PostgreSQL."""
+        if self.engine != "sqlite":
+            return None
+        return Path(self.url.removeprefix("sqlite:///"))
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """Uploaded pictures."""
+
+    folder: Path = field(
+        default=Path("media"), metadata=about("Where uploaded files are kept; back it up.")
+    )
+    max_image_bytes: int = field(
+        default=16 * MIB,
+        metadata=about("The largest picture a member can upload.", "bytes", low=KIB, high=GIB),
+    )
+    daily_bytes_per_member: int = field(
+        default=500 * MIB,
+        metadata=about("What one member can upload within 24 hours.", "bytes"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What must not be in the database."""
+
+    key_file: Path = field(
+        default=Path("fedcomm.key"),
+        metadata=about(
+            "A file with 32 random bytes in base64 that encrypts the private keys in the database. "
+            "Keep a copy apart from the backups: without it the hub can sign nothing."
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Federation:
+    """How the hub talks to other servers."""
+
+    enabled: bool = field(
+        default=True, metadata=about("Whether the hub speaks ActivityPub with others at all.")
+    )
+    ca_file: Path | None = field(
+        default=None,
+        metadata=about("PEM certificates to trust for outgoing TLS, beside the system's."),
+    )
+    private_addresses: tuple[Network, ...] = field(
+        default=(),
+        metadata=about(
+            "Private networks that outgoing requests may reach. Each one opens your internal "
+            "services to whoever can make the hub fetch a URL; logged loudly."
+        ),
+    )
+    any_port: bool = field(
+        default=False, metadata=about("Allow ports other than 443 in other servers' addresses.")
+    )
+    user_agent_contact: str = field(
+        default="",
+        metadata=about("A mail address or URL to add to the User-Agent of outgoing requests."),
+    )
+    authorized_fetch: bool = field(
+        default=True,
+        metadata=about("Ask for a signature before handing out anything but actor stubs and keys."),
+    )
+    connect_seconds: float = field(
+        default=5.0,
+        metadata=about("Time to open a connection.", "seconds", low=0.05, high=60),
+    )
+    total_seconds: float = field(
+        default=15.0,
+        metadata=about("Time for a whole exchange.", "seconds", low=0.05, high=300),
+    )
+    fetch_bytes: int = field(
+        default=MIB,
+        metadata=about(
+            "The largest document that is read, after decompression.", "bytes", low=KIB, high=GIB
+        ),
+    )
+    redirects: int = field(
+        default=3, metadata=about("Redirects to follow; a POST follows none.", high=20)
+    )
+    fetch_budget: int = field(
+        default=30,
+        metadata=about("Fetches that one incoming activity may cause.", low=1, high=1000),
+    )
+    signature_window_seconds: int = field(
+        default=3600,
+        metadata=about(
+            "How far a signature's time may be from our clock, either way.",
+            "seconds",
+            low=30,
+            high=86400,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How activities are sent to other servers."""
+
+    concurrency: int = field(
+        default=64, metadata=about("Requests under way at once, to all hosts.", low=1, high=2000)
+    )
+    per_host: int = field(
+        default=1,
+        metadata=about("Requests under way at once to one host; 1 keeps order.", low=1, high=50),
+    )
+    retry_minutes: tuple[float, ...] = field(
+        default=(1, 5, 15, 60, 180, 360, 720, 1440, 1440, 1440, 1440, 1440, 1440),
+        metadata=about(
+            "Waits before the second, third … attempt; the last one repeats until the horizon. "
+            "Fractions are allowed.",
+            "minutes",
+            low=0.0001,
+            high=43200,
+        ),
+    )
+    jitter_percent: float = field(
+        default=20.0,
+        metadata=about(
+            "How much each wait is varied, so that a host's return is no stampede.",
+            "percent",
+            high=50,
+        ),
+    )
+    horizon_days: float = field(
+        default=7.0, metadata=about("When to give up on an activity.", "days", high=365)
+    )
+    delete_horizon_days: float = field(
+        default=30.0, metadata=about("When to give up on a Delete.", "days", high=365)
+    )
+    set_aside_after: int = field(
+        default=8,
+        metadata=about(
+            "Failures of our own (not the host's) before a delivery waits for an administrator.",
+            "attempts",
+            low=1,
+            high=100,
+        ),
+    )
+    breaker_failures: int = field(
+        default=5,
+        metadata=about("Failures that make a host count as down …", "failures", low=1, high=1000),
+    )
+    breaker_window_minutes: float = field(
+        default=10.0,
+        metadata=about("… when they fall within this time.", "minutes", low=0.0001, high=1440),
+    )
+    breaker_probe_minutes: float = field(
+        default=30.0,
+        metadata=about(
+            "How often a host that is down is tried again.", "minutes", low=0.0001, high=1440
+        ),
+    )
+    dead_after_days: float = field(
+        default=7.0,
+        metadata=about(
+            "A host that has answered nothing for so long gets no new deliveries until it writes.",
+            "days",
+            high=365,
+        ),
+    )
+    retry_after_max_hours: float = field(
+        default=24.0,
+        metadata=about("The longest Retry-After of a host that is obeyed.", "hours", high=168),
+    )
+    lease_seconds: float = field(
+        default=60.0,
+        metadata=about(
+            "How long a worker owns a delivery before another may take it over.",
+            "seconds",
+            low=1,
+            high=3600,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """How activities of other servers are taken in."""
+
+    concurrency: int = field(
+        default=8, metadata=about("Activities processed at once.", low=1, high=200)
+    )
+    attempts: int = field(
+        default=8,
+        metadata=about("Tries before an activity is set aside.", "attempts", low=1, high=100),
+    )
+    retry_seconds: tuple[float, ...] = field(
+        default=(5, 30, 120, 600, 3600),
+        metadata=about(
+            "Waits before the second, third … try; the last one repeats.", "seconds", high=86400
+        ),
+    )
+    remember_days: float = field(
+        default=30.0,
+        metadata=about(
+            "How long an activity's id is remembered so that it takes effect once.",
+            "days",
+            low=1,
+            high=365,
+        ),
+    )
+    per_host_per_second: float = field(
+        default=20.0,
+        metadata=about("Activities that one host may send.", "per second", low=0.01, high=10000),
+    )
+    per_host_queued: int = field(
+        default=5000,
+        metadata=about("Waiting activities of one host; more get 429.", low=1),
+    )
+    queued: int = field(
+        default=100_000,
+        metadata=about("Waiting activities of all hosts; more get 503.", low=1),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long and how many things may be."""
+
+    topic_chars: int = field(
+        default=50_000, metadata=about("Text of a topic.", "characters", low=1, high=1_000_000)
+    )
+    reply_chars: int = field(
+        default=10_000, metadata=about("Text of a reply.", "characters", low=1, high=1_000_000)
+    )
+    profile_chars: int = field(
+        default=5000, metadata=about("Text of a profile.", "characters", low=1, high=100_000)
+    )
+    alt_chars: int = field(
+        default=1500, metadata=about("A picture's description.", "characters", low=1, high=10_000)
+    )
+    name_chars: int = field(
+        default=200,
+        metadata=about("A display name of a member or group.", "characters", low=1, high=2000),
+    )
+    title_chars: int = field(
+        default=200, metadata=about("A topic's title.", "characters", low=1, high=2000)
+    )
+    attachments: int = field(default=16, metadata=about("Pictures in one post.", high=100))
+    mentions: int = field(default=50, metadata=about("People mentioned in one post.", high=500))
+    hashtags: int = field(default=30, metadata=about("Hashtags in one post.", high=500))
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """How often people may do things. A prefix is an IPv4 address or an IPv6 /64 network."""
+
+    login_per_prefix_5min: int = field(
+        default=25, metadata=about("Log-in attempts from one prefix.", "per 5 minutes", low=1)
+    )
+    login_per_account_hour: int = field(
+        default=10,
+        metadata=about(
+            "Failed log-ins to one account before answers slow down.", "per hour", low=1
+        ),
+    )
+    posts_per_member_5min: int = field(
+        default=30, metadata=about("Topics and replies by one member.", "per 5 minutes", low=1)
+    )
+    anonymous_per_5min: int = field(
+        default=300,
+        metadata=about("API requests without a token from one prefix.", "per 5 minutes", low=1),
+    )
+    uploads_per_30min: int = field(
+        default=30, metadata=about("Files uploaded by one member.", "per 30 minutes", low=1)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """How long a log-in lasts."""
+
+    idle_days: float = field(
+        default=14.0,
+        metadata=about(
+            "A session ends when it is not used for so long.", "days", low=0.01, high=365
+        ),
+    )
+    absolute_days: float = field(
+        default=90.0,
+        metadata=about("A session ends after so long in any case.", "days", low=0.01, high=730),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Who can become a member."""
+
+    registration: str = field(
+        default="closed",
+        metadata=about(
+            "closed: administrators create members. Open registration is not offered yet.",
+            choices=("closed",),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """The pages."""
+
+    templates: Path | None = field(
+        default=None,
+        metadata=about("A folder of your own templates; each replaces the one of the same name."),
+    )
+    page_size: int = field(
+        default=20, metadata=about("Entries on one page of a list.", low=1, high=100)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Logging:
+    """What the hub says on standard error. Never content, names or addresses of members."""
+
+    level: str = field(
+        default="info",
+        metadata=about(
+            "The least severe messages to write.", choices=("debug", "info", "warning", "error")
+        ),
+    )
+    format: str = field(
+        default="text",
+        metadata=about("text for people, json for log collectors.", choices=("text", "json")),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Development:
+    """Switches for tests and development; none of them belongs on a public server."""
+
+    allow_http: bool = field(
+        default=False,
+        metadata=about("Allow http, here and at other servers, for names other than localhost."),
+    )
+    resolve: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata=about("Addresses for host names, instead of DNS: a name, or *.suffix."),
+    )
