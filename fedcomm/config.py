@@ -319,6 +319,9 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
         yield "server.processes", "more than one process needs PostgreSQL (database.url)"
     if config.federation.connect_seconds > config.federation.total_seconds:
         yield "federation.connect_seconds", "must not be more than federation.total_seconds"
+    if config.delivery.lease_seconds < config.federation.total_seconds:
+        # A second worker would take the delivery over while the first still waits for the answer.
+        yield "delivery.lease_seconds", "must not be less than federation.total_seconds"
     if config.delivery.delete_horizon_days < config.delivery.horizon_days:
         yield "delivery.delete_horizon_days", "must not be less than delivery.horizon_days"
     if config.sessions.idle_days > config.sessions.absolute_days:
