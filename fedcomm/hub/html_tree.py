@@ -1,0 +1,229 @@
+"""A small, bounded tree of HTML that may be edited *before* it is sanitised.
+
+The sanitiser (:mod:`fedcomm.hub.sanitizer`) decides what is safe, and it has the last word. This
+module only does what it cannot: change the level of a heading, turn a frame into a link, limit
+nesting. It reads any text without an error and writes balanced markup: no more than a given depth,
+no construct left open. That also protects the sanitiser, whose standard-conforming parser copies
+every formatting element that was left open into each following paragraph (a short text could grow
+a thousandfold).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html import escape
+from html.parser import HTMLParser
+from typing import Final
+
+MAX_DEPTH: Final = 50
+"""Elements inside each other; deeper ones are unwrapped, their text stays (security.md §8)."""
+
+VOID: Final = frozenset({"br", "hr", "img", "wbr"})
+"""Kept elements that have no content and no end tag."""
+
+VOID_DROPPED: Final = frozenset(
+    {"area", "base", "basefont", "bgsound", "col", "embed", "frame", "input", "keygen"}
+    | {"link", "meta", "param", "source", "track"}
+)
+"""Elements without content that are never kept: they must not wait for an end tag."""
+
+BLOCKS: Final = frozenset(
+    {"p", "div", "section", "article", "aside", "blockquote", "pre", "ul", "ol", "li", "dl", "dt"}
+    | {"dd", "table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "details", "summary"}
+    | {"figure", "figcaption", "hr", "h1", "h2", "h3", "h4", "h5", "h6"}
+)
+"""Elements that stand on lines of their own."""
+
+_CLOSES_PARAGRAPH: Final = BLOCKS - {"li", "dt", "dd", "caption", "thead", "tbody", "tfoot"}
+_CELLS: Final = frozenset({"td", "th", "caption"})
+_IMPLIED_END: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
+    # start tag: (open elements that it ends, elements that it does not look beyond)
+    "li": (frozenset({"li"}), frozenset({"ul", "ol"}) | _CELLS),
+    "dt": (frozenset({"dt", "dd"}), frozenset({"dl"}) | _CELLS),
+    "dd": (frozenset({"dt", "dd"}), frozenset({"dl"}) | _CELLS),
+    "tr": (frozenset({"tr"}), frozenset({"table"})),
+    "td": (frozenset({"td", "th"}), frozenset({"tr", "table"})),
+    "th": (frozenset({"td", "th"}), frozenset({"tr", "table"})),
+    "a": (frozenset({"a"}), _CELLS),
+    "rt": (frozenset({"rt", "rp"}), frozenset({"ruby"})),
+    "rp": (frozenset({"rt", "rp"}), frozenset({"ruby"})),
+}
+_SCAN: Final = 64
+"""Open elements that an implied end looks through: keeps hostile nesting linear."""
+
+_TERMINATOR: Final = "-->]]>\"'>"
+"""Ends whatever construct the text left open, so that the parser never searches it twice."""
+
+_UNWANTED: Final = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
+)
+
+
+@dataclass(slots=True)
+class Element:
+    """One element: lower-case tag, decoded attributes, children in order."""
+
+    tag: str
+    attrs: dict[str, str] = field(default_factory=dict)
+    children: list[Element | str] = field(default_factory=list)
+
+    def text(self) -> str:
+        """Return the text of all descendants, without breaks."""
+        return "".join(child if isinstance(child, str) else child.text() for child in self.children)
+
+
+def without_controls(text: str) -> str:
+    """Return ``text`` with ``\\n`` line ends and without control characters and surrogates."""
+    return _UNWANTED.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+@dataclass(slots=True)
+class _Open:
+    tag: str
+    node: Element | None  # None: unwrapped, its children go to the element around it
+    dropped: bool
+
+
+class _Builder(HTMLParser):
+    # Read up to their end tag as text; "iframe" is not in the standard library's own tuple.
+    CDATA_CONTENT_ELEMENTS = ("script", "style", "iframe")  # type: ignore[misc]
+
+    def __init__(self, kept: frozenset[str], dropped: frozenset[str], emptied: frozenset[str]):
+        super().__init__(convert_charrefs=True)
+        self.root = Element("")
+        self._kept = kept
+        self._dropped = dropped
+        self._emptied = emptied
+        self._stack: list[_Open] = []
+        self._nodes = [self.root]
+        self._open: Counter[str] = Counter()
+        self._muted = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in VOID_DROPPED:
+            return
+        if tag in VOID:
+            if tag == "hr":
+                self._end_paragraph()
+            if not self._muted and tag in self._kept:
+                self._nodes[-1].children.append(Element(tag, _attributes(attrs)))
+            return
+        if not self._muted:
+            if tag in _CLOSES_PARAGRAPH:
+                self._end_paragraph()
+            implied = _IMPLIED_END.get(tag)
+            if implied is not None:
+                self._end_nearest(*implied)
+        node = None
+        emptied = tag in self._emptied
+        wanted = emptied or tag in self._kept
+        if wanted and not self._muted and len(self._nodes) <= MAX_DEPTH:
+            node = Element(tag, _attributes(attrs))
+            self._nodes[-1].children.append(node)
+            self._nodes.append(node)
+        dropped = emptied or tag in self._dropped
+        self._muted += dropped
+        self._open[tag] += 1
+        self._stack.append(_Open(tag, node, dropped))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        # Only foreign elements can be closed by their own slash (HTML, 13.2.6.5).
+        if tag in {"svg", "math"} or self._open["svg"] or self._open["math"]:
+            self.handle_endtag(tag)
+
+    def parse_marked_section(self, i: int, report: bool = True) -> int:
+        # "<![…" is a comment that ends at the next ">" (HTML, 13.2.5.42); the base class raises.
+        end = self.rawdata.find(">", i)
+        return end + 1 if end >= 0 else -1
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "br":  # browsers read </br> as <br>
+            self.handle_starttag("br", [])
+        elif self._open[tag]:
+            while self._pop() != tag:
+                pass
+
+    def handle_data(self, data: str) -> None:
+        if not self._muted and (text := without_controls(data)):
+            siblings = self._nodes[-1].children
+            if siblings and isinstance(siblings[-1], str):
+                siblings[-1] += text
+            else:
+                siblings.append(text)
+
+    def _pop(self) -> str:
+        entry = self._stack.pop()
+        self._open[entry.tag] -= 1
+        self._muted -= entry.dropped
+        if entry.node is not None:
+            self._nodes.pop()
+        return entry.tag
+
+    def _end_paragraph(self) -> None:
+        self._end_nearest(frozenset({"p"}), _CELLS | {"button", "object", "table"})
+
+    def _end_nearest(self, ended: frozenset[str], borders: frozenset[str]) -> None:
+        if not any(self._open[tag] for tag in ended):
+            return
+        for back, entry in enumerate(reversed(self._stack[-_SCAN:]), 1):
+            if entry.tag in ended:
+                for _ in range(back):
+                    self._pop()
+                return
+            if entry.tag in borders:
+                return
+
+
+def _attributes(attrs: list[tuple[str, str | None]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in attrs:  # the first of equal names counts, as in browsers
+        found.setdefault(name, without_controls(value or ""))
+    return found
+
+
+def parse(
+    html: str,
+    *,
+    kept: frozenset[str],
+    dropped: frozenset[str],
+    emptied: frozenset[str] = frozenset(),
+) -> Element:
+    """Read ``html`` into a tree whose root has the tag ``""``. Never raises on strange input.
+
+    ``kept`` elements stay, ``dropped`` ones go with their content, ``emptied`` ones stay without
+    it, all others are unwrapped. The tree is at most :data:`MAX_DEPTH` deep.
+    """
+    builder = _Builder(kept, dropped, emptied)
+    text = without_controls(html)
+    if text.rfind("<") > text.rfind(">"):
+        # A tag that was cut off: its name and attributes are not text.
+        cut = text.rfind("<")
+        if cut + 1 < len(text) and (text[cut + 1].isalpha() or text[cut + 1] in "/!?"):
+            text = text[:cut]
+    builder.feed(text)
+    pending = bool(builder.rawdata) or builder.cdata_elem is not None
+    if pending and ("<" in builder.rawdata or builder.cdata_elem is not None):
+        builder.feed(_TERMINATOR)
+    builder.close()
+    return builder.root
+
+
+def serialise(node: Element) -> str:
+    """Return the markup of the children of ``node``: balanced and escaped."""
+    return "".join(_pieces(node))
+
+
+def _pieces(node: Element) -> Iterator[str]:
+    for child in node.children:
+        if isinstance(child, str):
+            yield escape(child, quote=False)
+            continue
+        attributes = "".join(f' {name}="{escape(value)}"' for name, value in child.attrs.items())
+        yield f"<{child.tag}{attributes}>"
+        if child.tag not in VOID:
+            yield from _pieces(child)
+            yield f"</{child.tag}>"

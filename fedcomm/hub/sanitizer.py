@@ -1,0 +1,428 @@
+"""Turns HTML from strangers, and from our own Markdown, into HTML that a page may show.
+
+`nh3` decides, and runs last: nothing touches its output (INV-27). What it cannot do is done on a
+tree before it: headings are shifted, images go through the media proxy, links get their ``rel``.
+The policy is security.md §8. Store the original, cache the result together with
+:data:`POLICY_VERSION`, and clean again when the version has changed.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from typing import Final
+from urllib.parse import urlsplit
+
+import nh3
+
+from fedcomm.hub.html_tree import BLOCKS, Element, parse, serialise
+from fedcomm.hub.spoilers import open_spoilers
+
+POLICY_VERSION: Final = 1
+"""Raise it with every change of what is kept: cached results of older versions are re-cleaned."""
+
+INPUT_LIMIT: Final = 100_000
+"""Characters of HTML that are read (twice the 50,000 of a post); the rest is not shown."""
+
+OUTPUT_LIMIT: Final = 4 * INPUT_LIMIT
+"""Characters of clean HTML; what would grow beyond is shown as plain text."""
+
+EXCERPT_LIMIT: Final = 500
+"""Characters of an excerpt: what Mastodon shows of a titled post (federation.md)."""
+
+EXTERNAL_REL: Final = "nofollow noopener noreferrer ugc"
+"""``rel`` of every link that leaves the hub."""
+
+REMOTE_TAGS: Final = frozenset(
+    {"p", "br", "span", "a", "b", "strong", "i", "em", "u", "s", "del", "ins", "small"}
+    | {"mark", "sub", "sup", "code", "pre", "kbd", "samp", "var", "q", "cite", "blockquote"}
+    | {"abbr", "dfn", "time", "h3", "h4", "h5", "h6", "hr", "ul", "ol", "li", "dl", "dt"}
+    | {"dd", "table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "details"}
+    | {"summary", "figure", "figcaption", "img", "ruby", "rt", "rp", "bdi", "bdo", "wbr"}
+    | {"div", "section", "article", "aside"}
+)
+LOCAL_TAGS: Final = frozenset(
+    {"p", "br", "a", "strong", "em", "del", "code", "pre", "blockquote", "ul", "ol", "li"}
+    | {"h1", "h2", "h3", "hr", "span"}
+)
+DROPPED: Final = frozenset(
+    {"script", "style", "svg", "template", "object", "applet", "form", "audio", "video"}
+    | {"canvas", "noscript", "noembed", "noframes", "title", "textarea", "select", "button"}
+    | {"datalist", "dialog", "head", "xmp", "plaintext", "portal", "frameset"}
+)
+"""Removed with their content."""
+
+_HEADINGS: Final = {"h1": "h3", "h2": "h4", "h3": "h5", "h4": "h6", "h5": "h6", "h6": "h6"}
+_SCHEMES: Final = frozenset({"http", "https", "mailto", "xmpp", "gemini", "magnet"})
+_CLASSES: Final = frozenset({"mention", "hashtag", "ellipsis", "invisible", "quote-inline"})
+_CLASS: Final = re.compile(r"(?:h|p|u|dt|e)-[a-z0-9-]{1,40}")
+_CODE_CLASS: Final = re.compile(r"language-[A-Za-z0-9_+#.-]{1,40}")
+_ROLES: Final = frozenset({"doc-noteref", "doc-backlink", "doc-endnotes", "doc-endnote"})
+_INTEGER: Final = re.compile(r"-?[0-9]{1,6}")
+_SIZE: Final = re.compile(r"[0-9]{1,5}")
+_DATETIME: Final = re.compile(r"[0-9A-Za-z:.,+ -]{1,40}")
+_LANGUAGE: Final = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8}){0,6}")
+_BREAKS: Final = {
+    "br": ("\n", ""),
+    "img": ("", ""),
+    "li": ("\n", ""),
+    "tr": ("\n", ""),
+    "dt": ("\n", ""),
+    "dd": ("\n", ""),
+    "td": ("", " "),
+    "th": ("", " "),
+}
+"""What plain text has before and after an element; other blocks stand between empty lines."""
+_MAX_SPAN: Final = 20
+_STABLE_PASSES: Final = 6
+
+_ATTRIBUTES: Final[dict[str, set[str]]] = {
+    "*": {"lang", "dir", "class", "role"},
+    "a": {"href", "title", "translate", "rel", "target"},
+    "img": {"src", "alt", "title", "width", "height"},
+    "ol": {"start", "reversed"},
+    "li": {"value"},
+    "td": {"colspan", "rowspan"},
+    "th": {"colspan", "rowspan"},
+    "time": {"datetime"},
+    "del": {"datetime"},
+    "ins": {"datetime"},
+    "details": {"open"},
+    "abbr": {"title"},
+}
+
+
+class SafeHtml(str):
+    """HTML that came out of the sanitiser: the only text that templates do not escape.
+
+    Only this module makes it (a test looks for other callers). ``__html__`` is the protocol of
+    markupsafe.
+    """
+
+    __slots__ = ()
+
+    def __html__(self) -> SafeHtml:
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class _Policy:
+    tags: frozenset[str]
+    shift_headings: bool
+    resolve_relative: bool
+
+
+_REMOTE: Final = _Policy(REMOTE_TAGS, shift_headings=True, resolve_relative=False)
+_LOCAL: Final = _Policy(LOCAL_TAGS, shift_headings=False, resolve_relative=True)
+_EDITED: Final = frozenset({"img", "math", "annotation", "h1", "h2"})
+
+
+def clean_remote(
+    html: str, *, media_proxy: Callable[[str], str] | None = None, local_origin: str
+) -> SafeHtml:
+    """Return what may be shown of ``html`` that another server sent. Never raises on bad input.
+
+    Ordinary posts take about a millisecond, hostile ones up to half a second: call it in a thread
+    for anything that came from outside (INV-26).
+
+    ``media_proxy`` maps the address of a remote image to one of ours (absolute, or a path of
+    ``local_origin``); without it an image becomes its alternative text. ``local_origin`` is our
+    own ``https://host``: links to it stay in the page, all others open outside.
+    """
+    return _clean(html, _REMOTE, media_proxy, local_origin)
+
+
+def clean_local(html: str, *, local_origin: str) -> SafeHtml:
+    """Return what may be shown of the output of our own Markdown: fewer elements, no images.
+
+    Links that are paths (``/g/gardening``) become absolute, because the text also leaves the hub.
+    """
+    return _clean(html, _LOCAL, None, local_origin)
+
+
+def text_of(html: str) -> str:
+    """Return the plain text of ``html``: paragraphs apart by an empty line, ``<br>`` as a line."""
+    kept = BLOCKS | {"br", "img"}
+    tree = parse(html[:INPUT_LIMIT], kept=kept, dropped=DROPPED | {"iframe", "annotation"})
+    pieces: list[str] = []
+    _write_text(tree, pieces, preformatted=False)
+    lines = [line.rstrip(" \t") for line in "".join(pieces).split("\n")]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
+
+
+def excerpt(text: str, limit: int = EXCERPT_LIMIT) -> str:
+    """Return ``text`` on one line, at most ``limit`` characters, cut at a word with ``…``."""
+    line = " ".join(text.split())
+    if len(line) <= limit:
+        return line
+    room = line[: max(limit - 1, 0)]
+    if not line[len(room)].isspace():
+        word = room.rfind(" ")
+        if word > len(room) // 2:  # a language without spaces is cut anywhere
+            room = room[:word]
+    while room and unicodedata.combining(line[len(room)]):
+        room = room[:-1]
+    return room.rstrip(" ,;:.") + "…"
+
+
+def plain_name(text: str, limit: int) -> str:
+    """Return a name or title as one line of at most ``limit`` characters (NFC).
+
+    Control characters and those that turn the direction of writing are left out: a name must not
+    rearrange the page around it (CVE-2023-36462). Joiners stay, since Persian and emoji need them.
+    """
+    kept = "".join(
+        " " if character.isspace() else character
+        for character in text
+        if character.isspace() or not _reorders(character)
+    )
+    return " ".join(unicodedata.normalize("NFC", kept).split())[:limit].strip()
+
+
+def _reorders(character: str) -> bool:
+    category = unicodedata.category(character)
+    if category in {"Cc", "Cs", "Co", "Cn"}:
+        return True
+    # Format characters: keep ZWNJ, ZWJ and the tag letters of flag emoji.
+    return (
+        category == "Cf"
+        and character not in "\u200c\u200d"
+        and not 0xE0020 <= ord(character) <= 0xE007F
+    )
+
+
+def _clean(
+    html: str, policy: _Policy, media_proxy: Callable[[str], str] | None, local_origin: str
+) -> SafeHtml:
+    source = html[:INPUT_LIMIT]
+    tree = parse(source, kept=policy.tags | _EDITED, dropped=DROPPED, emptied=frozenset({"iframe"}))
+    editor = _Editor(policy, media_proxy, local_origin)
+    if policy.shift_headings:
+        open_spoilers(tree)
+    tree.children = editor.edited(tree.children)
+    dirty = serialise(tree)
+    clean = _stable(_cleaner(policy, editor.images), dirty)
+    if clean is None or len(clean) > OUTPUT_LIMIT:
+        paragraphs = text_of(source).split("\n\n")
+        clean = "".join(
+            f"<p>{escape(paragraph, quote=False).replace(chr(10), '<br>')}</p>"
+            for paragraph in paragraphs
+        )[:OUTPUT_LIMIT]
+        clean = nh3.clean(clean, tags={"p", "br"}, attributes={})
+    return SafeHtml(clean)
+
+
+def _stable(cleaner: nh3.Cleaner, html: str) -> str | None:
+    """Sanitise until the output reads as itself: what a browser parses is what was checked."""
+    for _ in range(_STABLE_PASSES):
+        clean = cleaner.clean(html)
+        if clean == html:
+            return clean
+        if len(clean) > 2 * OUTPUT_LIMIT:
+            return None
+        html = clean
+    return None
+
+
+def _cleaner(policy: _Policy, images: set[str]) -> nh3.Cleaner:
+    def allowed(tag: str, name: str, value: str) -> str | None:
+        return _attribute(tag, name, value, images)
+
+    return nh3.Cleaner(
+        tags=set(policy.tags),
+        clean_content_tags={"script", "style"},
+        attributes={
+            tag: names for tag, names in _ATTRIBUTES.items() if tag == "*" or tag in policy.tags
+        },
+        attribute_filter=allowed,
+        link_rel=None,  # written in the tree, and checked by the filter
+        url_schemes=set(_SCHEMES),
+        url_relative="deny",
+    )
+
+
+def _attribute(tag: str, name: str, value: str, images: set[str]) -> str | None:
+    """Return the value that the attribute keeps, or None."""
+    match name:
+        case "class":
+            kept = [
+                word
+                for word in value.split()
+                if word in _CLASSES
+                or _CLASS.fullmatch(word)
+                or (tag == "code" and _CODE_CLASS.fullmatch(word))
+            ]
+            return " ".join(kept) or None
+        case "rel":
+            return value if value in {EXTERNAL_REL, f"tag {EXTERNAL_REL}", "tag"} else None
+        case "target":
+            return value if value == "_blank" else None
+        case "translate":
+            return value if value == "no" else None
+        case "src":
+            return value if value in images else None
+        case "width" | "height":
+            return value if _SIZE.fullmatch(value) else None
+        case "start" | "value":
+            return value if _INTEGER.fullmatch(value) else None
+        case "colspan" | "rowspan":
+            return (
+                value
+                if value.isascii()
+                and value.isdecimal()
+                and len(value) < 3
+                and (1 <= int(value) <= _MAX_SPAN)
+                else None
+            )
+        case "datetime":
+            return value if _DATETIME.fullmatch(value) else None
+        case "lang":
+            return value if _LANGUAGE.fullmatch(value) else None
+        case "dir":
+            return value if value in {"ltr", "rtl", "auto"} else None
+        case "role":
+            return value if value in _ROLES else None
+        case "open" | "reversed":
+            return ""
+        case _:
+            return value
+
+
+class _Editor:
+    """Does on the tree what the sanitiser cannot do."""
+
+    def __init__(
+        self, policy: _Policy, media_proxy: Callable[[str], str] | None, local_origin: str
+    ) -> None:
+        self._policy = policy
+        self._proxy = media_proxy
+        self._local_origin = local_origin.rstrip("/")
+        self._local = _origin(local_origin)
+        self.images: set[str] = set()
+
+    def edited(self, children: list[Element | str]) -> list[Element | str]:
+        result: list[Element | str] = []
+        for child in children:
+            if isinstance(child, str):
+                result.append(child)
+            else:
+                result.extend(self._element(child))
+        return result
+
+    def _element(self, node: Element) -> list[Element | str]:
+        match node.tag:
+            case "img":
+                return self._image(node)
+            case "iframe":
+                return self._link(Element("a", {"href": node.attrs.get("src", "")}, []))
+            case "math":
+                return [_annotation(node) or node.attrs.get("alttext", "") or node.text()]
+            case "annotation":
+                return []
+        node.children = self.edited(node.children)
+        if node.tag == "a":
+            return self._link(node)
+        if node.tag == "pre" and node.children and isinstance(node.children[0], str):
+            # HTML drops the first line break of <pre>: drop it here, or each reading drops one.
+            node.children[0] = node.children[0].lstrip("\n")
+        if node.tag in _HEADINGS and self._policy.shift_headings:
+            node.tag = _HEADINGS[node.tag]
+        return [node] if node.tag in self._policy.tags else node.children
+
+    def _link(self, node: Element) -> list[Element | str]:
+        href = self._target(node.attrs.get("href", ""))
+        if href is None:
+            return node.children
+        if not node.children:
+            node.children = [href]
+        tag = ["tag"] if "tag" in node.attrs.get("rel", "").lower().split() else []
+        kept: dict[str, str] = {
+            name: node.attrs[name]
+            for name in ("class", "title", "translate", "lang", "dir", "role")
+            if name in node.attrs
+        }
+        node.attrs = {"href": href, **kept}
+        if self._local is None or _origin(href) != self._local:
+            node.attrs["rel"] = " ".join([*tag, EXTERNAL_REL])
+            node.attrs["target"] = "_blank"
+        elif tag:
+            node.attrs["rel"] = "tag"
+        return [node]
+
+    def _target(self, href: str) -> str | None:
+        """Return the address of a link, or None when it becomes its text."""
+        href = "".join(href.split("\n")).replace("\t", "").strip()
+        if self._policy.resolve_relative and href.startswith("/") and href[1:2] not in ("/", "\\"):
+            href = self._local_origin + href
+        try:
+            parts = urlsplit(href)
+        except ValueError:
+            return None
+        if parts.scheme not in _SCHEMES:
+            return None
+        if parts.scheme in {"http", "https"} and _origin(href) is None:
+            return None
+        return href.replace(" ", "%20")
+
+    def _image(self, node: Element) -> list[Element | str]:
+        alt = node.attrs.get("alt", "")
+        source = node.attrs.get("src", "").strip()
+        if self._proxy is None or "img" not in self._policy.tags or _origin(source) is None:
+            return [alt] if alt else []
+        address = self._proxy(source)
+        if address.startswith("/"):
+            address = self._local_origin + address
+        self.images.add(address)
+        sizes: dict[str, str] = {
+            name: node.attrs[name]
+            for name in ("title", "width", "height", "class")
+            if name in node.attrs
+        }
+        return [Element("img", {"src": address, "alt": alt, **sizes})]
+
+
+def _origin(url: str) -> tuple[str, str, int] | None:
+    """Return (scheme, host, port) of an http address, None for anything doubtful (INV-10)."""
+    if "\\" in url or any(ord(character) < 0x21 or ord(character) == 0x7F for character in url):
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+        return None
+    return parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80)
+
+
+def _annotation(math: Element) -> str:
+    """Return the TeX or plain text that a formula carries with it (FEP-dc88)."""
+    found: dict[str, str] = {}
+    pending = [math]
+    while pending:
+        for child in pending.pop().children:
+            if isinstance(child, Element):
+                pending.append(child)
+                if child.tag == "annotation":
+                    found.setdefault(child.attrs.get("encoding", "").lower(), child.text())
+    for encoding in ("application/x-tex", "text/plain"):
+        if text := found.get(encoding, "").strip():
+            return text
+    return ""
+
+
+def _write_text(node: Element, pieces: list[str], *, preformatted: bool) -> None:
+    for child in node.children:
+        if isinstance(child, str):
+            text = child if preformatted else re.sub(r"[ \t\n]+", " ", child)
+            written = next((piece for piece in reversed(pieces) if piece), "\n")
+            starts_line = written.endswith(("\n", " "))
+            pieces.append(text.lstrip(" ") if starts_line and not preformatted else text)
+            continue
+        before, after = _BREAKS.get(child.tag, ("\n\n", "\n\n"))
+        pieces.extend((before, child.attrs.get("alt", "") if child.tag == "img" else ""))
+        _write_text(child, pieces, preformatted=preformatted or child.tag == "pre")
+        pieces.append(after)
