@@ -68,7 +68,7 @@ $(BIN)/python:
 	    lacking=1; continue; \
 	  fi; \
 	  echo "Making $(VENV) with $$candidate ($$("$$candidate" -V))"; \
-	  "$$candidate" -m venv $(VENV); exit 0; \
+	  "$$candidate" -m venv --clear $(VENV); exit 0; \
 	done; \
 	test -n "$${lacking:-}" || echo "fedcomm needs Python 3.11 or newer (python3 -V says: $$(python3 -V 2>&1))." >&2; \
 	exit 1
