@@ -187,7 +187,7 @@ class Client:
         found = self._own_url(document, uri)
         if found == url:
             return document
-        if found is not None and origins.same_origin(found, url):
+        if found is not None and _same_origin(found, url):
             document, url = await self.get_document(str(document["id"]), signer, budget=budget)
             if self._own_url(document, str(document.get("id"))) == url == found:
                 return document
@@ -198,7 +198,8 @@ class Client:
     ) -> tuple[JSONObject, str]:
         """An ActivityPub document, whatever id it claims, and the URL it came from.
 
-        Raises FetchError. For what has no identity of its own to check (collection pages); otherwise `fetch_object`.
+        Raises FetchError. For what has no identity of its own to check, such as pages of a
+        collection; for everything else there is `fetch_object`.
         """
         response = await self._retrieve(url, ACTIVITY_ACCEPT, signer, budget)
         # Before parsing: uploaded JSON served under another type was the classic forged actor.
@@ -264,7 +265,7 @@ class Client:
             async with asyncio.timeout(self.policy.total_seconds):
                 while True:
                     sent = CIMultiDict({"Accept": accept})
-                    if headers is not None and origins.same_origin(first, target):
+                    if headers is not None and _same_origin(first, target):
                         sent.extend(headers)
                     if signer is not None:
                         sent.update(await self._signature(target, signer))
@@ -273,11 +274,11 @@ class Client:
                         if status not in REDIRECTS:
                             return _response(answer, target, await _body(answer, most))
                     if not location or hops <= 0:
-                        raise FetchError("redirects", host=origins.host(target), status=status)
+                        raise FetchError("redirects", host=_host(target), status=status)
                     hops -= 1
                     target = self._allowed(urljoin(target, location))
         except TimeoutError:
-            raise FetchError("timeout", host=origins.host(target)) from None
+            raise FetchError("timeout", host=_host(target)) from None
 
     async def post(self, url: str, body: bytes, *, headers: Mapping[str, str]) -> Response:
         """POST with headers that are already complete (content type, signature).
@@ -294,14 +295,14 @@ class Client:
                 self._request("POST", target, CIMultiDict(headers), body) as answer,
             ):
                 if answer.status in REDIRECTS:
-                    raise FetchError("redirects", host=origins.host(target), status=answer.status)
+                    raise FetchError("redirects", host=_host(target), status=answer.status)
                 # From here on the excerpt keeps the time: running out cannot undo the answer.
                 left = max(0.0, (deadline.when() or 0.0) - loop.time())
                 deadline.reschedule(None)
                 excerpt = await _excerpt(answer, min(left, EXCERPT_SECONDS))
                 return _response(answer, target, excerpt)
         except TimeoutError:
-            raise FetchError("timeout", host=origins.host(target)) from None
+            raise FetchError("timeout", host=_host(target)) from None
 
     # Inside
 
@@ -310,7 +311,7 @@ class Client:
     ) -> Response:
         """A successful answer; concurrent callers share one request."""
         key = self._key(url, accept, signer)
-        host = origins.host(key[0]) or ""
+        host = _host(key[0])
         self.negative.check(host, key)
         if budget is not None:
             budget.spend()
@@ -330,7 +331,7 @@ class Client:
             if not response.ok:
                 raise FetchError(
                     "status",
-                    host=origins.host(response.url),
+                    host=_host(response.url),
                     status=response.status,
                     retry_after=response.retry_after(),
                 )
@@ -352,7 +353,7 @@ class Client:
         try:
             return network.url_allowed(url, self.policy)
         except network.UrlRefused:
-            raise FetchError("refused", host=origins.host(url)) from None
+            raise FetchError("refused", host=_host(url)) from None
 
     def _own_url(self, document: JSONObject, asked: str) -> str | None:
         """The document's id as it would be fetched, or None when it cannot be."""
@@ -376,7 +377,7 @@ class Client:
     def _refuse(self, url: str, reason: str, signer: Signer | None, accept: str) -> FetchError:
         """A failure of the content, remembered like one of the transport."""
         key = self._key(url, accept, signer)
-        host = origins.host(key[0]) or ""
+        host = _host(key[0])
         error = FetchError(reason, host=host)
         self.negative.remember(host, key, error)
         return error
@@ -395,7 +396,7 @@ class Client:
             raise RuntimeError("the client is not started")
         headers["User-Agent"] = self._user_agent
         headers["Accept-Encoding"] = "gzip"
-        host = origins.host(url)
+        host = _host(url)
         try:
             # Already encoded: the bytes that were checked and signed are the bytes that are sent.
             async with self._session.request(
@@ -416,6 +417,15 @@ class Client:
             raise FetchError("connect", host=host) from None
 
 
+def _host(url: str) -> str:
+    """Host and port of a URL; whether http is allowed at all was decided by the policy."""
+    return origins.host(url, allow_http=True) or ""
+
+
+def _same_origin(first: str, second: str) -> bool:
+    return origins.same_origin(first, second, allow_http=True)
+
+
 def _response(answer: aiohttp.ClientResponse, url: str, body: bytes) -> Response:
     headers: CIMultiDictProxy[str] = answer.headers
     return Response(answer.status, url, headers, body)
@@ -425,11 +435,11 @@ async def _body(answer: aiohttp.ClientResponse, limit: int) -> bytes:
     """The decompressed body, or FetchError `too_large` as soon as it exceeds the limit."""
     if not 200 <= answer.status < 300:
         return await _excerpt(answer, EXCERPT_SECONDS)
-    host = origins.host(str(answer.url))
-    length = answer.content_length
-    if length is not None and length > limit:
-        raise FetchError("too_large", host=host)
+    host = _host(str(answer.url))
     decoder = _decoder(answer)
+    length = answer.content_length
+    if isinstance(decoder, _Plain) and length is not None and length > limit:
+        raise FetchError("too_large", host=host)
     body = bytearray()
     try:
         async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
@@ -498,4 +508,4 @@ def _decoder(answer: aiohttp.ClientResponse) -> _Plain | _Gzip:
         return _Plain()
     if encoding in ("gzip", "x-gzip"):
         return _Gzip()
-    raise FetchError("encoding", host=origins.host(str(answer.url)))
+    raise FetchError("encoding", host=_host(str(answer.url)))
