@@ -70,7 +70,8 @@ $(BIN)/python:
 	  echo "Making $(VENV) with $$candidate ($$("$$candidate" -V))"; \
 	  "$$candidate" -m venv --clear $(VENV); exit 0; \
 	done; \
-	test -n "$${lacking:-}" || echo "fedcomm needs Python 3.11 or newer (python3 -V says: $$(python3 -V 2>&1))." >&2; \
+	test -n "$${lacking:-}" || echo "fedcomm needs Python 3.11 or newer, and found none." \
+	  "Name one with: make PYTHON=/path/to/python3" >&2; \
 	exit 1
 
 $(RUN_STAMP): $(BIN)/python pyproject.toml
