@@ -12,12 +12,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import MISSING
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import idna
 
 from fedcomm.settings import Network
+
+LABEL: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
+"""One label of a host name (RFC 1123 §2.1)."""
 
 
 class Invalid(Exception):
@@ -87,7 +90,7 @@ def _number(kind: type[int] | type[float], text: str) -> int | float:
 def _string(raw: Any) -> str:
     if not isinstance(raw, str):
         raise Invalid("text in quotes")
-    if any(character < " " and character not in "\n\t" for character in raw):
+    if re.search(r"[\x00-\x08\x0b-\x1f\x7f]", raw):
         raise Invalid("text without control characters")
     return raw
 
@@ -115,7 +118,7 @@ def _address(raw: Any) -> str:
 
 
 def to_toml(value: Any) -> str:
-    """`value` as TOML; nothing for a value that must be given."""
+    """`value` as TOML; nothing (`MISSING`) becomes an empty text."""
     if value is MISSING:
         return ""
     if value is None:
@@ -131,8 +134,8 @@ def to_toml(value: Any) -> str:
         return str(value)
     if isinstance(value, float):
         return f"{value:g}" if value.is_integer() else repr(value)
-    # A JSON string is a TOML basic string as long as it is ASCII-escaped below U+0080 only.
-    return json.dumps(str(value), ensure_ascii=False)
+    # A JSON string is a TOML basic string, except that TOML wants DEL escaped too.
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def normalize_origin(text: str) -> str:
@@ -146,28 +149,37 @@ def normalize_origin(text: str) -> str:
         host, port = parts.hostname, parts.port
     except ValueError:
         raise Invalid(wanted) from None
-    if parts.scheme not in ("http", "https") or not host or parts.path not in ("", "/"):
+    if (
+        parts.scheme not in ("http", "https")
+        or not host
+        or parts.path not in ("", "/")
+        or port == 0
+    ):
         raise Invalid(wanted)
     if not host.isascii():
         try:
             host = idna.encode(host, uts46=True).decode("ascii")
         except idna.IDNAError as error:
             raise Invalid(f"{wanted} ({error})") from None
-    elif ":" not in host and not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", host):
-        raise Invalid(wanted)
     if ":" in host:
         host = f"[{host}]"
+    elif not all(LABEL.fullmatch(label) for label in host.split(".")):
+        raise Invalid(wanted)
     default = 443 if parts.scheme == "https" else 80
     suffix = "" if port in (None, default) else f":{port}"
     return f"{parts.scheme}://{host}{suffix}"
 
 
 def check_database_url(text: str) -> str:
+    """`text`, if it names a file of SQLite or a database of PostgreSQL."""
     if text.startswith("sqlite:///") and len(text) > len("sqlite:///"):
         if ":memory:" in text:
             raise Invalid("a file: a database in memory would not outlive its first connection")
         return text
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise Invalid(f"an address ({error})") from None
     if parts.scheme == "postgresql" and len(parts.path) > 1:
         return text
     raise Invalid("sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
