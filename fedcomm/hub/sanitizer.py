@@ -415,14 +415,18 @@ def _annotation(math: Element) -> str:
 
 
 def _write_text(node: Element, pieces: list[str], *, preformatted: bool) -> None:
+    """Append the text of ``node`` to ``pieces``; none of them is empty."""
     for child in node.children:
         if isinstance(child, str):
-            text = child if preformatted else re.sub(r"[ \t\n]+", " ", child)
-            written = next((piece for piece in reversed(pieces) if piece), "\n")
-            starts_line = written.endswith(("\n", " "))
-            pieces.append(text.lstrip(" ") if starts_line and not preformatted else text)
+            text = child
+            if not preformatted:
+                text = re.sub(r"[ \t\n]+", " ", child)
+                if not pieces or pieces[-1].endswith(("\n", " ")):
+                    text = text.lstrip(" ")
+            pieces.extend([text] if text else [])
             continue
         before, after = _BREAKS.get(child.tag, ("\n\n", "\n\n"))
-        pieces.extend((before, child.attrs.get("alt", "") if child.tag == "img" else ""))
+        inside = child.attrs.get("alt", "") if child.tag == "img" else ""
+        pieces.extend(piece for piece in (before, inside) if piece)
         _write_text(child, pieces, preformatted=preformatted or child.tag == "pre")
-        pieces.append(after)
+        pieces.extend([after] if after else [])
