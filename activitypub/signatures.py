@@ -138,12 +138,14 @@ def inspect(request: Request, *, now: int) -> Claim:
     Raises :class:`SignatureRefused`, never anything else, whatever the headers hold.
     """
     fields = _fields(request)
-    if not (request.target.startswith("/") and request.url.endswith(request.target)):
+    # What is verified as @target-uri and what is answered must be one and the same resource.
+    origin = request.url.removesuffix(request.target)
+    if not request.target.startswith("/") or origin.count("/") != 2 or origin == request.url:
         raise SignatureRefused("malformed", "The request target is not a path on this server.")
     if not _METHOD.match(request.method):
         raise SignatureRefused("malformed", "The request method is not known.")
-    # An inner claim, not two: a request is of one style, whatever else it carries.
     try:
+        # One style, never the other as a second chance: else a stripped header would downgrade.
         if "signature-input" in fields:
             return _inspect_message(request, fields, now)
         if "signature" in fields:

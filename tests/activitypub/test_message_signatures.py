@@ -400,14 +400,20 @@ def test_a_covered_field_that_is_absent_is_an_error() -> None:
 @pytest.mark.parametrize("value", ['a\n"@method": GET', "a\r", "\ud800"])
 def test_a_value_cannot_forge_a_line(value: str) -> None:
     with pytest.raises(MalformedSignature):
-        signature_base(
-            ("x",), "p", method="GET", url="https://a/", target="/", fields={"x": value}
-        )
+        signature_base(("x",), "p", method="GET", url="https://a/", target="/", fields={"x": value})
 
 
 GRAMMAR = st.lists(
     st.sampled_from(
-        [*'=",();: \t1Aé\\\n?-.', "sig1=(", '"@method"', '"date"', ";created=", ';keyid="', ":AAAA:"]
+        [
+            *'=",();: \t1Aé\\\n?-.',
+            "sig1=(",
+            '"@method"',
+            '"date"',
+            ";created=",
+            ';keyid="',
+            ":AAAA:",
+        ]
     )
 ).map("".join)
 
