@@ -1,0 +1,2 @@
+"""The store: one small `Database` port, two adapters (SQLite, PostgreSQL), ids, the schema's
+version."""

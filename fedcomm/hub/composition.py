@@ -1,0 +1,174 @@
+"""From what somebody typed to what is stored: limits, Markdown, mentions, hashtags, language."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from fedcomm.hub import actors
+from fedcomm.hub.errors import Invalid
+from fedcomm.hub.markup import (
+    COMMENT_CHARACTERS,
+    NAME_CHARACTERS,
+    POST_CHARACTERS,
+    find_mentions,
+    render,
+)
+from fedcomm.hub.sanitizer import SafeHtml, excerpt, plain_name
+from fedcomm.store.database import Reader
+
+ATTACHMENT_LIMIT = 16
+"""Attachments of one object (security.md §4)."""
+
+SUMMARY_LIMIT = 500
+"""Characters of a content warning."""
+
+TITLE_FROM_TEXT = 80
+"""Characters of a title that is taken from the first words of the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file of an object: one of ours (`media_id`) or the address of one elsewhere (`uri`)."""
+
+    type: str
+    media_id: int | None = None
+    uri: str | None = None
+    mime: str | None = None
+    alt: str = ""
+    width: int | None = None
+    height: int | None = None
+    blurhash: str | None = None
+    focal: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What an object says. `html` is clean; `plain` is its text; `mentions` are ids of actors.
+
+    `summary` is the content warning when `sensitive`. `language` is a BCP 47 tag or empty.
+    """
+
+    title: str
+    source: str
+    html: SafeHtml
+    plain: str
+    summary: str = ""
+    sensitive: bool = False
+    language: str = ""
+    mentions: tuple[int, ...] = ()
+    hashtags: tuple[str, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a member typed: Markdown in `source`, `media` the ids of images that they uploaded."""
+
+    source: str
+    title: str = ""
+    summary: str = ""
+    sensitive: bool = False
+    language: str = ""
+    media: tuple[int, ...] = ()
+
+
+async def compose(
+    db: Reader, draft: Draft, *, local_origin: str, is_topic: bool, author_id: int
+) -> Content:
+    """Check and render a draft. Raises Invalid with the field that is wrong.
+
+    A topic without a title gets its first words: peers lose untitled topics (federation.md §4.4).
+    """
+    limit = POST_CHARACTERS if is_topic else COMMENT_CHARACTERS
+    source = draft.source.replace("\r\n", "\n").strip()
+    if not source and not draft.media:
+        raise Invalid("text", "Write something first.")
+    if len(source) > limit:
+        raise Invalid("text", "The text is too long.")
+    if len(draft.title) > NAME_CHARACTERS:
+        raise Invalid("title", "The title is too long.")
+    if len(draft.summary) > SUMMARY_LIMIT:
+        raise Invalid("summary", "The content warning is too long.")
+    if len(draft.media) > ATTACHMENT_LIMIT:
+        raise Invalid("media", "These are too many images.")
+    links: dict[tuple[str, str | None], str] = {}
+    mentioned: list[int] = []
+    local_host = local_origin.split("://", 1)[1]
+    for mention in find_mentions(source):
+        if mention.host is None or mention.host == local_host:
+            person = await actors.local_actor(db, mention.name)
+        else:
+            person = await actors.remote_actor(db, mention.name, mention.host)
+        if person is not None:
+            links[mention.name, mention.host] = profile_url(person, local_origin)
+            mentioned.append(person.id)
+    rendered = render(
+        source,
+        mention_links=links,
+        hashtag_link=lambda tag: f"{local_origin}/tags/{quote(tag)}",
+        local_origin=local_origin,
+    )
+    title = plain_name(draft.title, NAME_CHARACTERS)
+    if is_topic and not title:
+        title = excerpt(plain_name(rendered.text, NAME_CHARACTERS), TITLE_FROM_TEXT)
+        if not title:
+            raise Invalid("title", "A topic needs a title.")
+    return Content(
+        title=title if is_topic else "",
+        source=source,
+        html=rendered.html,
+        plain=rendered.text,
+        summary=plain_name(draft.summary, SUMMARY_LIMIT),
+        sensitive=draft.sensitive or bool(draft.summary.strip()),
+        language=draft.language,
+        mentions=tuple(dict.fromkeys(mentioned)),
+        hashtags=rendered.hashtags,
+        attachments=await _attachments(db, draft.media, author_id),
+    )
+
+
+def profile_url(person: actors.Actor, local_origin: str) -> str:
+    """The page about a person or group: ours, or the one that their server names."""
+    if not person.is_local:
+        return person.url or person.uri or ""
+    prefix = "g/" if person.kind == "group" else "@"
+    return f"{local_origin}/{prefix}{person.name}"
+
+
+def profile_html(source: str, *, local_origin: str) -> SafeHtml:
+    """The Markdown of a description as HTML, without mentions."""
+    return render(
+        source,
+        mention_links={},
+        hashtag_link=lambda tag: f"{local_origin}/tags/{quote(tag)}",
+        local_origin=local_origin,
+    ).html
+
+
+async def _attachments(
+    db: Reader, media: tuple[int, ...], author_id: int
+) -> tuple[Attachment, ...]:
+    found = []
+    for media_id in media:
+        row = await db.one(
+            "SELECT id, mime, alt, width, height, blurhash, focal_x, focal_y FROM media"
+            " WHERE id = ? AND owner_id = ? AND state = 'stored' AND purpose = 'attachment'",
+            media_id,
+            author_id,
+        )
+        if row is None:
+            raise Invalid("media", "One of the images is not there any more: choose it again.")
+        found.append(
+            Attachment(
+                "Image",
+                media_id=row["id"],
+                mime=row["mime"],
+                alt=row["alt"],
+                width=row["width"],
+                height=row["height"],
+                blurhash=row["blurhash"],
+                focal=(row["focal_x"], row["focal_y"]),
+            )
+        )
+    return tuple(found)

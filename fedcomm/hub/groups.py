@@ -1,0 +1,431 @@
+"""Groups and who belongs to them.
+
+Modes: *federated* (anybody reads, other servers follow), *local* (signed-in members of this hub),
+*private* (active
+members only; nobody else learns that it exists, people are added by its moderators). A membership
+is requested, active or
+banned; roles in a group are owner, moderator, member.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from fedcomm.hub import actors, journal, notifications
+from fedcomm.hub.composition import profile_html
+from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
+from fedcomm.hub.markup import NAME_CHARACTERS, PROFILE_CHARACTERS
+from fedcomm.hub.sanitizer import plain_name
+from fedcomm.hub.visibility import Viewer, Visibility, can_see_group, group_visible
+from fedcomm.store.database import Reader, Row, Transaction
+from fedcomm.store.ids import now_ms
+
+Mode = Literal["federated", "local", "private"]
+MODES: tuple[Mode, ...] = ("federated", "local", "private")
+
+VISIBILITY_OF_MODE: dict[Mode, Visibility] = {
+    "federated": "public",
+    "local": "local",
+    "private": "members",
+}
+"""What an object written in a group of this mode is stored with."""
+
+GroupRole = Literal["owner", "moderator", "member"]
+State = Literal["requested", "active", "banned"]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group with its actor's texts. Times: Unix milliseconds."""
+
+    id: int
+    name: str
+    display_name: str
+    mode: Mode
+    approval: bool
+    language: str
+    posting_restricted: bool
+    announce_replies: bool
+    summary_source: str
+    summary_html: str
+    avatar_id: int | None
+    header_id: int | None
+    created_at: int
+    updated_at: int
+
+    @property
+    def title(self) -> str:
+        return self.display_name or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """One person's place in one group."""
+
+    group_id: int
+    actor_id: int
+    role: GroupRole
+    state: State
+    follow_uri: str | None
+
+    @property
+    def moderates(self) -> bool:
+        return self.state == "active" and self.role in ("owner", "moderator")
+
+
+_COLUMNS = (
+    "g.actor_id, a.name, a.display_name, g.mode, g.approval, g.language, g.posting_restricted,"
+    " g.announce_replies, a.summary_source, a.summary_html, a.avatar_id, a.header_id, g.created_at,"
+    " a.updated_at"
+)
+_FROM = "FROM groups g JOIN actors a ON a.id = g.actor_id AND a.deleted_at IS NULL"
+
+
+def _group(row: Row) -> Group:
+    return Group(
+        row["actor_id"],
+        row["name"],
+        row["display_name"],
+        row["mode"],
+        bool(row["approval"]),
+        row["language"],
+        bool(row["posting_restricted"]),
+        bool(row["announce_replies"]),
+        row["summary_source"],
+        row["summary_html"],
+        row["avatar_id"],
+        row["header_id"],
+        row["created_at"],
+        row["updated_at"],
+    )
+
+
+async def group(db: Reader, group_id: int) -> Group | None:
+    """The group with this id, whoever asks: for the hub itself, never for an answer to somebody."""
+    row = await db.one(f"SELECT {_COLUMNS} {_FROM} WHERE g.actor_id = ?", group_id)
+    return _group(row) if row else None
+
+
+async def group_by_name(db: Reader, name: str) -> Group | None:
+    """The group called `name`, whoever asks (see `group`)."""
+    row = await db.one(
+        f"SELECT {_COLUMNS} {_FROM} JOIN handles n ON n.actor_id = a.id WHERE n.name = ?",
+        name.lower(),
+    )
+    return _group(row) if row else None
+
+
+async def visible_group(db: Reader, viewer: Viewer, name: str) -> Group:
+    """The group called `name`; NotFound if there is none or `viewer` may not know of it."""
+    found = await group_by_name(db, name)
+    if found is None or not await can_see_group(db, viewer, found.id):
+        raise NotFound("There is no such group.")
+    return found
+
+
+async def list_groups(
+    db: Reader, viewer: Viewer, *, after: str = "", limit: int = 100
+) -> list[Group]:
+    """The groups that `viewer` may know of, by name."""
+    clause = group_visible(viewer)
+    rows = await db.all(
+        f"SELECT {_COLUMNS} {_FROM} WHERE a.name > ? AND {clause.sql} ORDER BY a.name LIMIT ?",
+        after,
+        *clause.args,
+        limit,
+    )
+    return [_group(row) for row in rows]
+
+
+async def membership(db: Reader, group_id: int, actor_id: int) -> Membership | None:
+    """The actor's place in the group, whatever its state."""
+    row = await db.one(
+        "SELECT group_id, actor_id, role, state, follow_uri FROM memberships"
+        " WHERE group_id = ? AND actor_id = ?",
+        group_id,
+        actor_id,
+    )
+    if row is None:
+        return None
+    return Membership(
+        row["group_id"], row["actor_id"], row["role"], row["state"], row["follow_uri"]
+    )
+
+
+async def memberships_of(db: Reader, actor_id: int) -> Sequence[Group]:
+    """The groups of which the actor is an active member, by name."""
+    rows = await db.all(
+        f"SELECT {_COLUMNS} {_FROM} JOIN memberships s ON s.group_id = g.actor_id"
+        " WHERE s.actor_id = ? AND s.state = 'active' ORDER BY a.name",
+        actor_id,
+    )
+    return [_group(row) for row in rows]
+
+
+async def member_count(db: Reader, group_id: int) -> int:
+    """How many active members the group has, here and elsewhere."""
+    return int(
+        await db.value(
+            "SELECT count(*) FROM memberships WHERE group_id = ? AND state = 'active'", group_id
+        )
+    )
+
+
+async def list_memberships(
+    db: Reader, group_id: int, state: State, *, after: int = 0, limit: int = 100
+) -> list[tuple[actors.Actor, GroupRole]]:
+    """The people of a group in one state, by actor id after `after`."""
+    rows = await db.all(
+        f"SELECT {actors.COLUMNS}, s.role AS group_role {actors.FROM}"
+        " JOIN memberships s ON s.actor_id = a.id"
+        " WHERE s.group_id = ? AND s.state = ? AND s.actor_id > ? ORDER BY s.actor_id LIMIT ?",
+        group_id,
+        state,
+        after,
+        limit,
+    )
+    return [(actors.actor_of(row), row["group_role"]) for row in rows]
+
+
+async def moderators(db: Reader, group_id: int) -> list[actors.Actor]:
+    """Owners and moderators, the longest-serving first."""
+    rows = await db.all(
+        f"SELECT {actors.COLUMNS} {actors.FROM} JOIN memberships s ON s.actor_id = a.id"
+        " WHERE s.group_id = ? AND s.state = 'active' AND s.role IN ('owner', 'moderator')"
+        " ORDER BY s.created_at, a.id",
+        group_id,
+    )
+    return [actors.actor_of(row) for row in rows]
+
+
+async def create_group(
+    tx: Transaction,
+    name: str,
+    *,
+    title: str,
+    creator_id: int,
+    local_origin: str,
+    description: str = "",
+    mode: Mode = "federated",
+    approval: bool = False,
+    language: str = "en",
+) -> int:
+    """A new group owned by `creator_id`; its id. Raises Invalid."""
+    _check(title, description, mode)
+    group_id = await actors.insert_local(
+        tx, "group", name, plain_name(title, NAME_CHARACTERS), locked=False
+    )
+    now = now_ms()
+    await tx.execute(
+        "UPDATE actors SET summary_source = ?, summary_html = ?, discoverable = ? WHERE id = ?",
+        description,
+        profile_html(description, local_origin=local_origin),
+        int(mode == "federated"),
+        group_id,
+    )
+    await tx.execute(
+        "INSERT INTO groups (actor_id, mode, approval, language, created_by, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        group_id,
+        mode,
+        int(approval),
+        language,
+        creator_id,
+        now,
+    )
+    await _place(tx, group_id, creator_id, "owner", "active")
+    await journal.record(tx, "group_created", actor_id=creator_id, group_id=group_id)
+    return group_id
+
+
+async def edit_group(
+    tx: Transaction,
+    group_id: int,
+    editor_id: int,
+    *,
+    title: str,
+    description: str,
+    approval: bool,
+    announce_replies: bool,
+    posting_restricted: bool,
+    local_origin: str,
+    avatar_id: int | None = None,
+    header_id: int | None = None,
+) -> None:
+    """Change a group's texts and rules; its mode stays (what was said in private stays private)."""
+    found = await _moderated(tx, group_id, editor_id)
+    _check(title, description, found.mode)
+    await tx.execute(
+        "UPDATE actors SET display_name = ?, summary_source = ?, summary_html = ?, updated_at = ?"
+        " WHERE id = ?",
+        plain_name(title, NAME_CHARACTERS),
+        description,
+        profile_html(description, local_origin=local_origin),
+        now_ms(),
+        group_id,
+    )
+    await tx.execute(
+        "UPDATE groups SET approval = ?, announce_replies = ?, posting_restricted = ?"
+        " WHERE actor_id = ?",
+        int(approval),
+        int(announce_replies),
+        int(posting_restricted),
+        group_id,
+    )
+    for column, media_id in (("avatar_id", avatar_id), ("header_id", header_id)):
+        if media_id is not None:
+            await tx.execute(f"UPDATE actors SET {column} = ? WHERE id = ?", media_id, group_id)
+    await journal.record(tx, "group_edited", actor_id=editor_id, group_id=group_id)
+
+
+async def join(
+    tx: Transaction, group_id: int, actor_id: int, *, follow_uri: str | None = None
+) -> State:
+    """The actor joins, or asks to where the group wants approval; the state afterwards. Repeats are
+    harmless.
+
+    `follow_uri`: the id of the Follow by which a remote person joined. Raises NotFound, NotAllowed.
+    """
+    found = await group(tx, group_id)
+    if found is None:
+        raise NotFound("There is no such group.")
+    known = await membership(tx, group_id, actor_id)
+    if known is not None and known.state == "banned":
+        raise NotAllowed("You may not join this group.")
+    if known is not None and (known.state == "active" or follow_uri is None):
+        if follow_uri is not None:
+            await _note_follow(tx, group_id, actor_id, follow_uri)
+        return known.state
+    joiner = await actors.actor(tx, actor_id)
+    assert joiner is not None
+    if found.mode == "private" or (found.mode == "local" and not joiner.is_local):
+        # A private group adds people itself; to everybody else it does not exist.
+        raise NotFound("There is no such group.")
+    state: State = "requested" if found.approval else "active"
+    await _place(tx, group_id, actor_id, "member", state, follow_uri)
+    if known is None:
+        event: journal.Event = (
+            "membership_requested" if state == "requested" else "membership_activated"
+        )
+        await journal.record(tx, event, actor_id=actor_id, group_id=group_id, target_id=actor_id)
+        if state == "requested":
+            for moderator in await moderators(tx, group_id):
+                await notifications.notify(
+                    tx, moderator, "membership_requested", actor_id, group_id=group_id
+                )
+    return state
+
+
+async def add_member(
+    tx: Transaction, group_id: int, moderator_id: int, actor_id: int, role: GroupRole = "member"
+) -> None:
+    """A moderator adds somebody, or lets in who asked, or changes a role. Raises NotAllowed."""
+    found = await _moderated(tx, group_id, moderator_id)
+    person = await actors.actor(tx, actor_id)
+    if person is None or person.deleted_at is not None:
+        raise NotFound("There is no such person.")
+    if found.mode != "federated" and not person.is_local:
+        raise NotAllowed("Only members of this hub can be in this group.")
+    known = await membership(tx, group_id, actor_id)
+    if known is not None and known.role == "owner" and role != "owner":
+        raise NotAllowed("The owner of a group keeps this role.")
+    await _place(tx, group_id, actor_id, role, "active", known.follow_uri if known else None)
+    await journal.record(
+        tx, "membership_activated", actor_id=moderator_id, group_id=group_id, target_id=actor_id
+    )
+    if known is None or known.state != "active":
+        await notifications.notify(
+            tx, person, "membership_activated", moderator_id, group_id=group_id
+        )
+
+
+async def refuse(tx: Transaction, group_id: int, moderator_id: int, actor_id: int) -> None:
+    """A moderator refuses a request or removes a member."""
+    await _moderated(tx, group_id, moderator_id)
+    known = await membership(tx, group_id, actor_id)
+    if known is None:
+        return
+    if known.role == "owner":
+        raise NotAllowed("The owner of a group cannot be removed.")
+    await journal.record(
+        tx, "membership_refused", actor_id=moderator_id, group_id=group_id, target_id=actor_id
+    )
+    await _remove(tx, group_id, actor_id)
+
+
+async def leave(tx: Transaction, group_id: int, actor_id: int) -> None:
+    """The actor leaves, or takes a request back. Repeats are harmless."""
+    known = await membership(tx, group_id, actor_id)
+    if known is None or known.state == "banned":
+        return
+    if known.role == "owner":
+        raise NotAllowed("The owner of a group cannot leave it.")
+    await _remove(tx, group_id, actor_id)
+    await journal.record(
+        tx, "membership_ended", actor_id=actor_id, group_id=group_id, target_id=actor_id
+    )
+
+
+async def require_moderator(db: Reader, group_id: int, actor_id: int) -> None:
+    """Raises NotAllowed unless the actor moderates this group now (INV-21)."""
+    place = await membership(db, group_id, actor_id)
+    if place is None or not place.moderates:
+        raise NotAllowed("Only moderators of the group can do this.")
+
+
+async def _moderated(tx: Transaction, group_id: int, actor_id: int) -> Group:
+    found = await group(tx, group_id)
+    if found is None:
+        raise NotFound("There is no such group.")
+    await require_moderator(tx, group_id, actor_id)
+    return found
+
+
+async def _place(
+    tx: Transaction,
+    group_id: int,
+    actor_id: int,
+    role: GroupRole,
+    state: State,
+    follow_uri: str | None = None,
+) -> None:
+    now = now_ms()
+    await tx.execute(
+        "INSERT INTO memberships (group_id, actor_id, role, state, follow_uri, created_at, decided_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (group_id, actor_id) DO UPDATE SET"
+        " role = excluded.role, state = excluded.state, follow_uri = excluded.follow_uri,"
+        " decided_at = excluded.decided_at",
+        group_id,
+        actor_id,
+        role,
+        state,
+        follow_uri,
+        now,
+        now if state == "active" else None,
+    )
+
+
+async def _note_follow(tx: Transaction, group_id: int, actor_id: int, follow_uri: str) -> None:
+    await tx.execute(
+        "UPDATE memberships SET follow_uri = ? WHERE group_id = ? AND actor_id = ?",
+        follow_uri,
+        group_id,
+        actor_id,
+    )
+
+
+async def _remove(tx: Transaction, group_id: int, actor_id: int) -> None:
+    await tx.execute(
+        "DELETE FROM memberships WHERE group_id = ? AND actor_id = ?", group_id, actor_id
+    )
+
+
+def _check(title: str, description: str, mode: str) -> None:
+    if not plain_name(title, NAME_CHARACTERS):
+        raise Invalid("title", "A group needs a title.")
+    if len(description) > PROFILE_CHARACTERS:
+        raise Invalid("description", "The description is too long.")
+    if mode not in MODES:
+        raise Invalid("mode", "A mode is federated, local or private.")

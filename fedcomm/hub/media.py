@@ -1,0 +1,180 @@
+"""Images: registered before they are stored, checked and re-encoded, served only through the gate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from fedcomm.hub.errors import Invalid, NotFound
+from fedcomm.hub.images import ImageLimits, ImageRefused, process_image
+from fedcomm.hub.markup import ALT_CHARACTERS
+from fedcomm.hub.visibility import Viewer, can_read
+from fedcomm.store.database import Database, Reader, Transaction
+from fedcomm.store.ids import new_id, now_ms
+
+Purpose = Literal["attachment", "avatar", "header"]
+
+MIME_OF_SUFFIX = {
+    ".jpg": "image/jpeg",
+    ".png": "image/png",
+    ".webp": "image/webp",
+    ".gif": "image/gif",
+}
+"""What our re-encoded files are served as: decided by our own name, never by what was uploaded."""
+
+DAY_MS = 86_400_000
+UNATTACHED_MS = DAY_MS
+"""An image that nobody attached goes after a day (security.md §9)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image of ours: names inside the media folder, size in pixels, description."""
+
+    id: int
+    file: str
+    thumbnail: str
+    mime: str
+    width: int
+    height: int
+    alt: str
+
+
+async def upload(
+    db: Database,
+    owner_id: int,
+    data: bytes,
+    *,
+    folder: Path,
+    purpose: Purpose,
+    alt: str = "",
+    focal: tuple[float, float] = (0.0, 0.0),
+    limits: ImageLimits,
+    daily_bytes: int,
+) -> int:
+    """Check, re-encode and store an image; its id. Raises Invalid."""
+    if len(alt) > ALT_CHARACTERS:
+        raise Invalid("alt", "The description of the image is too long.")
+    used = await db.value(
+        "SELECT COALESCE(sum(bytes), 0) FROM media WHERE owner_id = ? AND created_at > ?",
+        owner_id,
+        now_ms() - DAY_MS,
+    )
+    if int(used) + len(data) > daily_bytes:
+        raise Invalid("media", "You have uploaded as much as a day allows.")
+    media_id = new_id()
+    async with db.transaction() as tx:
+        await tx.execute(
+            "INSERT INTO media (id, owner_id, purpose, state, alt, focal_x, focal_y, created_at)"
+            " VALUES (?, ?, ?, 'registered', ?, ?, ?, ?)",
+            media_id,
+            owner_id,
+            purpose,
+            alt.strip(),
+            max(-1.0, min(1.0, focal[0])),
+            max(-1.0, min(1.0, focal[1])),
+            now_ms(),
+        )
+    try:
+        image = await process_image(data, folder, limits=limits)
+    except ImageRefused as refusal:
+        async with db.transaction() as tx:
+            await tx.execute("DELETE FROM media WHERE id = ?", media_id)
+        raise Invalid("media", refusal.message) from refusal
+    async with db.transaction() as tx:
+        await tx.execute(
+            "UPDATE media SET state = 'stored', file = ?, thumbnail = ?, mime = ?, width = ?,"
+            " height = ?, bytes = ?, blurhash = ? WHERE id = ?",
+            image.path.name,
+            image.thumbnail_path.name,
+            image.mime,
+            image.width,
+            image.height,
+            image.size + image.thumbnail_size,
+            image.blurhash,
+            media_id,
+        )
+    return media_id
+
+
+async def image(db: Reader, media_id: int) -> StoredImage | None:
+    """The stored image with this id."""
+    row = await db.one(
+        "SELECT id, file, thumbnail, mime, width, height, alt FROM media"
+        " WHERE id = ? AND state = 'stored'",
+        media_id,
+    )
+    if row is None:
+        return None
+    return StoredImage(*(row[key] for key in row.keys()))  # noqa: SIM118
+
+
+async def images(db: Reader, media_ids: list[int]) -> dict[int, StoredImage]:
+    """The stored images with these ids."""
+    found = {}
+    for media_id in dict.fromkeys(media_ids):
+        one = await image(db, media_id)
+        if one is not None:
+            found[media_id] = one
+    return found
+
+
+async def mime_of_file(db: Reader, viewer: Viewer, file: str) -> tuple[str, bool]:
+    """(media type, public) of the file called `file`, if `viewer` may see it; NotFound otherwise.
+
+    Avatars and headers are public; an attachment is as visible as its object; one that is attached
+    to nothing yet
+    is its owner's.
+    """
+    row = await db.one(
+        "SELECT id, owner_id, purpose FROM media"
+        " WHERE state = 'stored' AND (file = ? OR thumbnail = ?)",
+        file,
+        file,
+    )
+    if row is None:
+        raise NotFound("There is no such file.")
+    mime = MIME_OF_SUFFIX.get(Path(file).suffix, "application/octet-stream")
+    if row["purpose"] != "attachment":
+        return mime, True
+    objects = await db.all("SELECT object_id FROM attachments WHERE media_id = ?", row["id"])
+    for found in objects:
+        if await can_read(db, viewer, found["object_id"]):
+            public = await can_read(db, Viewer("anonymous"), found["object_id"])
+            return mime, public
+    if not objects and viewer.kind == "member" and viewer.actor_id == row["owner_id"]:
+        return mime, False
+    raise NotFound("There is no such file.")
+
+
+async def unreferenced(tx: Transaction, *, limit: int = 100) -> list[tuple[int, list[str]]]:
+    """(id, files) of images that nothing refers to and that are older than a day, or whose upload
+    broke off."""
+    rows = await tx.all(
+        "SELECT m.id, m.file, m.thumbnail FROM media m WHERE m.created_at < ?"
+        " AND NOT EXISTS (SELECT 1 FROM attachments t WHERE t.media_id = m.id)"
+        " AND NOT EXISTS (SELECT 1 FROM actors a WHERE a.avatar_id = m.id OR a.header_id = m.id)"
+        " ORDER BY m.id LIMIT ?",
+        now_ms() - UNATTACHED_MS,
+        limit,
+    )
+    return [(row["id"], [f for f in (row["file"], row["thumbnail"]) if f]) for row in rows]
+
+
+async def remove_orphans(db: Database, folder: Path, media_ids: list[int]) -> None:
+    """Remove those of the images that nothing refers to any more: files first, then rows."""
+    for media_id in media_ids:
+        row = await db.one(
+            "SELECT file, thumbnail FROM media m WHERE m.id = ?"
+            " AND NOT EXISTS (SELECT 1 FROM attachments t WHERE t.media_id = m.id)"
+            " AND NOT EXISTS (SELECT 1 FROM actors a WHERE a.avatar_id = m.id OR a.header_id = m.id)",
+            media_id,
+        )
+        if row is None:
+            continue
+        for name in (row["file"], row["thumbnail"]):
+            if name:
+                (folder / name).unlink(missing_ok=True)
+        async with db.transaction() as tx:
+            await tx.execute("DELETE FROM media WHERE id = ?", media_id)

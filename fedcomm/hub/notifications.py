@@ -1,0 +1,132 @@
+"""What tells a member that something concerns them. Nobody is told of what they may not read
+(INV-20)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fedcomm.hub import actors
+from fedcomm.hub.visibility import can_read, member, readable
+from fedcomm.store.database import Reader, Transaction
+from fedcomm.store.ids import new_id, now_ms
+
+Kind = Literal[
+    "reply", "mention", "like", "share", "follow", "follow_requested", "follow_accepted",
+    "membership_requested", "membership_activated",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One line of the notifications page; `actor` did it. Times: Unix milliseconds."""
+
+    id: int
+    kind: Kind
+    actor: actors.Actor
+    object_id: int | None
+    object_title: str
+    object_html: str
+    topic_id: int | None
+    group_name: str | None
+    created_at: int
+    read: bool
+
+
+async def notify(
+    tx: Transaction,
+    recipient: actors.Actor,
+    kind: Kind,
+    actor_id: int,
+    *,
+    object_id: int | None = None,
+    group_id: int | None = None,
+) -> None:
+    """Tell `recipient` once, if they are a member here, did not do it themselves, and may read the
+    object."""
+    if not recipient.is_local or recipient.kind != "person" or recipient.id == actor_id:
+        return
+    if recipient.suspended_at is not None or recipient.deleted_at is not None:
+        return
+    if object_id is not None and not await can_read(tx, member(recipient.id), object_id):
+        return
+    known = await tx.value(
+        "SELECT 1 FROM notifications WHERE member_id = ? AND kind = ? AND actor_id = ?"
+        " AND COALESCE(object_id, 0) = ? AND COALESCE(group_id, 0) = ?",
+        recipient.id,
+        kind,
+        actor_id,
+        object_id or 0,
+        group_id or 0,
+    )
+    if known is not None:
+        return
+    await tx.execute(
+        "INSERT INTO notifications (id, member_id, kind, actor_id, object_id, group_id, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        new_id(),
+        recipient.id,
+        kind,
+        actor_id,
+        object_id,
+        group_id,
+        now_ms(),
+    )
+
+
+async def unread_count(db: Reader, member_id: int) -> int:
+    """How many notifications the member has not seen, counted to 100 at most."""
+    return int(
+        await db.value(
+            "SELECT count(*) FROM (SELECT 1 AS one FROM notifications"
+            " WHERE member_id = ? AND read_at IS NULL LIMIT 100) AS unread",
+            member_id,
+        )
+    )
+
+
+async def list_notifications(
+    db: Reader, member_id: int, *, before: int | None = None, limit: int = 30
+) -> list[Notification]:
+    """The member's notifications, newest first, before id `before`; those of objects no longer
+    readable are left out."""
+    clause = readable(member(member_id))
+    rows = await db.all(
+        f"SELECT {actors.COLUMNS}, n.id AS notification_id, n.kind AS notification_kind,"
+        " n.object_id,"
+        " n.created_at AS told_at, n.read_at, o.title, o.html, o.topic_id, ga.name AS group_name"
+        " FROM notifications n JOIN actors a ON a.id = n.actor_id LEFT JOIN hosts h ON h.id = a.host_id"
+        f" LEFT JOIN objects o ON o.id = n.object_id AND {clause.sql}"
+        " LEFT JOIN actors ga ON ga.id = COALESCE(n.group_id, o.group_id)"
+        " WHERE n.member_id = ? AND n.id < ? AND (n.object_id IS NULL OR o.id IS NOT NULL)"
+        " ORDER BY n.id DESC LIMIT ?",
+        *clause.args,
+        member_id,
+        before if before is not None else (1 << 63) - 1,
+        limit,
+    )
+    return [
+        Notification(
+            row["notification_id"],
+            row["notification_kind"],
+            actors.actor_of(row),
+            row["object_id"],
+            row["title"] or "",
+            row["html"] or "",
+            row["topic_id"],
+            row["group_name"],
+            row["told_at"],
+            row["read_at"] is not None,
+        )
+        for row in rows
+    ]
+
+
+async def mark_read(tx: Transaction, member_id: int, up_to: int) -> None:
+    """The member has seen everything up to notification `up_to`."""
+    await tx.execute(
+        "UPDATE notifications SET read_at = ? WHERE member_id = ? AND id <= ? AND read_at IS NULL",
+        now_ms(),
+        member_id,
+        up_to,
+    )

@@ -1,0 +1,114 @@
+"""Likes, dislikes and shares. An actor has at most one of each kind on an object."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fedcomm.hub import actors, journal, notifications, threads
+from fedcomm.hub.errors import NotFound
+from fedcomm.hub.visibility import can_read, member, remote
+from fedcomm.store.database import Reader, Transaction
+from fedcomm.store.ids import new_id, now_ms
+
+Kind = Literal["like", "dislike", "share"]
+
+_COUNTER: dict[Kind, str] = {
+    "like": "like_count",
+    "dislike": "dislike_count",
+    "share": "share_count",
+}
+
+
+async def add(
+    tx: Transaction, actor_id: int, object_id: int, kind: Kind, *, uri: str | None = None
+) -> bool:
+    """React to an object; False if the actor had already. `uri`: the id of the remote activity.
+
+    A like takes the actor's dislike back and the other way round. Raises NotFound.
+    """
+    target = await threads.thing(tx, object_id)
+    person = await actors.actor(tx, actor_id)
+    if target is None or target.deleted_at is not None or person is None:
+        raise NotFound("This is not there any more.")
+    viewer = member(actor_id) if person.is_local else remote(actor_id, person.host_id or 0)
+    if not await can_read(tx, viewer, object_id):
+        raise NotFound("This is not there any more.")
+    opposite: Kind | None = {"like": "dislike", "dislike": "like"}.get(kind)  # type: ignore[assignment]
+    if opposite is not None:
+        await withdraw(tx, actor_id, object_id, opposite)
+    reaction_id = new_id()
+    added = await tx.execute(
+        "INSERT INTO reactions (id, object_id, actor_id, kind, uri, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        reaction_id,
+        object_id,
+        actor_id,
+        kind,
+        uri,
+        now_ms(),
+    )
+    if not added:
+        return False
+    await tx.execute(
+        f"UPDATE objects SET {_COUNTER[kind]} = {_COUNTER[kind]} + 1 WHERE id = ?",
+        object_id,
+    )
+    await journal.record(
+        tx,
+        "reaction_added",
+        actor_id=actor_id,
+        object_id=object_id,
+        group_id=target.group_id,
+        target_id=reaction_id,
+    )
+    if kind in ("like", "share"):
+        author = await actors.actor(tx, target.author_id)
+        if author is not None:
+            told: notifications.Kind = "like" if kind == "like" else "share"
+            await notifications.notify(tx, author, told, actor_id, object_id=object_id)
+    return True
+
+
+async def withdraw(tx: Transaction, actor_id: int, object_id: int, kind: Kind) -> bool:
+    """Take a reaction back; False if there was none. The journal names its id, its kind stays with
+    the spoke."""
+    row = await tx.one(
+        "SELECT id FROM reactions WHERE object_id = ? AND actor_id = ? AND kind = ?",
+        object_id,
+        actor_id,
+        kind,
+    )
+    if row is None:
+        return False
+    await tx.execute("DELETE FROM reactions WHERE id = ?", row["id"])
+    await tx.execute(
+        f"UPDATE objects SET {_COUNTER[kind]} = {_COUNTER[kind]} - 1"
+        f" WHERE id = ? AND {_COUNTER[kind]} > 0",
+        object_id,
+    )
+    group_id = await tx.value("SELECT group_id FROM objects WHERE id = ?", object_id)
+    await journal.record(
+        tx,
+        "reaction_withdrawn",
+        actor_id=actor_id,
+        object_id=object_id,
+        group_id=group_id,
+        target_id=row["id"],
+    )
+    return True
+
+
+async def reacted(db: Reader, actor_id: int, object_ids: list[int]) -> dict[int, set[Kind]]:
+    """Which of these objects the actor reacted to, and how."""
+    found: dict[int, set[Kind]] = {}
+    if not object_ids:
+        return found
+    marks = ", ".join("?" * len(object_ids))
+    rows = await db.all(
+        f"SELECT object_id, kind FROM reactions WHERE actor_id = ? AND object_id IN ({marks})",
+        actor_id,
+        *object_ids,
+    )
+    for row in rows:
+        found.setdefault(row["object_id"], set()).add(row["kind"])
+    return found

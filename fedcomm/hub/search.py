@@ -1,0 +1,42 @@
+"""Full-text search: every word must occur (as a beginning); results pass the gate, counts are not
+told."""
+
+from __future__ import annotations
+
+import re
+
+from fedcomm.hub.visibility import Viewer, readable
+from fedcomm.store.database import Database, Transaction
+
+WORD = re.compile(r"\w+")
+MAX_WORDS = 8
+MAX_CHARACTERS = 200
+
+
+async def index(tx: Transaction, object_id: int, title: str, text: str) -> None:
+    """Make the object findable by these words, instead of those before."""
+    await tx.execute(tx.search.upsert, object_id, title, text)
+
+
+async def forget(tx: Transaction, object_id: int) -> None:
+    """Take the object out of the index."""
+    await tx.execute(tx.search.remove, object_id)
+
+
+async def find(
+    db: Database, viewer: Viewer, words: str, *, before: int | None = None, limit: int = 20
+) -> list[int]:
+    """Ids of the objects that hold every word of `words` and that `viewer` may read, newest first."""
+    found = WORD.findall(words[:MAX_CHARACTERS])[:MAX_WORDS]
+    if not found:
+        return []
+    clause = readable(viewer)
+    rows = await db.all(
+        f"SELECT o.id FROM objects o WHERE o.id IN ({db.search.matching}) AND {clause.sql}"
+        " AND o.id < ? ORDER BY o.id DESC LIMIT ?",
+        db.search.query(found),
+        *clause.args,
+        before if before is not None else (1 << 63) - 1,
+        limit,
+    )
+    return [row["id"] for row in rows]

@@ -1,0 +1,127 @@
+"""Sessions of browsers and tokens of programs: random references, stored hashed (INV-40)."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+
+from fedcomm.hub.errors import HubError, Invalid
+from fedcomm.hub.members import Member, member
+from fedcomm.hub.passwords import verify_password
+from fedcomm.store.database import Database, Reader, Transaction
+from fedcomm.store.ids import new_id, now_ms
+
+DAY_MS = 86_400_000
+TOUCH_MS = 60_000
+"""A session's last use is written at most once a minute."""
+
+SCOPES = ("read", "write")
+
+
+def token_hash(token: str) -> str:
+    """What the database keeps of a token of 256 random bits: a plain SHA-256 suffices."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+async def log_in(db: Database, name: str, password: str) -> str:
+    """A new session's token for the right name (or e-mail address) and password.
+
+    Raises HubError with one sentence whatever was wrong (INV-36).
+    """
+    row = await db.one(
+        "SELECT m.actor_id, m.password_hash, m.state FROM members m JOIN actors a ON a.id = m.actor_id"
+        " WHERE (a.name = ? OR m.email = ?) AND a.deleted_at IS NULL",
+        name.strip().lower().removeprefix("@"),
+        name.strip().lower(),
+    )
+    right = await verify_password(row["password_hash"] if row else None, password)
+    if row is None or not right or row["state"] != "active":
+        raise HubError("Name or password is wrong.")
+    token = secrets.token_urlsafe(32)
+    now = now_ms()
+    async with db.transaction() as tx:
+        await tx.execute(
+            "INSERT INTO sessions (token_hash, member_id, created_at, seen_at) VALUES (?, ?, ?, ?)",
+            token_hash(token),
+            row["actor_id"],
+            now,
+            now,
+        )
+        await tx.execute("UPDATE members SET seen_at = ? WHERE actor_id = ?", now, row["actor_id"])
+    return token
+
+
+async def member_of_session(
+    db: Database, token: str, *, idle_days: int = 14, absolute_days: int = 90
+) -> Member | None:
+    """The member whose live session this is, or None."""
+    now = now_ms()
+    row = await db.one(
+        "SELECT s.member_id, s.seen_at FROM sessions s JOIN members m ON m.actor_id = s.member_id"
+        " WHERE s.token_hash = ? AND s.seen_at > ? AND s.created_at > ? AND m.state = 'active'",
+        token_hash(token),
+        now - idle_days * DAY_MS,
+        now - absolute_days * DAY_MS,
+    )
+    if row is None:
+        return None
+    if now - row["seen_at"] > TOUCH_MS:
+        await db.append(
+            "UPDATE sessions SET seen_at = ? WHERE token_hash = ?", (now, token_hash(token))
+        )
+    return await member(db, row["member_id"])
+
+
+async def log_out(tx: Transaction, token: str) -> None:
+    """End the session."""
+    await tx.execute("DELETE FROM sessions WHERE token_hash = ?", token_hash(token))
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """Who a token speaks for, and what it may do."""
+
+    member: Member
+    scopes: frozenset[str]
+
+
+async def create_token(
+    tx: Transaction, member_id: int, *, name: str, scopes: list[str], value: str | None = None
+) -> str:
+    """A new token of the member; its value, which is shown this once. `value`: given instead of a
+    random one."""
+    unknown = [scope for scope in scopes if scope not in SCOPES]
+    if unknown or not scopes:
+        raise Invalid("scope", f"A scope is one of: {', '.join(SCOPES)}.")
+    token = value or secrets.token_urlsafe(32)
+    if len(token) < 16:
+        raise Invalid("value", "A token has at least 16 characters.")
+    await tx.execute(
+        "INSERT INTO tokens (id, token_hash, member_id, name, scopes, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        new_id(),
+        token_hash(token),
+        member_id,
+        name,
+        " ".join(scopes),
+        now_ms(),
+    )
+    return token
+
+
+async def bearer(db: Reader, token: str) -> Bearer | None:
+    """Who may act with this token now (INV-37: unknown scopes give nothing)."""
+    row = await db.one(
+        "SELECT t.member_id, t.scopes FROM tokens t JOIN members m ON m.actor_id = t.member_id"
+        " WHERE t.token_hash = ? AND m.state = 'active' AND COALESCE(t.expires_at, ?) > ?",
+        token_hash(token),
+        now_ms() + 1,
+        now_ms(),
+    )
+    if row is None:
+        return None
+    found = await member(db, row["member_id"])
+    if found is None:
+        return None
+    return Bearer(found, frozenset(row["scopes"].split()) & frozenset(SCOPES))

@@ -1,0 +1,518 @@
+"""Topics, replies and posts: what people write. A topic opens a thread in a group; replies stand
+below it; a post
+is something of another server that belongs to no group of ours.
+
+Local and remote words go through the same operations. Remote ones bring a `Provenance` and clean
+HTML.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fedcomm.hub import actors, groups, journal, notifications, search
+from fedcomm.hub.composition import Content
+from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
+from fedcomm.hub.visibility import Visibility, can_read, member, narrower, remote
+from fedcomm.store.database import Reader, Row, Transaction
+from fedcomm.store.ids import new_id, now_ms
+
+Kind = Literal["topic", "reply", "post"]
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a remote object comes from. `uri` its id there, `published_at` Unix ms as its server
+    says (never in
+    the future), `details` JSON of what only its type has (a poll's options, an event's time)."""
+
+    uri: str
+    host_id: int
+    type: str
+    url: str | None
+    published_at: int
+    context_uri: str | None = None
+    details: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """A row of `objects`. Times: Unix milliseconds. `uri` and `host_id` only for remote ones."""
+
+    id: int
+    kind: Kind
+    type: str
+    uri: str | None
+    host_id: int | None
+    author_id: int
+    group_id: int | None
+    topic_id: int | None
+    parent_id: int | None
+    parent_uri: str | None
+    context_uri: str | None
+    visibility: Visibility
+    title: str
+    source: str
+    html: str
+    summary: str
+    sensitive: bool
+    language: str
+    url: str | None
+    details: str | None
+    created_at: int
+    published_at: int
+    edited_at: int | None
+    deleted_at: int | None
+    pinned_at: int | None
+    locked_at: int | None
+    reply_count: int
+    like_count: int
+    dislike_count: int
+    share_count: int
+    active_at: int
+
+    @property
+    def is_local(self) -> bool:
+        return self.host_id is None
+
+
+COLUMNS = (
+    "o.id, o.kind, o.type, o.uri, o.host_id, o.author_id, o.group_id, o.topic_id, o.parent_id,"
+    " o.parent_uri, o.context_uri, o.visibility, o.title, o.source, o.html, o.summary, o.sensitive,"
+    " o.language, o.url, o.details, o.created_at, o.published_at, o.edited_at, o.deleted_at,"
+    " o.pinned_at, o.locked_at, o.reply_count, o.like_count, o.dislike_count, o.share_count,"
+    " o.active_at"
+)
+
+
+def thing_of(row: Row) -> Thing:
+    """The object in a row that selected `COLUMNS`."""
+    return Thing(
+        row["id"],
+        row["kind"],
+        row["type"],
+        row["uri"],
+        row["host_id"],
+        row["author_id"],
+        row["group_id"],
+        row["topic_id"],
+        row["parent_id"],
+        row["parent_uri"],
+        row["context_uri"],
+        row["visibility"],
+        row["title"],
+        row["source"],
+        row["html"],
+        row["summary"],
+        bool(row["sensitive"]),
+        row["language"],
+        row["url"],
+        row["details"],
+        row["created_at"],
+        row["published_at"],
+        row["edited_at"],
+        row["deleted_at"],
+        row["pinned_at"],
+        row["locked_at"],
+        row["reply_count"],
+        row["like_count"],
+        row["dislike_count"],
+        row["share_count"],
+        row["active_at"],
+    )
+
+
+async def thing(db: Reader, object_id: int) -> Thing | None:
+    """The object with this id, whoever asks, deleted ones included: for the hub and its spokes
+    themselves."""
+    row = await db.one(f"SELECT {COLUMNS} FROM objects o WHERE o.id = ?", object_id)
+    return thing_of(row) if row else None
+
+
+async def thing_by_uri(db: Reader, uri: str) -> Thing | None:
+    """The remote object published under `uri`, deleted ones included."""
+    row = await db.one(f"SELECT {COLUMNS} FROM objects o WHERE o.uri = ?", uri)
+    return thing_of(row) if row else None
+
+
+async def create_topic(
+    tx: Transaction,
+    author_id: int,
+    group_id: int,
+    content: Content,
+    *,
+    provenance: Provenance | None = None,
+) -> int:
+    """Open a thread; the id of its topic. Raises NotFound, NotAllowed."""
+    group = await groups.group(tx, group_id)
+    if group is None:
+        raise NotFound("There is no such group.")
+    await _require_place(tx, group, author_id)
+    place = await groups.membership(tx, group_id, author_id)
+    if group.posting_restricted and not (place and place.moderates):
+        raise NotAllowed("Only moderators start topics in this group.")
+    object_id = new_id()
+    await _insert(
+        tx,
+        object_id,
+        "topic",
+        author_id,
+        content,
+        provenance,
+        visibility=groups.VISIBILITY_OF_MODE[group.mode],
+        group_id=group_id,
+        topic_id=object_id,
+    )
+    await journal.record(
+        tx, "topic_created", actor_id=author_id, object_id=object_id, group_id=group_id
+    )
+    await _tell_mentioned(tx, object_id, author_id, content, already=set())
+    return object_id
+
+
+async def create_reply(
+    tx: Transaction,
+    author_id: int,
+    parent_id: int,
+    content: Content,
+    *,
+    provenance: Provenance | None = None,
+    visibility: Visibility | None = None,
+) -> int:
+    """Answer an object; the reply's id. Its visibility is the parent's, or narrower when
+    `visibility` says so.
+
+    Raises NotFound, NotAllowed (thread locked, not a member of a closed group).
+    """
+    parent = await thing(tx, parent_id)
+    if parent is None or parent.deleted_at is not None:
+        raise NotFound("What you answer is not there any more.")
+    author = await actors.actor(tx, author_id)
+    assert author is not None
+    viewer = member(author_id) if author.is_local else remote(author_id, author.host_id or 0)
+    if not await can_read(tx, viewer, parent_id):
+        raise NotFound("What you answer is not there any more.")
+    topic = await thing(tx, parent.topic_id) if parent.topic_id is not None else None
+    group = await groups.group(tx, parent.group_id) if parent.group_id is not None else None
+    if group is not None:
+        await _require_place(tx, group, author_id)
+        if topic is not None and topic.locked_at is not None:
+            place = await groups.membership(tx, group.id, author_id)
+            if not (place and place.moderates):
+                raise NotAllowed("This thread is closed.")
+    object_id = new_id()
+    now = now_ms()
+    await _insert(
+        tx,
+        object_id,
+        "reply",
+        author_id,
+        content,
+        provenance,
+        visibility=narrower(parent.visibility, visibility or parent.visibility),
+        group_id=parent.group_id,
+        topic_id=parent.topic_id,
+        parent_id=parent_id,
+        # A reply dated before its parent becomes a topic of its own at NodeBB (federation.md §12).
+        not_before=parent.published_at,
+    )
+    await tx.execute("UPDATE objects SET reply_count = reply_count + 1 WHERE id = ?", parent_id)
+    if topic is not None:
+        counted = 0 if topic.id == parent_id else 1
+        await tx.execute(
+            "UPDATE objects SET reply_count = reply_count + ?, active_at = ? WHERE id = ?",
+            counted,
+            now,
+            topic.id,
+        )
+    await journal.record(
+        tx, "reply_created", actor_id=author_id, object_id=object_id, group_id=parent.group_id
+    )
+    told: set[int] = set()
+    parent_author = await actors.actor(tx, parent.author_id)
+    if parent_author is not None:
+        await notifications.notify(tx, parent_author, "reply", author_id, object_id=object_id)
+        told.add(parent_author.id)
+    if topic is not None and topic.author_id not in told:
+        topic_author = await actors.actor(tx, topic.author_id)
+        if topic_author is not None:
+            await notifications.notify(tx, topic_author, "reply", author_id, object_id=object_id)
+            told.add(topic_author.id)
+    await _tell_mentioned(tx, object_id, author_id, content, already=told)
+    return object_id
+
+
+async def store_post(
+    tx: Transaction,
+    author_id: int,
+    content: Content,
+    provenance: Provenance,
+    *,
+    visibility: Visibility,
+    parent_uri: str | None = None,
+) -> int:
+    """Keep a remote object that belongs to no group of ours, because somebody here follows its
+    author or is
+    mentioned; its id. `parent_uri`: what it answers, when that is not known here."""
+    object_id = new_id()
+    await _insert(
+        tx,
+        object_id,
+        "post",
+        author_id,
+        content,
+        provenance,
+        visibility=visibility,
+        parent_uri=parent_uri,
+    )
+    await journal.record(tx, "post_stored", actor_id=author_id, object_id=object_id)
+    await _tell_mentioned(tx, object_id, author_id, content, already=set())
+    return object_id
+
+
+async def edit(
+    tx: Transaction,
+    editor_id: int,
+    object_id: int,
+    content: Content,
+    *,
+    edited_at: int | None = None,
+    visibility: Visibility | None = None,
+) -> None:
+    """The author changes their words; what stood before is kept as a revision. Raises NotFound,
+    NotAllowed.
+
+    `visibility` of a later remote version can only narrow (INV-16).
+    """
+    known = await _existing(tx, object_id)
+    if known.author_id != editor_id:
+        raise NotAllowed("Only its author can change this.")
+    if known.kind == "topic" and not content.title:
+        raise Invalid("title", "A topic needs a title.")
+    number = int(
+        await tx.value(
+            "SELECT COALESCE(max(number), 0) + 1 FROM revisions WHERE object_id = ?", object_id
+        )
+    )
+    await tx.execute(
+        "INSERT INTO revisions (object_id, number, editor_id, title, source, html, summary, sensitive,"
+        " language, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        object_id,
+        number,
+        editor_id,
+        known.title,
+        known.source,
+        known.html,
+        known.summary,
+        int(known.sensitive),
+        known.language,
+        known.edited_at or known.published_at,
+    )
+    await tx.execute(
+        "UPDATE objects SET title = ?, source = ?, html = ?, summary = ?, sensitive = ?, language = ?,"
+        " visibility = ?, edited_at = ? WHERE id = ?",
+        content.title,
+        content.source,
+        content.html,
+        content.summary,
+        int(content.sensitive),
+        content.language,
+        narrower(known.visibility, visibility or known.visibility),
+        edited_at or now_ms(),
+        object_id,
+    )
+    already = {
+        row["actor_id"]
+        for row in await tx.all("SELECT actor_id FROM mentions WHERE object_id = ?", object_id)
+    }
+    for table in ("mentions", "hashtags", "attachments"):
+        await tx.execute(f"DELETE FROM {table} WHERE object_id = ?", object_id)
+    await _insert_parts(tx, object_id, content)
+    await search.index(tx, object_id, content.title, content.plain)
+    await journal.record(
+        tx, "object_edited", actor_id=editor_id, object_id=object_id, group_id=known.group_id
+    )
+    await _tell_mentioned(tx, object_id, editor_id, content, already=already)
+
+
+async def delete(tx: Transaction, actor_id: int, object_id: int) -> None:
+    """The author deletes, or a moderator of its group removes. Every word of it goes from every
+    table here.
+
+    What remains is a tombstone: id, times, place in the thread. Raises NotFound, NotAllowed.
+    """
+    known = await _existing(tx, object_id)
+    removed_by_moderator = known.author_id != actor_id
+    if removed_by_moderator:
+        if known.group_id is None:
+            raise NotAllowed("Only its author can delete this.")
+        await groups.require_moderator(tx, known.group_id, actor_id)
+    now = now_ms()
+    for table in ("revisions", "mentions", "hashtags", "attachments", "notifications"):
+        await tx.execute(f"DELETE FROM {table} WHERE object_id = ?", object_id)
+    await search.forget(tx, object_id)
+    await tx.execute(
+        "UPDATE objects SET title = '', source = '', html = '', summary = '', sensitive = 0,"
+        " language = '', url = NULL, details = NULL, deleted_at = ?, removed_by = ?, pinned_at = NULL"
+        " WHERE id = ?",
+        now,
+        actor_id if removed_by_moderator else None,
+        object_id,
+    )
+    if known.parent_id is not None:
+        await tx.execute(
+            "UPDATE objects SET reply_count = reply_count - 1 WHERE id = ? AND reply_count > 0",
+            known.parent_id,
+        )
+    if known.topic_id not in (None, known.parent_id, object_id):
+        await tx.execute(
+            "UPDATE objects SET reply_count = reply_count - 1 WHERE id = ? AND reply_count > 0",
+            known.topic_id,
+        )
+    event: journal.Event = "object_removed" if removed_by_moderator else "object_deleted"
+    await journal.record(tx, event, actor_id=actor_id, object_id=object_id, group_id=known.group_id)
+
+
+async def set_locked(tx: Transaction, moderator_id: int, topic_id: int, *, locked: bool) -> None:
+    """A moderator closes a thread or opens it again."""
+    await _mark(tx, moderator_id, topic_id, "locked_at", locked)
+    event: journal.Event = "topic_locked" if locked else "topic_unlocked"
+    await journal.record(tx, event, actor_id=moderator_id, object_id=topic_id)
+
+
+async def set_pinned(tx: Transaction, moderator_id: int, topic_id: int, *, pinned: bool) -> None:
+    """A moderator pins a topic to the head of its group, or takes it down."""
+    await _mark(tx, moderator_id, topic_id, "pinned_at", pinned)
+    event: journal.Event = "topic_pinned" if pinned else "topic_unpinned"
+    await journal.record(tx, event, actor_id=moderator_id, object_id=topic_id)
+
+
+async def _mark(tx: Transaction, moderator_id: int, topic_id: int, column: str, on: bool) -> None:
+    known = await _existing(tx, topic_id)
+    if known.kind != "topic" or known.group_id is None:
+        raise NotFound("There is no such topic.")
+    await groups.require_moderator(tx, known.group_id, moderator_id)
+    await tx.execute(
+        f"UPDATE objects SET {column} = ? WHERE id = ?",
+        now_ms() if on else None,
+        topic_id,
+    )
+
+
+async def _existing(tx: Transaction, object_id: int) -> Thing:
+    known = await thing(tx, object_id)
+    if known is None or known.deleted_at is not None:
+        raise NotFound("This is not there any more.")
+    return known
+
+
+async def _require_place(tx: Transaction, group: groups.Group, author_id: int) -> None:
+    place = await groups.membership(tx, group.id, author_id)
+    if place is not None and place.state == "banned":
+        raise NotAllowed("You may not write in this group.")
+    author = await actors.actor(tx, author_id)
+    if author is None or author.suspended_at or author.deleted_at:
+        raise NotAllowed("You may not write in this group.")
+    if place is not None and place.state == "active":
+        return
+    # In an open federated group anybody may speak: a reply from Mastodon comes from no member.
+    if group.mode == "federated" and not author.is_local and not group.approval:
+        return
+    if group.mode == "private":
+        raise NotFound("There is no such group.")
+    raise NotAllowed("Join the group to write in it.")
+
+
+async def _insert(
+    tx: Transaction,
+    object_id: int,
+    kind: Kind,
+    author_id: int,
+    content: Content,
+    provenance: Provenance | None,
+    *,
+    visibility: Visibility,
+    group_id: int | None = None,
+    topic_id: int | None = None,
+    parent_id: int | None = None,
+    parent_uri: str | None = None,
+    not_before: int = 0,
+) -> None:
+    now = now_ms()
+    published = min(provenance.published_at, now) if provenance else now
+    default_type = "Page" if kind == "topic" else "Note"
+    await tx.execute(
+        "INSERT INTO objects (id, kind, type, uri, host_id, author_id, group_id, topic_id, parent_id,"
+        " parent_uri, context_uri, visibility, title, source, html, summary, sensitive, language, url,"
+        " details, created_at, published_at, active_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        object_id,
+        kind,
+        provenance.type if provenance else default_type,
+        provenance.uri if provenance else None,
+        provenance.host_id if provenance else None,
+        author_id,
+        group_id,
+        topic_id,
+        parent_id,
+        parent_uri,
+        provenance.context_uri if provenance else None,
+        visibility,
+        content.title,
+        content.source,
+        content.html,
+        content.summary,
+        int(content.sensitive),
+        content.language,
+        provenance.url if provenance else None,
+        provenance.details if provenance else None,
+        now,
+        max(published, min(not_before, now)) if provenance is None else published,
+        now,
+    )
+    await _insert_parts(tx, object_id, content)
+    await search.index(tx, object_id, content.title, content.plain)
+
+
+async def _insert_parts(tx: Transaction, object_id: int, content: Content) -> None:
+    if content.mentions:
+        await tx.many(
+            "INSERT INTO mentions (object_id, actor_id) VALUES (?, ?)",
+            [(object_id, actor_id) for actor_id in dict.fromkeys(content.mentions)],
+        )
+    if content.hashtags:
+        await tx.many(
+            "INSERT INTO hashtags (object_id, tag) VALUES (?, ?)",
+            [(object_id, tag) for tag in dict.fromkeys(content.hashtags)],
+        )
+    if content.attachments:
+        await tx.many(
+            "INSERT INTO attachments (object_id, position, media_id, uri, type, mime, alt, width,"
+            " height, blurhash, focal_x, focal_y) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    object_id,
+                    position,
+                    file.media_id,
+                    file.uri,
+                    file.type,
+                    file.mime,
+                    file.alt,
+                    file.width,
+                    file.height,
+                    file.blurhash,
+                    file.focal[0] if file.focal else None,
+                    file.focal[1] if file.focal else None,
+                )
+                for position, file in enumerate(content.attachments)
+            ],
+        )
+
+
+async def _tell_mentioned(
+    tx: Transaction, object_id: int, author_id: int, content: Content, *, already: set[int]
+) -> None:
+    people = await actors.actors(tx, [i for i in content.mentions if i not in already])
+    for person in people.values():
+        await notifications.notify(tx, person, "mention", author_id, object_id=object_id)

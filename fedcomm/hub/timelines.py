@@ -1,0 +1,247 @@
+"""Lists of what was written, each filtered by the gate and paged by key: groups, threads, people,
+home, tags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fedcomm.hub import actors, reactions, threads
+from fedcomm.hub.composition import Attachment
+from fedcomm.hub.visibility import Viewer, readable
+from fedcomm.store.database import Reader, Row, Value, marks
+
+LAST_ID = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """An object with everything that a page shows of it. `reacted`: the viewer's own reactions."""
+
+    thing: threads.Thing
+    author: actors.Actor
+    group_name: str | None
+    group_title: str | None
+    attachments: tuple[Attachment, ...]
+    media_files: dict[int, tuple[str, str]]
+    """media id → (file, thumbnail)"""
+    reacted: frozenset[reactions.Kind]
+
+
+_SELECT = (
+    f"SELECT {threads.COLUMNS}, ga.name AS group_name, ga.display_name AS group_title"
+    " FROM objects o LEFT JOIN actors ga ON ga.id = o.group_id"
+)
+
+
+async def post(db: Reader, viewer: Viewer, object_id: int) -> Post | None:
+    """One object, if `viewer` may read it."""
+    clause = readable(viewer)
+    rows = await db.all(f"{_SELECT} WHERE o.id = ? AND {clause.sql}", object_id, *clause.args)
+    return (await _posts(db, viewer, rows))[0] if rows else None
+
+
+async def posts(db: Reader, viewer: Viewer, object_ids: Sequence[int]) -> list[Post]:
+    """Those of the objects that `viewer` may read, in the order given."""
+    if not object_ids:
+        return []
+    clause = readable(viewer)
+    rows = await db.all(
+        f"{_SELECT} WHERE o.id IN ({marks(len(object_ids))}) AND {clause.sql}",
+        *object_ids,
+        *clause.args,
+    )
+    found = {post.thing.id: post for post in await _posts(db, viewer, rows)}
+    return [found[object_id] for object_id in object_ids if object_id in found]
+
+
+async def group_topics(
+    db: Reader,
+    viewer: Viewer,
+    group_id: int,
+    *,
+    before: tuple[int, int] | None = None,
+    limit: int = 20,
+) -> list[Post]:
+    """Topics of a group, the last active first; `before` is (active_at, id) of the last one of the
+    page before."""
+    active_at, object_id = before or (LAST_ID, LAST_ID)
+    return await _list(
+        db,
+        viewer,
+        "o.group_id = ? AND o.kind = 'topic' AND o.pinned_at IS NULL AND (o.active_at, o.id) < (?, ?)",
+        (group_id, active_at, object_id),
+        "o.active_at DESC, o.id DESC",
+        limit,
+    )
+
+
+async def pinned_topics(db: Reader, viewer: Viewer, group_id: int) -> list[Post]:
+    """The pinned topics of a group, the last pinned first."""
+    return await _list(
+        db,
+        viewer,
+        "o.group_id = ? AND o.kind = 'topic' AND o.pinned_at IS NOT NULL",
+        (group_id,),
+        "o.pinned_at DESC",
+        20,
+    )
+
+
+async def newest_topics(
+    db: Reader, viewer: Viewer, group_id: int, *, before: int | None = None, limit: int = 20
+) -> list[Post]:
+    """Topics of a group, the newest first, before id `before`: feeds and outboxes."""
+    return await _list(
+        db,
+        viewer,
+        "o.group_id = ? AND o.kind = 'topic' AND o.id < ?",
+        (group_id, before if before is not None else LAST_ID),
+        "o.id DESC",
+        limit,
+    )
+
+
+async def replies(
+    db: Reader, viewer: Viewer, topic_id: int, *, after: int = 0, limit: int = 200
+) -> list[Post]:
+    """Replies of a thread, oldest first, after id `after`."""
+    return await _list(
+        db,
+        viewer,
+        "o.topic_id = ? AND o.kind = 'reply' AND o.id > ?",
+        (topic_id, after),
+        "o.id",
+        limit,
+    )
+
+
+async def answers(
+    db: Reader, viewer: Viewer, parent_id: int, *, after: int = 0, limit: int = 100
+) -> list[Post]:
+    """Direct answers to one object, oldest first."""
+    return await _list(
+        db, viewer, "o.parent_id = ? AND o.id > ?", (parent_id, after), "o.id", limit
+    )
+
+
+async def by_author(
+    db: Reader, viewer: Viewer, author_id: int, *, before: int | None = None, limit: int = 20
+) -> list[Post]:
+    """What one person wrote, newest first."""
+    return await _list(
+        db,
+        viewer,
+        "o.author_id = ? AND o.id < ?",
+        (author_id, before if before is not None else LAST_ID),
+        "o.id DESC",
+        limit,
+    )
+
+
+async def home(
+    db: Reader, viewer: Viewer, *, before: int | None = None, limit: int = 20
+) -> list[Post]:
+    """The member's home: topics of their groups and what those whom they follow wrote or shared,
+    newest first."""
+    return await _list(
+        db,
+        viewer,
+        "o.id < ? AND o.kind IN ('topic', 'post') AND ("
+        " (o.kind = 'topic' AND EXISTS (SELECT 1 FROM memberships hm WHERE hm.group_id = o.group_id"
+        "  AND hm.actor_id = ? AND hm.state = 'active'))"
+        " OR EXISTS (SELECT 1 FROM follows hf WHERE hf.follower_id = ?"
+        "  AND hf.followed_id = o.author_id AND hf.state = 'active')"
+        " OR EXISTS (SELECT 1 FROM reactions hr JOIN follows hf ON hf.followed_id = hr.actor_id"
+        "  WHERE hr.object_id = o.id AND hr.kind = 'share' AND hf.follower_id = ?"
+        "  AND hf.state = 'active'))",
+        (
+            before if before is not None else LAST_ID,
+            viewer.actor_id,
+            viewer.actor_id,
+            viewer.actor_id,
+        ),
+        "o.id DESC",
+        limit,
+    )
+
+
+async def tagged(
+    db: Reader, viewer: Viewer, tag: str, *, before: int | None = None, limit: int = 20
+) -> list[Post]:
+    """What carries a hashtag, newest first."""
+    return await _list(
+        db,
+        viewer,
+        "o.id < ? AND EXISTS (SELECT 1 FROM hashtags t WHERE t.tag = ? AND t.object_id = o.id)",
+        (before if before is not None else LAST_ID, tag),
+        "o.id DESC",
+        limit,
+    )
+
+
+async def _list(
+    db: Reader,
+    viewer: Viewer,
+    condition: str,
+    args: tuple[Value, ...],
+    order: str,
+    limit: int,
+) -> list[Post]:
+    clause = readable(viewer)
+    rows = await db.all(
+        f"{_SELECT} WHERE {condition} AND {clause.sql} ORDER BY {order} LIMIT ?",
+        *args,
+        *clause.args,
+        limit,
+    )
+    return await _posts(db, viewer, rows)
+
+
+async def _posts(db: Reader, viewer: Viewer, rows: Sequence[Row]) -> list[Post]:
+    if not rows:
+        return []
+    things = [threads.thing_of(row) for row in rows]
+    ids = [thing.id for thing in things]
+    people = await actors.actors(db, sorted({thing.author_id for thing in things}))
+    files: dict[int, list[Attachment]] = {}
+    names: dict[int, tuple[str, str]] = {}
+    for row in await db.all(
+        "SELECT t.object_id, t.media_id, t.uri, t.type, t.mime, t.alt, t.width, t.height, t.blurhash,"
+        " t.focal_x, t.focal_y, m.file, m.thumbnail FROM attachments t"
+        f" LEFT JOIN media m ON m.id = t.media_id WHERE t.object_id IN ({marks(len(ids))})"
+        " ORDER BY t.object_id, t.position",
+        *ids,
+    ):
+        files.setdefault(row["object_id"], []).append(attachment_of(row))
+        if row["media_id"] is not None and row["file"]:
+            names[row["media_id"]] = (row["file"], row["thumbnail"] or row["file"])
+    mine = await reactions.reacted(db, viewer.actor_id, ids) if viewer.actor_id else {}
+    return [
+        Post(
+            thing,
+            people[thing.author_id],
+            row["group_name"],
+            row["group_title"] or row["group_name"],
+            tuple(files.get(thing.id, ())),
+            names,
+            frozenset(mine.get(thing.id, ())),
+        )
+        for thing, row in zip(things, rows, strict=True)
+    ]
+
+
+def attachment_of(row: Row) -> Attachment:
+    """The attachment in a row of `attachments`."""
+    focal = (row["focal_x"], row["focal_y"]) if row["focal_x"] is not None else None
+    return Attachment(
+        row["type"],
+        row["media_id"],
+        row["uri"],
+        row["mime"],
+        row["alt"],
+        row["width"],
+        row["height"],
+        row["blurhash"],
+        focal,
+    )

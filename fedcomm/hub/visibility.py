@@ -1,0 +1,141 @@
+"""The one gate: who may read what (INV-16, INV-20). Pages, ActivityPub, feeds, search and media all
+ask here.
+
+A visibility is stored with the object when it is made and can only narrow afterwards:
+
+    public     anybody, listed everywhere              unlisted   anybody who has the address
+    local      signed-in members of this hub           members    active members of the object's
+    group
+    followers  followers of the author                 direct     the author and who is mentioned
+
+The rule is written once, as SQL: lists filter by it and single objects are looked up through it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fedcomm.store.database import Reader, Value
+
+Visibility = Literal["public", "unlisted", "local", "members", "followers", "direct"]
+
+ORDER: tuple[Visibility, ...] = ("public", "unlisted", "local", "members", "followers", "direct")
+"""From wide to narrow: an update may only move to the right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who is looking: nobody known, a signed-in member, a verified remote actor, or a verified
+    remote host."""
+
+    kind: Literal["anonymous", "member", "remote", "host"]
+    actor_id: int = 0
+    host_id: int = 0
+
+
+ANONYMOUS = Viewer("anonymous")
+
+
+def member(actor_id: int) -> Viewer:
+    """A signed-in member of this hub."""
+    return Viewer("member", actor_id)
+
+
+def remote(actor_id: int, host_id: int) -> Viewer:
+    """An actor of another server, known by a verified signature."""
+    return Viewer("remote", actor_id, host_id)
+
+
+def remote_host(host_id: int) -> Viewer:
+    """Another server as a whole, known by the signature of its instance actor."""
+    return Viewer("host", 0, host_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A condition in SQL with its parameters, in the order in which they stand in it."""
+
+    sql: str
+    args: tuple[Value, ...] = ()
+
+
+def readable(viewer: Viewer, alias: str = "o") -> Clause:
+    """The condition under which `viewer` may read the row `alias` of `objects`."""
+    o = alias
+    here = f"{o}.deleted_at IS NULL"
+    if viewer.kind == "anonymous":
+        return Clause(f"({here} AND {o}.visibility IN ('public', 'unlisted'))")
+    if viewer.kind == "host":
+        # One copy a host: it may have what at least one of its accepted people may have (INV-17).
+        return Clause(
+            f"({here} AND ({o}.visibility IN ('public', 'unlisted')"
+            f" OR ({o}.visibility = 'members' AND EXISTS (SELECT 1 FROM memberships vm"
+            f"  JOIN actors va ON va.id = vm.actor_id WHERE vm.group_id = {o}.group_id"
+            f"  AND vm.state = 'active' AND va.host_id = ?))"
+            f" OR ({o}.visibility = 'followers' AND EXISTS (SELECT 1 FROM follows vf"
+            f"  JOIN actors va ON va.id = vf.follower_id WHERE vf.followed_id = {o}.author_id"
+            f"  AND vf.state = 'active' AND va.host_id = ?))"
+            f" OR ({o}.visibility IN ('followers', 'direct') AND EXISTS (SELECT 1 FROM mentions vx"
+            f"  JOIN actors va ON va.id = vx.actor_id WHERE vx.object_id = {o}.id"
+            f"  AND va.host_id = ?))))",
+            (viewer.host_id,) * 3,
+        )
+    open_to = "'public', 'unlisted', 'local'" if viewer.kind == "member" else "'public', 'unlisted'"
+    return Clause(
+        f"({here} AND ({o}.visibility IN ({open_to}) OR {o}.author_id = ?"
+        f" OR ({o}.visibility = 'members' AND EXISTS (SELECT 1 FROM memberships vm"
+        f"  WHERE vm.group_id = {o}.group_id AND vm.actor_id = ? AND vm.state = 'active'))"
+        f" OR ({o}.visibility = 'followers' AND EXISTS (SELECT 1 FROM follows vf"
+        f"  WHERE vf.follower_id = ? AND vf.followed_id = {o}.author_id AND vf.state = 'active'))"
+        f" OR ({o}.visibility IN ('followers', 'direct') AND EXISTS (SELECT 1 FROM mentions vx"
+        f"  WHERE vx.object_id = {o}.id AND vx.actor_id = ?))))",
+        (viewer.actor_id,) * 4,
+    )
+
+
+def group_visible(viewer: Viewer, alias: str = "g") -> Clause:
+    """The condition under which `viewer` may know that the row `alias` of `groups` exists."""
+    g = alias
+    if viewer.kind == "anonymous":
+        return Clause(f"({g}.mode = 'federated')")
+    if viewer.kind == "host":
+        return Clause(
+            f"({g}.mode = 'federated' OR ({g}.mode = 'private' AND EXISTS (SELECT 1 FROM memberships vm"
+            f" JOIN actors va ON va.id = vm.actor_id WHERE vm.group_id = {g}.actor_id"
+            f" AND vm.state = 'active' AND va.host_id = ?)))",
+            (viewer.host_id,),
+        )
+    open_modes = "'federated', 'local'" if viewer.kind == "member" else "'federated'"
+    return Clause(
+        f"({g}.mode IN ({open_modes}) OR EXISTS (SELECT 1 FROM memberships vm"
+        f" WHERE vm.group_id = {g}.actor_id AND vm.actor_id = ? AND vm.state = 'active'))",
+        (viewer.actor_id,),
+    )
+
+
+async def can_read(db: Reader, viewer: Viewer, object_id: int) -> bool:
+    """Whether `viewer` may read the object."""
+    clause = readable(viewer)
+    found = await db.value(
+        f"SELECT 1 FROM objects o WHERE o.id = ? AND {clause.sql}",
+        object_id,
+        *clause.args,
+    )
+    return found is not None
+
+
+async def can_see_group(db: Reader, viewer: Viewer, group_id: int) -> bool:
+    """Whether `viewer` may know that the group exists."""
+    clause = group_visible(viewer)
+    found = await db.value(
+        f"SELECT 1 FROM groups g WHERE g.actor_id = ? AND {clause.sql}",
+        group_id,
+        *clause.args,
+    )
+    return found is not None
+
+
+def narrower(stored: Visibility, wanted: Visibility) -> Visibility:
+    """The narrower of the two (INV-16: a later activity can only narrow)."""
+    return max(stored, wanted, key=ORDER.index)

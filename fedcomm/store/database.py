@@ -1,0 +1,120 @@
+"""The `Database` port: what the hub and its spokes may ask of a database, whichever engine stands
+below.
+
+SQL is written once, in the subset that both engines share: `?` for parameters, `ON CONFLICT`,
+`RETURNING`,
+integers for flags (0/1), 64-bit integers for times (Unix milliseconds, UTC), TEXT for JSON. Where
+the
+engines differ (full-text search, row locks, reclaiming space) the adapter has a method or a
+fragment here.
+
+`transaction()` is for changes of the hub: such transactions are serialised, so that journal entries
+become
+visible in the order of their numbers. `queue_transaction()` is for the queues, which keep no
+journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+Value = int | str | bytes | float | None
+Row = Mapping[str, Any]
+
+
+class DatabaseError(Exception):
+    """The database refused or failed; the message is for operators."""
+
+
+class DatabaseUnavailable(DatabaseError):
+    """The database cannot write now (disk full, read-only, gone): answer 503 and try again later."""
+
+
+class Conflict(DatabaseError):
+    """A unique or foreign key refused the change."""
+
+
+class Reader(Protocol):
+    """Reads: rows are mappings by column name."""
+
+    async def all(self, sql: str, *args: Value) -> Sequence[Row]:
+        """Every row."""
+        ...
+
+    async def one(self, sql: str, *args: Value) -> Row | None:
+        """The first row, or None."""
+        ...
+
+    async def value(self, sql: str, *args: Value) -> Any:
+        """The first column of the first row, or None."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSQL:
+    """The statements of full-text search, which the two engines spell differently."""
+
+    upsert: str
+    """Parameters: object id, title, text."""
+
+    remove: str
+    """Parameter: object id."""
+
+    matching: str
+    """A sub-select of object ids; parameter: the query as `query` wrote it."""
+
+    query: Callable[[Sequence[str]], str]
+    """The engine's query for objects that hold every one of the words, as beginnings."""
+
+
+class Transaction(Reader, Protocol):
+    """One open transaction: commits when its block ends, rolls back when the block raises."""
+
+    dialect: Literal["sqlite", "postgresql"]
+    search: SearchSQL
+
+    async def execute(self, sql: str, *args: Value) -> int:
+        """Run one statement; the number of rows it changed."""
+        ...
+
+    async def many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
+        """Run one statement for each row, in one trip."""
+        ...
+
+
+class Database(Reader, Protocol):
+    """A database with its connections."""
+
+    dialect: Literal["sqlite", "postgresql"]
+    search: SearchSQL
+    skip_locked: str
+    """Appended to the SELECT of a queue claim: rows that another process holds are passed over."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """A change of the hub: serialised with every other, durable when the block has ended."""
+        ...
+
+    def queue_transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """A change of queue rows only."""
+        ...
+
+    async def append(self, sql: str, row: Sequence[Value]) -> None:
+        """Group commit: run `sql` for `row` together with what others append at this moment.
+
+        Returns when the transaction that holds it is on stable storage. The statement must stand
+        alone:
+        rows of one statement may be run in one batch.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Finish what is appended and close every connection."""
+        ...
+
+
+def marks(count: int) -> str:
+    """`count` parameters for an IN list: `?, ?, ?` (at least one, so that the SQL stays valid)."""
+    return ", ".join("?" * max(count, 1))

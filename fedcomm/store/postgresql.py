@@ -1,0 +1,172 @@
+"""PostgreSQL through asyncpg: a pool, `SKIP LOCKED` for the queues, an advisory lock for the
+journal's order."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Literal, cast
+
+import asyncpg
+
+from fedcomm.store.database import (
+    Conflict,
+    Database,
+    DatabaseError,
+    DatabaseUnavailable,
+    Row,
+    SearchSQL,
+    Transaction,
+    Value,
+)
+from fedcomm.store.groupcommit import Batch, GroupCommit
+
+JOURNAL_LOCK = 0x66656463
+"""Advisory lock of hub transactions: without it a journal entry could appear behind a reader's
+cursor."""
+
+
+def _words(words: Sequence[str]) -> str:
+    quoted = ("'" + word.replace("\\", "").replace("'", "''") + "':*" for word in words)
+    return " & ".join(quoted)
+
+
+SEARCH = SearchSQL(
+    upsert=(
+        "INSERT INTO search_index (object_id, document)"
+        " VALUES (?, to_tsvector('simple', CAST(? AS TEXT) || ' ' || CAST(? AS TEXT)))"
+        " ON CONFLICT (object_id) DO UPDATE SET document = excluded.document"
+    ),
+    remove="DELETE FROM search_index WHERE object_id = ?",
+    matching="SELECT object_id FROM search_index WHERE document @@ to_tsquery('simple', ?)",
+    query=_words,
+)
+"""tsvector with the configuration `simple`, so that both engines find the same words."""
+
+
+@functools.lru_cache(maxsize=2048)
+def numbered(sql: str) -> str:
+    """`?` parameters as PostgreSQL's `$1`, `$2`; no statement of ours holds a literal question
+    mark."""
+    parts = sql.split("?")
+    return "".join(part + f"${n}" for n, part in enumerate(parts[:-1], 1)) + parts[-1]
+
+
+class PostgreSQLTransaction:
+    """Statements inside one transaction of one connection."""
+
+    dialect: Literal["sqlite", "postgresql"] = "postgresql"
+    search: SearchSQL = SEARCH
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def all(self, sql: str, *args: Value) -> Sequence[Row]:
+        with _translated():
+            return cast("Sequence[Row]", await self._connection.fetch(numbered(sql), *args))
+
+    async def one(self, sql: str, *args: Value) -> Row | None:
+        with _translated():
+            return cast("Row | None", await self._connection.fetchrow(numbered(sql), *args))
+
+    async def value(self, sql: str, *args: Value) -> Any:
+        with _translated():
+            return await self._connection.fetchval(numbered(sql), *args)
+
+    async def execute(self, sql: str, *args: Value) -> int:
+        with _translated():
+            status = cast(str, await self._connection.execute(numbered(sql), *args))
+        count = status.rsplit(" ", 1)[-1]
+        return int(count) if count.isdigit() else 0
+
+    async def many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
+        with _translated():
+            await self._connection.executemany(numbered(sql), list(rows))
+
+
+class PostgreSQLDatabase:
+    """The adapter; `open_postgresql` makes one."""
+
+    dialect: Literal["sqlite", "postgresql"] = "postgresql"
+    search: SearchSQL = SEARCH
+    skip_locked = " FOR UPDATE SKIP LOCKED"
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+        self._appends = GroupCommit(self._write_batch)
+
+    async def all(self, sql: str, *args: Value) -> Sequence[Row]:
+        with _translated():
+            return cast("Sequence[Row]", await self._pool.fetch(numbered(sql), *args))
+
+    async def one(self, sql: str, *args: Value) -> Row | None:
+        with _translated():
+            return cast("Row | None", await self._pool.fetchrow(numbered(sql), *args))
+
+    async def value(self, sql: str, *args: Value) -> Any:
+        with _translated():
+            return await self._pool.fetchval(numbered(sql), *args)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        async with self.queue_transaction() as tx:
+            await tx.value("SELECT pg_advisory_xact_lock(?)", JOURNAL_LOCK)
+            yield tx
+
+    @asynccontextmanager
+    async def queue_transaction(self) -> AsyncIterator[Transaction]:
+        with _translated():
+            async with self._pool.acquire() as connection, connection.transaction():
+                yield PostgreSQLTransaction(connection)
+
+    async def append(self, sql: str, row: Sequence[Value]) -> None:
+        await self._appends.append(sql, row)
+
+    async def close(self) -> None:
+        await self._appends.close()
+        await self._pool.close()
+
+    async def _write_batch(self, batch: Batch) -> None:
+        async with self.queue_transaction() as tx:
+            for sql, rows in batch.items():
+                await tx.many(sql, rows)
+
+
+async def open_postgresql(url: str, *, pool_size: int) -> Database:
+    """Connect to `url` with at most `pool_size` connections. Raises DatabaseUnavailable if nobody
+    answers."""
+    try:
+        pool = await asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=pool_size,
+            command_timeout=60,
+            server_settings={"synchronous_commit": "on", "application_name": "fedcomm"},
+        )
+    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+        raise DatabaseUnavailable(f"PostgreSQL does not answer: {error}") from error
+    return PostgreSQLDatabase(pool)
+
+
+class _translated:
+    """asyncpg's exceptions as ours."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, asyncpg.IntegrityConstraintViolationError):
+            raise Conflict(str(error)) from error
+        if isinstance(
+            error,
+            asyncpg.PostgresConnectionError
+            | asyncpg.InsufficientResourcesError
+            | asyncpg.OperatorInterventionError
+            | asyncpg.ReadOnlySQLTransactionError
+            | asyncpg.InterfaceError
+            | ConnectionError,
+        ):
+            raise DatabaseUnavailable(str(error)) from error
+        if isinstance(error, asyncpg.PostgresError):
+            raise DatabaseError(str(error)) from error

@@ -1,0 +1,131 @@
+"""The schema's version: read with one plain select, changed by Alembic, which is imported only
+then.
+
+An empty database is made; an older one is migrated by `fedcomm migrate` (or by `serve` when it
+may); a newer
+one is refused (INV-48).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any, Literal
+
+from fedcomm.resources import resource_folder
+from fedcomm.store.database import Database, DatabaseError
+from fedcomm.store.postgresql import open_postgresql
+from fedcomm.store.sqlite import open_sqlite, sqlite_pragmas
+
+HEAD = "0001"
+"""The revision that this release reads and writes; a test compares it with migrations/versions."""
+
+State = Literal["empty", "older", "current", "newer"]
+
+
+class SchemaMismatch(DatabaseError):
+    """The database has another schema than this release; the message says what to do."""
+
+
+async def open_database(
+    url: str, *, readers: int = 3, pool_size: int = 10, check: bool = True
+) -> Database:
+    """The database behind `url` (`sqlite:///path` or `postgresql://…`).
+
+    Raises SchemaMismatch unless its schema is the one of this release (with `check`).
+    """
+    if url.startswith("sqlite:///"):
+        database = await open_sqlite(Path(url.removeprefix("sqlite:///")), readers=readers)
+    else:
+        database = await open_postgresql(url, pool_size=pool_size)
+    if check:
+        state = await schema_state(database)
+        if state != "current":
+            await database.close()
+            raise SchemaMismatch(
+                {
+                    "empty": "the database is empty: run `fedcomm migrate` (or `fedcomm init`)",
+                    "older": "the database has an older schema: run `fedcomm migrate`",
+                    "newer": "the database has a newer schema than this release knows: upgrade fedcomm",
+                }[state]
+            )
+    return database
+
+
+async def schema_state(database: Database) -> State:
+    """How the schema of `database` relates to this release."""
+    if database.dialect == "sqlite":
+        known = await database.value(
+            "SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'"
+        )
+    else:
+        known = await database.value(
+            "SELECT count(*) FROM pg_catalog.pg_tables"
+            " WHERE tablename = 'alembic_version' AND schemaname = current_schema()"
+        )
+    if not known:
+        return "empty"
+    revision = await database.value("SELECT version_num FROM alembic_version")
+    if revision is None:
+        return "empty"
+    if revision == HEAD:
+        return "current"
+    return "older" if str(revision) < HEAD else "newer"
+
+
+def migrate(url: str) -> None:
+    """Bring the database behind `url` to HEAD, each revision in one transaction. Blocks: call it in
+    a thread.
+
+    Raises SchemaMismatch when the schema is newer than this release.
+    """
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util.exc import CommandError
+    from sqlalchemy import create_engine, event, pool
+
+    config = Config()
+    config.set_main_option("script_location", str(resource_folder("migrations")))
+
+    def upgrade(connection: Any) -> None:
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise SchemaMismatch(
+                f"the database has a schema that this release does not know: {error}"
+            ) from error
+
+    if url.startswith("sqlite:///"):
+        engine = create_engine(url, poolclass=pool.NullPool)
+
+        @event.listens_for(engine, "connect")
+        def _connected(connection: sqlite3.Connection, _record: object) -> None:
+            # pysqlite opens transactions by itself, but not for DDL: with this and the BEGIN
+            # below a migration is one transaction (INV-48).
+            connection.isolation_level = None
+            for pragma in sqlite_pragmas(8_000):
+                connection.execute(pragma)
+
+        @event.listens_for(engine, "begin")
+        def _begun(connection: Any) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+        with engine.connect() as connection:
+            upgrade(connection)
+            connection.commit()
+        engine.dispose()
+    else:
+        import asyncio
+
+        from sqlalchemy.ext.asyncio import create_async_engine
+
+        async def run() -> None:
+            asynchronous = create_async_engine(
+                "postgresql+asyncpg://" + url.split("://", 1)[1], poolclass=pool.NullPool
+            )
+            async with asynchronous.begin() as link:
+                await link.run_sync(upgrade)
+            await asynchronous.dispose()
+
+        asyncio.run(run())

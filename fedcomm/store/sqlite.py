@@ -1,0 +1,210 @@
+"""SQLite through aiosqlite: one writer, a few readers, WAL, `synchronous=FULL`, `secure_delete=ON`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import aiosqlite
+
+from fedcomm.store.database import (
+    Conflict,
+    Database,
+    DatabaseError,
+    DatabaseUnavailable,
+    Row,
+    SearchSQL,
+    Transaction,
+    Value,
+)
+from fedcomm.store.groupcommit import Batch, GroupCommit
+
+BUSY_TIMEOUT_MS = 10_000
+"""How long a statement waits for another process's lock (security.md §11: at most 10 s)."""
+
+WRITER_CACHE_KIB = 8_000
+READER_CACHE_KIB = 2_000
+
+
+def _words(words: Sequence[str]) -> str:
+    # Each word in quotes, so that the query has no operators.
+    return " ".join('"' + word.replace('"', '""') + '"*' for word in words)
+
+
+SEARCH = SearchSQL(
+    upsert="INSERT OR REPLACE INTO search_index (rowid, title, body) VALUES (?, ?, ?)",
+    remove="DELETE FROM search_index WHERE rowid = ?",
+    matching="SELECT rowid FROM search_index WHERE search_index MATCH ?",
+    query=_words,
+)
+"""FTS5, one row an object."""
+
+
+class SQLiteTransaction:
+    """Statements inside `BEGIN IMMEDIATE`."""
+
+    dialect: Literal["sqlite", "postgresql"] = "sqlite"
+    search: SearchSQL = SEARCH
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
+
+    async def all(self, sql: str, *args: Value) -> Sequence[Row]:
+        return await _all(self._connection, sql, args)
+
+    async def one(self, sql: str, *args: Value) -> Row | None:
+        return _first(await _all(self._connection, sql, args))
+
+    async def value(self, sql: str, *args: Value) -> Any:
+        return _first_value(await _all(self._connection, sql, args))
+
+    async def execute(self, sql: str, *args: Value) -> int:
+        with _translated():
+            return await _run(self._connection, sql, args)
+
+    async def many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
+        with _translated():
+            await self._connection.executemany(sql, rows)
+
+
+class SQLiteDatabase:
+    """The adapter; `open_sqlite` makes one."""
+
+    dialect: Literal["sqlite", "postgresql"] = "sqlite"
+    search: SearchSQL = SEARCH
+    skip_locked = ""
+
+    def __init__(self, writer: aiosqlite.Connection, readers: list[aiosqlite.Connection]) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._turn = 0
+        self._lock = asyncio.Lock()
+        self._appends = GroupCommit(self._write_batch)
+
+    async def all(self, sql: str, *args: Value) -> Sequence[Row]:
+        return await _all(self._reader(), sql, args)
+
+    async def one(self, sql: str, *args: Value) -> Row | None:
+        return _first(await _all(self._reader(), sql, args))
+
+    async def value(self, sql: str, *args: Value) -> Any:
+        return _first_value(await _all(self._reader(), sql, args))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        async with self._lock:
+            with _translated():
+                await self._statement("BEGIN IMMEDIATE")
+            try:
+                yield SQLiteTransaction(self._writer)
+                with _translated():
+                    await asyncio.shield(self._statement("COMMIT"))
+            except BaseException:
+                await asyncio.shield(self._roll_back())
+                raise
+
+    def queue_transaction(self) -> Any:
+        """SQLite has one writer: the same as `transaction`."""
+        return self.transaction()
+
+    async def append(self, sql: str, row: Sequence[Value]) -> None:
+        await self._appends.append(sql, row)
+
+    async def close(self) -> None:
+        await self._appends.close()
+        async with self._lock:
+            for reader in self._readers:
+                await reader.close()
+            with contextlib.suppress(sqlite3.Error):
+                await self._statement("PRAGMA optimize")
+            await self._writer.close()
+
+    def _reader(self) -> aiosqlite.Connection:
+        self._turn = (self._turn + 1) % len(self._readers)
+        return self._readers[self._turn]
+
+    async def _statement(self, sql: str) -> None:
+        await _run(self._writer, sql, ())
+
+    async def _roll_back(self) -> None:
+        if self._writer.in_transaction:
+            await self._statement("ROLLBACK")
+
+    async def _write_batch(self, batch: Batch) -> None:
+        async with self.transaction() as tx:
+            for sql, rows in batch.items():
+                await tx.many(sql, rows)
+
+
+async def open_sqlite(path: Path, *, readers: int) -> Database:
+    """Open the database file at `path` (made if absent) with `readers` connections for reading."""
+    writer = await _connect(path, WRITER_CACHE_KIB)
+    reading = [await _connect(path, READER_CACHE_KIB, read_only=True) for _ in range(readers)]
+    return SQLiteDatabase(writer, reading)
+
+
+def sqlite_pragmas(cache_kib: int) -> tuple[str, ...]:
+    """What every connection sets, with the reasons in security.md §11 and §13."""
+    return (
+        f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
+        "PRAGMA journal_mode = WAL",
+        "PRAGMA synchronous = FULL",
+        "PRAGMA foreign_keys = ON",
+        "PRAGMA secure_delete = ON",
+        "PRAGMA temp_store = MEMORY",
+        f"PRAGMA cache_size = -{cache_kib}",
+    )
+
+
+async def _connect(path: Path, cache_kib: int, *, read_only: bool = False) -> aiosqlite.Connection:
+    connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=256)
+    connection.row_factory = sqlite3.Row
+    for pragma in sqlite_pragmas(cache_kib):
+        await connection.execute_fetchall(pragma)
+    if read_only:
+        await connection.execute_fetchall("PRAGMA query_only = ON")
+    return connection
+
+
+async def _run(connection: aiosqlite.Connection, sql: str, args: Sequence[Value]) -> int:
+    # One hop to the connection's thread; aiosqlite's own execute() needs a second one.
+    changed = connection._execute(_changed, connection._conn, sql, args)  # type: ignore[no-untyped-call]
+    return cast(int, await changed)
+
+
+def _changed(connection: sqlite3.Connection, sql: str, args: Sequence[Value]) -> int:
+    return connection.execute(sql, args).rowcount
+
+
+async def _all(connection: aiosqlite.Connection, sql: str, args: Sequence[Value]) -> Sequence[Row]:
+    with _translated():
+        return cast("Sequence[Row]", await connection.execute_fetchall(sql, args))
+
+
+def _first(rows: Sequence[Row]) -> Row | None:
+    return rows[0] if rows else None
+
+
+def _first_value(rows: Sequence[Row]) -> Any:
+    return cast("Sequence[Any]", rows[0])[0] if rows else None
+
+
+class _translated:
+    """sqlite3's exceptions as ours."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, sqlite3.IntegrityError):
+            raise Conflict(str(error)) from error
+        if isinstance(error, sqlite3.OperationalError):
+            text = str(error)
+            if any(sign in text for sign in ("full", "readonly", "locked", "disk I/O", "unable")):
+                raise DatabaseUnavailable(text) from error
+            raise DatabaseError(text) from error

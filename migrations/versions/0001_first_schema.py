@@ -1,0 +1,449 @@
+"""The first schema: everything that cannot be retrofitted.
+
+Conventions: ids are 64-bit and time-sortable (fedcomm/store/ids.py); times are Unix milliseconds,
+UTC; flags are
+0/1; ids of other servers are TEXT in columns named `uri`, ids of ours are BIGINT, and the two never
+share a column
+(INV-12). Every table that grows is read by key or by keyset.
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+TABLES = """
+CREATE TABLE settings (
+  key TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+);
+
+CREATE TABLE hosts (
+  id BIGINT PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  first_seen_at BIGINT NOT NULL,
+  heard_at BIGINT,
+  software TEXT,
+  software_version TEXT,
+  probed_at BIGINT,
+  signature_style TEXT,
+  signature_learned_at BIGINT,
+  signature_source TEXT,
+  signature_refusals INTEGER NOT NULL DEFAULT 0,
+  policy TEXT NOT NULL DEFAULT 'none'
+);
+
+CREATE TABLE actors (
+  id BIGINT PRIMARY KEY,
+  kind TEXT NOT NULL,
+  host_id BIGINT REFERENCES hosts (id),
+  uri TEXT UNIQUE,
+  name TEXT NOT NULL,
+  display_name TEXT NOT NULL DEFAULT '',
+  summary_source TEXT NOT NULL DEFAULT '',
+  summary_html TEXT NOT NULL DEFAULT '',
+  url TEXT,
+  avatar_id BIGINT,
+  header_id BIGINT,
+  avatar_url TEXT,
+  inbox TEXT,
+  shared_inbox TEXT,
+  outbox TEXT,
+  followers_uri TEXT,
+  featured_uri TEXT,
+  locked INTEGER NOT NULL DEFAULT 0,
+  discoverable INTEGER NOT NULL DEFAULT 1,
+  indexable INTEGER NOT NULL DEFAULT 0,
+  moved_to_uri TEXT,
+  moved_at BIGINT,
+  suspended_at BIGINT,
+  deleted_at BIGINT,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  fetched_at BIGINT
+);
+CREATE INDEX actors_by_host ON actors (host_id, id);
+CREATE INDEX actors_by_name ON actors (name);
+
+CREATE TABLE handles (
+  name TEXT PRIMARY KEY,
+  actor_id BIGINT NOT NULL,
+  released_at BIGINT
+);
+CREATE UNIQUE INDEX handles_by_actor ON handles (actor_id);
+
+CREATE TABLE actor_keys (
+  uri TEXT PRIMARY KEY,
+  actor_id BIGINT NOT NULL REFERENCES actors (id),
+  algorithm TEXT NOT NULL,
+  public_key TEXT NOT NULL,
+  private_key TEXT,
+  created_at BIGINT NOT NULL,
+  fetched_at BIGINT
+);
+CREATE INDEX actor_keys_by_actor ON actor_keys (actor_id);
+
+CREATE TABLE members (
+  actor_id BIGINT PRIMARY KEY REFERENCES actors (id),
+  email TEXT UNIQUE,
+  password_hash TEXT,
+  role TEXT NOT NULL,
+  state TEXT NOT NULL,
+  locale TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  seen_at BIGINT
+);
+
+CREATE TABLE groups (
+  actor_id BIGINT PRIMARY KEY REFERENCES actors (id),
+  mode TEXT NOT NULL,
+  approval INTEGER NOT NULL DEFAULT 0,
+  language TEXT NOT NULL,
+  posting_restricted INTEGER NOT NULL DEFAULT 0,
+  announce_replies INTEGER NOT NULL DEFAULT 0,
+  created_by BIGINT REFERENCES actors (id),
+  created_at BIGINT NOT NULL
+);
+
+CREATE TABLE memberships (
+  group_id BIGINT NOT NULL REFERENCES groups (actor_id),
+  actor_id BIGINT NOT NULL REFERENCES actors (id),
+  role TEXT NOT NULL,
+  state TEXT NOT NULL,
+  follow_uri TEXT,
+  created_at BIGINT NOT NULL,
+  decided_at BIGINT,
+  PRIMARY KEY (group_id, actor_id)
+);
+CREATE INDEX memberships_by_actor ON memberships (actor_id, state);
+
+CREATE TABLE follows (
+  follower_id BIGINT NOT NULL REFERENCES actors (id),
+  followed_id BIGINT NOT NULL REFERENCES actors (id),
+  state TEXT NOT NULL,
+  follow_uri TEXT,
+  activity_id BIGINT,
+  created_at BIGINT NOT NULL,
+  decided_at BIGINT,
+  PRIMARY KEY (follower_id, followed_id)
+);
+CREATE INDEX follows_by_followed ON follows (followed_id, state, follower_id);
+
+CREATE TABLE objects (
+  id BIGINT PRIMARY KEY,
+  kind TEXT NOT NULL,
+  type TEXT NOT NULL,
+  uri TEXT UNIQUE,
+  host_id BIGINT REFERENCES hosts (id),
+  author_id BIGINT NOT NULL REFERENCES actors (id),
+  group_id BIGINT REFERENCES groups (actor_id),
+  topic_id BIGINT,
+  parent_id BIGINT,
+  parent_uri TEXT,
+  context_uri TEXT,
+  visibility TEXT NOT NULL,
+  title TEXT NOT NULL DEFAULT '',
+  source TEXT NOT NULL DEFAULT '',
+  html TEXT NOT NULL DEFAULT '',
+  summary TEXT NOT NULL DEFAULT '',
+  sensitive INTEGER NOT NULL DEFAULT 0,
+  language TEXT NOT NULL DEFAULT '',
+  url TEXT,
+  details TEXT,
+  created_at BIGINT NOT NULL,
+  published_at BIGINT NOT NULL,
+  edited_at BIGINT,
+  deleted_at BIGINT,
+  removed_by BIGINT,
+  pinned_at BIGINT,
+  locked_at BIGINT,
+  reply_count INTEGER NOT NULL DEFAULT 0,
+  like_count INTEGER NOT NULL DEFAULT 0,
+  dislike_count INTEGER NOT NULL DEFAULT 0,
+  share_count INTEGER NOT NULL DEFAULT 0,
+  active_at BIGINT NOT NULL
+);
+CREATE INDEX objects_by_group_activity ON objects (group_id, kind, active_at, id);
+CREATE INDEX objects_by_topic ON objects (topic_id, id);
+CREATE INDEX objects_by_author ON objects (author_id, id);
+CREATE INDEX objects_by_parent ON objects (parent_id, id);
+CREATE INDEX objects_by_parent_uri ON objects (parent_uri) WHERE parent_uri IS NOT NULL;
+CREATE INDEX objects_by_kind ON objects (kind, id);
+
+CREATE TABLE revisions (
+  object_id BIGINT NOT NULL REFERENCES objects (id),
+  number INTEGER NOT NULL,
+  editor_id BIGINT NOT NULL REFERENCES actors (id),
+  title TEXT NOT NULL,
+  source TEXT NOT NULL,
+  html TEXT NOT NULL,
+  summary TEXT NOT NULL,
+  sensitive INTEGER NOT NULL,
+  language TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (object_id, number)
+);
+
+CREATE TABLE mentions (
+  object_id BIGINT NOT NULL REFERENCES objects (id),
+  actor_id BIGINT NOT NULL REFERENCES actors (id),
+  PRIMARY KEY (object_id, actor_id)
+);
+CREATE INDEX mentions_by_actor ON mentions (actor_id, object_id);
+
+CREATE TABLE hashtags (
+  object_id BIGINT NOT NULL REFERENCES objects (id),
+  tag TEXT NOT NULL,
+  PRIMARY KEY (object_id, tag)
+);
+CREATE INDEX hashtags_by_tag ON hashtags (tag, object_id);
+
+CREATE TABLE media (
+  id BIGINT PRIMARY KEY,
+  owner_id BIGINT NOT NULL REFERENCES actors (id),
+  purpose TEXT NOT NULL,
+  state TEXT NOT NULL,
+  file TEXT UNIQUE,
+  thumbnail TEXT UNIQUE,
+  mime TEXT,
+  width INTEGER,
+  height INTEGER,
+  bytes BIGINT NOT NULL DEFAULT 0,
+  blurhash TEXT,
+  alt TEXT NOT NULL DEFAULT '',
+  focal_x DOUBLE PRECISION NOT NULL DEFAULT 0,
+  focal_y DOUBLE PRECISION NOT NULL DEFAULT 0,
+  created_at BIGINT NOT NULL
+);
+CREATE INDEX media_by_owner ON media (owner_id, created_at);
+CREATE INDEX media_by_state ON media (state, created_at);
+
+CREATE TABLE attachments (
+  object_id BIGINT NOT NULL REFERENCES objects (id),
+  position INTEGER NOT NULL,
+  media_id BIGINT REFERENCES media (id),
+  uri TEXT,
+  type TEXT NOT NULL,
+  mime TEXT,
+  alt TEXT NOT NULL DEFAULT '',
+  width INTEGER,
+  height INTEGER,
+  blurhash TEXT,
+  focal_x DOUBLE PRECISION,
+  focal_y DOUBLE PRECISION,
+  PRIMARY KEY (object_id, position)
+);
+CREATE INDEX attachments_by_media ON attachments (media_id);
+
+CREATE TABLE reactions (
+  id BIGINT PRIMARY KEY,
+  object_id BIGINT NOT NULL REFERENCES objects (id),
+  actor_id BIGINT NOT NULL REFERENCES actors (id),
+  kind TEXT NOT NULL,
+  uri TEXT UNIQUE,
+  created_at BIGINT NOT NULL,
+  UNIQUE (object_id, actor_id, kind)
+);
+CREATE INDEX reactions_by_actor ON reactions (actor_id, id);
+
+CREATE TABLE notifications (
+  id BIGINT PRIMARY KEY,
+  member_id BIGINT NOT NULL REFERENCES members (actor_id),
+  kind TEXT NOT NULL,
+  actor_id BIGINT NOT NULL REFERENCES actors (id),
+  object_id BIGINT REFERENCES objects (id),
+  group_id BIGINT REFERENCES groups (actor_id),
+  created_at BIGINT NOT NULL,
+  read_at BIGINT
+);
+CREATE INDEX notifications_by_member ON notifications (member_id, id);
+CREATE INDEX notifications_by_object ON notifications (object_id);
+CREATE INDEX notifications_unread ON notifications (member_id) WHERE read_at IS NULL;
+
+CREATE TABLE sessions (
+  token_hash TEXT PRIMARY KEY,
+  member_id BIGINT NOT NULL REFERENCES members (actor_id),
+  created_at BIGINT NOT NULL,
+  seen_at BIGINT NOT NULL
+);
+CREATE INDEX sessions_by_member ON sessions (member_id);
+
+CREATE TABLE tokens (
+  id BIGINT PRIMARY KEY,
+  token_hash TEXT NOT NULL UNIQUE,
+  member_id BIGINT NOT NULL REFERENCES members (actor_id),
+  name TEXT NOT NULL,
+  scopes TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  expires_at BIGINT
+);
+CREATE INDEX tokens_by_member ON tokens (member_id);
+
+CREATE TABLE reports (
+  id BIGINT PRIMARY KEY,
+  uri TEXT UNIQUE,
+  reporter_id BIGINT REFERENCES actors (id),
+  host_id BIGINT REFERENCES hosts (id),
+  reason TEXT NOT NULL,
+  state TEXT NOT NULL,
+  created_at BIGINT NOT NULL
+);
+CREATE TABLE report_subjects (
+  report_id BIGINT NOT NULL REFERENCES reports (id),
+  position INTEGER NOT NULL,
+  actor_id BIGINT,
+  object_id BIGINT,
+  PRIMARY KEY (report_id, position)
+);
+
+CREATE TABLE audit (
+  id BIGINT PRIMARY KEY,
+  actor_id BIGINT,
+  event TEXT NOT NULL,
+  subject_id BIGINT,
+  detail TEXT NOT NULL DEFAULT '',
+  created_at BIGINT NOT NULL
+);
+
+CREATE TABLE cursors (
+  consumer TEXT PRIMARY KEY,
+  seq BIGINT NOT NULL
+);
+
+CREATE TABLE tombstones (
+  uri_hash TEXT PRIMARY KEY,
+  created_at BIGINT NOT NULL
+);
+CREATE INDEX tombstones_by_age ON tombstones (created_at);
+
+CREATE TABLE activities (
+  id BIGINT PRIMARY KEY,
+  actor_id BIGINT NOT NULL REFERENCES actors (id),
+  type TEXT NOT NULL,
+  object_id BIGINT,
+  subject_id BIGINT,
+  body TEXT,
+  created_at BIGINT NOT NULL
+);
+CREATE INDEX activities_by_object ON activities (object_id, type, actor_id);
+CREATE INDEX activities_by_actor ON activities (actor_id, type, id);
+
+CREATE TABLE received_activities (
+  uri TEXT PRIMARY KEY,
+  type TEXT NOT NULL,
+  actor_id BIGINT NOT NULL REFERENCES actors (id),
+  object_id BIGINT NOT NULL,
+  body TEXT NOT NULL,
+  created_at BIGINT NOT NULL
+);
+CREATE INDEX received_activities_by_object ON received_activities (object_id, type, actor_id);
+
+CREATE TABLE deliveries (
+  id BIGINT PRIMARY KEY,
+  activity_id BIGINT NOT NULL REFERENCES activities (id),
+  host_id BIGINT NOT NULL REFERENCES hosts (id),
+  inbox TEXT NOT NULL,
+  order_key BIGINT NOT NULL,
+  state TEXT NOT NULL,
+  attempts INTEGER NOT NULL DEFAULT 0,
+  created_at BIGINT NOT NULL,
+  attempted_at BIGINT,
+  status INTEGER,
+  error TEXT,
+  UNIQUE (activity_id, inbox)
+);
+CREATE INDEX deliveries_by_host ON deliveries (host_id, state, id);
+CREATE INDEX deliveries_by_state ON deliveries (state, created_at);
+
+CREATE TABLE inbox (
+  id BIGINT PRIMARY KEY,
+  uri TEXT NOT NULL UNIQUE,
+  host_id BIGINT NOT NULL REFERENCES hosts (id),
+  signer_uri TEXT NOT NULL,
+  recipient_id BIGINT,
+  state TEXT NOT NULL,
+  attempts INTEGER NOT NULL DEFAULT 0,
+  verdict TEXT,
+  body TEXT,
+  received_at BIGINT NOT NULL
+);
+CREATE INDEX inbox_by_host ON inbox (host_id, state, id);
+CREATE INDEX inbox_by_state ON inbox (state, received_at);
+
+CREATE TABLE lanes (
+  queue TEXT NOT NULL,
+  host_id BIGINT NOT NULL REFERENCES hosts (id),
+  next_at BIGINT,
+  failures INTEGER NOT NULL DEFAULT 0,
+  failing_since BIGINT,
+  succeeded_at BIGINT,
+  error TEXT,
+  lease_owner TEXT,
+  lease_until BIGINT NOT NULL DEFAULT 0,
+  PRIMARY KEY (queue, host_id)
+);
+CREATE INDEX lanes_due ON lanes (queue, next_at) WHERE next_at IS NOT NULL
+"""
+
+SQLITE = """
+CREATE TABLE journal (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  event TEXT NOT NULL,
+  actor_id BIGINT,
+  object_id BIGINT,
+  group_id BIGINT,
+  target_id BIGINT,
+  created_at BIGINT NOT NULL
+);
+CREATE TABLE reach (
+  subject_id BIGINT NOT NULL,
+  host_id BIGINT NOT NULL REFERENCES hosts (id),
+  how INTEGER NOT NULL,
+  first_at BIGINT NOT NULL,
+  last_at BIGINT NOT NULL,
+  recalled_at BIGINT,
+  recall_status INTEGER,
+  PRIMARY KEY (subject_id, host_id)
+) WITHOUT ROWID;
+CREATE VIRTUAL TABLE search_index USING fts5 (title, body, tokenize = "unicode61 remove_diacritics 2", prefix = '2 3')
+"""
+
+POSTGRESQL = """
+CREATE TABLE journal (
+  seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  event TEXT NOT NULL,
+  actor_id BIGINT,
+  object_id BIGINT,
+  group_id BIGINT,
+  target_id BIGINT,
+  created_at BIGINT NOT NULL
+);
+CREATE TABLE reach (
+  subject_id BIGINT NOT NULL,
+  host_id BIGINT NOT NULL REFERENCES hosts (id),
+  how INTEGER NOT NULL,
+  first_at BIGINT NOT NULL,
+  last_at BIGINT NOT NULL,
+  recalled_at BIGINT,
+  recall_status INTEGER,
+  PRIMARY KEY (subject_id, host_id)
+);
+CREATE TABLE search_index (
+  object_id BIGINT PRIMARY KEY REFERENCES objects (id),
+  document tsvector NOT NULL
+);
+CREATE INDEX search_index_by_word ON search_index USING gin (document)
+"""
+
+BOTH_AFTER = "CREATE INDEX reach_by_host ON reach (host_id, subject_id)"
+
+
+def upgrade() -> None:
+    engine = SQLITE if op.get_bind().dialect.name == "sqlite" else POSTGRESQL
+    for script in (TABLES, engine, BOTH_AFTER):
+        for statement in script.split(";\n"):
+            op.execute(statement.strip())
