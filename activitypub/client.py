@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import zlib
 from collections.abc import AsyncIterator, Collection, Mapping
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
@@ -21,10 +20,10 @@ from typing import Self
 from urllib.parse import urljoin
 
 import aiohttp
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDict
 from yarl import URL
 
-from activitypub import cavage, ijson, network, origins, vocabulary
+from activitypub import bodies, cavage, ijson, network, origins, vocabulary
 from activitypub.failures import FetchBudget, FetchError, NegativeCache, retry_after_seconds
 from activitypub.ijson import JSONObject
 from activitypub.keys import PrivateKey
@@ -60,13 +59,6 @@ CONNECTIONS = 256
 CONNECTIONS_PER_HOST = 4
 """federation.md §7.2: no more than four at once to one host."""
 
-EXCERPT_BYTES = 8192
-"""How much is kept of an answer that only matters for its status."""
-
-EXCERPT_SECONDS = 2.0
-"""How long is waited for that."""
-
-CHUNK_BYTES = 65_536
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -272,7 +264,7 @@ class Client:
                     async with self._request("GET", target, sent) as answer:
                         status, location = answer.status, answer.headers.get("Location")
                         if status not in REDIRECTS:
-                            return _response(answer, target, await _body(answer, most))
+                            return await _final(answer, target, most)
                     if not location or hops <= 0:
                         raise FetchError("redirects", host=_host(target), status=status)
                     hops -= 1
@@ -299,8 +291,8 @@ class Client:
                 # From here on the excerpt keeps the time: running out cannot undo the answer.
                 left = max(0.0, (deadline.when() or 0.0) - loop.time())
                 deadline.reschedule(None)
-                excerpt = await _excerpt(answer, min(left, EXCERPT_SECONDS))
-                return _response(answer, target, excerpt)
+                excerpt = await bodies.read_excerpt(answer, min(left, bodies.EXCERPT_SECONDS))
+                return Response(answer.status, target, answer.headers, excerpt)
         except TimeoutError:
             raise FetchError("timeout", host=_host(target)) from None
 
@@ -395,7 +387,7 @@ class Client:
         if self._session is None:
             raise RuntimeError("the client is not started")
         headers["User-Agent"] = self._user_agent
-        headers["Accept-Encoding"] = "gzip"
+        headers["Accept-Encoding"] = bodies.ACCEPT_ENCODING
         host = _host(url)
         try:
             # Already encoded: the bytes that were checked and signed are the bytes that are sent.
@@ -426,86 +418,9 @@ def _same_origin(first: str, second: str) -> bool:
     return origins.same_origin(first, second, allow_http=True)
 
 
-def _response(answer: aiohttp.ClientResponse, url: str, body: bytes) -> Response:
-    headers: CIMultiDictProxy[str] = answer.headers
-    return Response(answer.status, url, headers, body)
-
-
-async def _body(answer: aiohttp.ClientResponse, limit: int) -> bytes:
-    """The decompressed body, or FetchError `too_large` as soon as it exceeds the limit."""
-    if not 200 <= answer.status < 300:
-        return await _excerpt(answer, EXCERPT_SECONDS)
-    host = _host(str(answer.url))
-    decoder = _decoder(answer)
-    length = answer.content_length
-    if isinstance(decoder, _Plain) and length is not None and length > limit:
-        raise FetchError("too_large", host=host)
-    body = bytearray()
-    try:
-        async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
-            # One byte more than allowed is enough to know; a bomb is never inflated further.
-            body += decoder.feed(chunk, limit + 1 - len(body))
-            if len(body) > limit:
-                answer.close()
-                raise FetchError("too_large", host=host)
-        decoder.finish()
-    except zlib.error:
-        answer.close()
-        raise FetchError("encoding", host=host) from None
-    return bytes(body)
-
-
-async def _excerpt(answer: aiohttp.ClientResponse, seconds: float) -> bytes:
-    """The beginning of a body that is only for the log; whatever goes wrong, what there is."""
-    body = bytearray()
-    try:
-        decoder = _decoder(answer)
-        async with asyncio.timeout(seconds):
-            async for chunk in answer.content.iter_chunked(EXCERPT_BYTES):
-                body += decoder.feed(chunk, EXCERPT_BYTES - len(body))
-                if len(body) >= EXCERPT_BYTES:
-                    answer.close()
-                    break
-    except (TimeoutError, OSError, zlib.error, aiohttp.ClientError, FetchError):
-        answer.close()
-    return bytes(body)
-
-
-class _Plain:
-    """A body without compression."""
-
-    def feed(self, chunk: bytes, room: int) -> bytes:
-        return chunk[:room]
-
-    def finish(self) -> None:
-        return None
-
-
-class _Gzip:
-    """A gzip body, inflated no further than there is room. Raises zlib.error."""
-
-    def __init__(self) -> None:
-        self._inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
-
-    def feed(self, chunk: bytes, room: int) -> bytes:
-        out = bytearray()
-        while chunk and len(out) < room:
-            if self._inflate.eof:
-                # Members may follow one another (RFC 1952 §2.2).
-                self._inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
-            out += self._inflate.decompress(chunk, room - len(out))
-            chunk = self._inflate.unused_data
-        return bytes(out)
-
-    def finish(self) -> None:
-        if not self._inflate.eof:
-            raise zlib.error("the gzip stream is cut off")
-
-
-def _decoder(answer: aiohttp.ClientResponse) -> _Plain | _Gzip:
-    encoding = answer.headers.get("Content-Encoding", "").strip().lower()
-    if encoding in ("", "identity"):
-        return _Plain()
-    if encoding in ("gzip", "x-gzip"):
-        return _Gzip()
-    raise FetchError("encoding", host=_host(str(answer.url)))
+async def _final(answer: aiohttp.ClientResponse, url: str, max_bytes: int) -> Response:
+    if 200 <= answer.status < 300:
+        body = await bodies.read_body(answer, max_bytes, _host(url))
+    else:
+        body = await bodies.read_excerpt(answer)
+    return Response(answer.status, url, answer.headers, body)
