@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
+import re
 import time
 import typing
 import warnings
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from apsig.draft import Signer as ApsigSigner
@@ -36,6 +39,7 @@ ED25519 = keys.generate_ed25519()
 KEY_ID = "https://peer.example/users/ida#main-key"
 ORIGIN = "https://hub.example"
 NOW = 1795256100  # Sat, 21 Nov 2026 10:15:00 GMT
+SAMPLES = Path(__file__).parents[2] / "../shared/samples"
 BODY = b'{"type":"Follow"}'
 
 STYLES = pytest.mark.parametrize("style", ["cavage", "rfc9421"])
@@ -328,6 +332,42 @@ def test_http_message_signatures_is_verified(key: keys.PrivateKey) -> None:
         Message, key_id=KEY_ID, body=BODY
     )
     assert accepted(request(Message.headers), key, now=int(time.time()))
+
+
+def recorded() -> list[tuple[str, dict[str, str]]]:
+    """Header sets of signed requests that other servers really sent, by file."""
+    found = []
+    for path in sorted(SAMPLES.glob("*/*.json")):
+        document = json.loads(path.read_bytes())
+        headers = document.get("headers") or document.get("sample")
+        if isinstance(headers, dict) and {"Signature", "signature"} & headers.keys():
+            found.append((f"{path.parent.name}/{path.stem}", headers))
+    return found
+
+
+RECORDED = recorded()
+
+
+@pytest.mark.skipif(not RECORDED, reason="the folder of samples is not there")
+def test_recorded_requests_of_other_servers_are_read() -> None:
+    # Keys and bodies of the recordings are gone: signed again by our key, over the same headers.
+    for name, headers in RECORDED:
+        fields = {key.lower(): value for key, value in headers.items()}
+        body = BODY if "digest" in fields else b""
+        if body:
+            fields["digest"] = digest_header(body)
+        template = fields["signature"]
+        method = "POST" if body else "GET"
+        covered = tuple(template.partition('headers="')[2].partition('"')[0].split())
+        message = cavage.signing_string(covered, method=method, target="/inbox", fields=fields)
+        fresh = f'signature="{b64encode(RSA.sign(message)).decode()}"'
+        fields["signature"] = re.sub('signature="[^"]*"', fresh, template)
+        url = f"https://{fields['host']}/inbox"
+        sent = Request(method, "/inbox", url, list(fields.items()), body)
+        claim = inspect(sent, now=cavage.parse_http_date(fields["date"]))
+        assert verify(claim, RSA.public()), name
+        assert claim.key_id in template, name
+        assert refused(replace(sent, url="https://hub.example/inbox")) == "host", name
 
 
 # INV-1: every covered part counts
