@@ -17,14 +17,24 @@ from fedcomm.hub.markup import (
 from fedcomm.hub.sanitizer import SafeHtml, excerpt, plain_name
 from fedcomm.store.database import Reader
 
-ATTACHMENT_LIMIT = 16
-"""Attachments of one object (security.md §4)."""
-
 SUMMARY_LIMIT = 500
 """Characters of a content warning."""
 
 TITLE_FROM_TEXT = 80
 """Characters of a title that is taken from the first words of the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextLimits:
+    """How much one may write: characters of the source, and numbers of things (security.md §4)."""
+
+    topic_chars: int = POST_CHARACTERS
+    reply_chars: int = COMMENT_CHARACTERS
+    title_chars: int = NAME_CHARACTERS
+    attachments: int = 16
+
+
+DEFAULT_LIMITS = TextLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +84,29 @@ class Draft:
 
 
 async def compose(
-    db: Reader, draft: Draft, *, local_origin: str, is_topic: bool, author_id: int
+    db: Reader,
+    draft: Draft,
+    *,
+    local_origin: str,
+    is_topic: bool,
+    author_id: int,
+    limits: TextLimits = DEFAULT_LIMITS,
 ) -> Content:
     """Check and render a draft. Raises Invalid with the field that is wrong.
 
     A topic without a title gets its first words: peers lose untitled topics (federation.md §4.4).
     """
-    limit = POST_CHARACTERS if is_topic else COMMENT_CHARACTERS
+    limit = limits.topic_chars if is_topic else limits.reply_chars
     source = draft.source.replace("\r\n", "\n").strip()
     if not source and not draft.media:
         raise Invalid("text", "Write something first.")
     if len(source) > limit:
         raise Invalid("text", "The text is too long.")
-    if len(draft.title) > NAME_CHARACTERS:
+    if len(draft.title) > limits.title_chars:
         raise Invalid("title", "The title is too long.")
     if len(draft.summary) > SUMMARY_LIMIT:
         raise Invalid("summary", "The content warning is too long.")
-    if len(draft.media) > ATTACHMENT_LIMIT:
+    if len(draft.media) > limits.attachments:
         raise Invalid("media", "These are too many images.")
     links: dict[tuple[str, str | None], str] = {}
     mentioned: list[int] = []
@@ -109,7 +125,7 @@ async def compose(
         hashtag_link=lambda tag: f"{local_origin}/tags/{quote(tag)}",
         local_origin=local_origin,
     )
-    title = plain_name(draft.title, NAME_CHARACTERS)
+    title = plain_name(draft.title, limits.title_chars)
     if is_topic and not title:
         title = excerpt(plain_name(rendered.text, NAME_CHARACTERS), TITLE_FROM_TEXT)
         if not title:

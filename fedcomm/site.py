@@ -1,0 +1,62 @@
+"""What one running hub shares: its configuration, its database, its media folder and its spokes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fedcomm.config import Config
+from fedcomm.hub.composition import Content, Draft, TextLimits, compose
+from fedcomm.store.database import Database, Reader
+
+if TYPE_CHECKING:
+    from fedcomm.federation.spoke import FederationSpoke
+
+
+@dataclass(slots=True)
+class Site:
+    """One hub. `wakers` are called after a change of the hub, so that spokes need not wait for
+    their next look at the journal; `federation` is None where it is switched off."""
+
+    config: Config
+    db: Database
+    federation: FederationSpoke | None = None
+    wakers: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def origin(self) -> str:
+        """The public origin: `https://hub.example`, without a slash at the end."""
+        return self.config.instance.origin
+
+    @property
+    def host(self) -> str:
+        """The domain of our handles: `hub.example`."""
+        return self.config.host
+
+    @property
+    def media_folder(self) -> Path:
+        """Where the files of images are."""
+        return self.config.media.folder
+
+    def wake(self) -> None:
+        """Something was written to the journal or to a queue: let the spokes look now."""
+        for waker in self.wakers:
+            waker()
+
+    async def compose(
+        self, db: Reader, draft: Draft, *, is_topic: bool, author_id: int
+    ) -> Content:
+        """Check and render what a member typed, within the limits of this hub. Raises Invalid."""
+        limits = self.config.limits
+        return await compose(
+            db,
+            draft,
+            local_origin=self.origin,
+            is_topic=is_topic,
+            author_id=author_id,
+            limits=TextLimits(
+                limits.topic_chars, limits.reply_chars, limits.title_chars, limits.attachments
+            ),
+        )
