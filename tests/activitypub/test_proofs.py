@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activitypub import keys, proofs
+from activitypub.ijson import canonicalize
 
 KEY = keys.generate_ed25519()
 METHOD = "https://hub.example/ap/p/m81xzt#ed25519-key"
@@ -217,6 +219,29 @@ def test_every_change_of_the_proof_is_noticed(name: str, value: object) -> None:
     document = proved()
     document["proof"][name] = value
     assert not proofs.verify(document, KEY.public())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "good"),
+    [
+        ("nonce", "x", True),
+        ("type", "Proof", False),
+        ("cryptosuite", "eddsa-jcs-2023", False),
+        ("proofPurpose", "authentication", False),
+        ("created", "yesterday", False),
+        ("expires", 5, False),
+    ],
+)
+def test_a_proof_for_something_else_is_refused_though_its_signature_is_right(
+    name: str, value: object, good: bool
+) -> None:
+    options = {key: item for key, item in proved()["proof"].items() if key != "proofValue"}
+    options[name] = value
+    message = b"".join(
+        hashlib.sha256(canonicalize(part)).digest() for part in (options, dict(DOCUMENT))
+    )
+    proof = options | {"proofValue": keys.encode_multibase(KEY.sign(message))}
+    assert proofs.verify(DOCUMENT | {"proof": proof}, KEY.public()) is good
 
 
 def test_a_document_without_a_usable_proof_does_not_verify() -> None:

@@ -232,6 +232,14 @@ def test_discourse_signs_times_instead_of_a_date() -> None:
     assert inspect(sent, now=NOW).signed_at == NOW - 10
 
 
+def test_times_beside_an_older_algorithm_name_are_refused_as_the_draft_demands() -> None:
+    fields = {name: FIELDS[name] for name in ("host", "digest")}
+    covered = "(request-target) (created) host digest"
+    assert accepted(cavage_signed(covered, fields, algorithm=None, created=NOW))
+    sent = cavage_signed(covered, fields, algorithm="rsa-sha256", created=NOW)
+    assert refused(sent) == "malformed"
+
+
 @pytest.mark.parametrize("algorithm", [None, "hs2019", "rsa-sha256", "RSA-SHA256"])
 def test_the_names_that_peers_give_to_rsa_are_accepted(algorithm: str | None) -> None:
     covered = "(request-target) host date digest"
