@@ -58,7 +58,8 @@ _MENTION: Final = re.compile(
     r"(?P<sigil>[@!])(?P<name>[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?)"
     r"(?:@(?P<host>[^\W_](?:[\w.-]{0,251}[^\W_])?)(?P<port>:[0-9]{1,5})?)?(?![\w@])"
 )
-_HASHTAG: Final = re.compile(rf"#(\w{{1,{HASHTAG_CHARACTERS}}})(?!\w)")
+_INSIDE_HASHTAG: Final = frozenset("_\u00b7\u200c")
+"""Besides letters, digits and their marks: underscore, Catalan's dot, Persian's joiner."""
 _GLUE: Final = frozenset("/@#&=.!")
 """Characters that, standing before a sigil, make it a part of something else."""
 
@@ -226,16 +227,31 @@ def _mention(match: re.Match[str]) -> Mention | None:
 def _hashtag_rule(state: StateInline, silent: bool) -> bool:
     if state.src[state.pos] != "#" or not _stands_free(state):
         return False
-    match = _HASHTAG.match(state.src, state.pos, state.posMax)
-    if match is None or not any(character.isalpha() for character in match[1]):
+    end = state.pos + 1
+    while end < state.posMax and _belongs_to_hashtag(state.src[end]):
+        end += 1
+    shown = state.src[state.pos + 1 : end].rstrip("\u00b7\u200c")
+    if not 0 < len(shown) <= HASHTAG_CHARACTERS or not any(map(str.isalpha, shown)):
         return False  # "#1" is a number
     if not silent:
         token = state.push("hashtag", "", 0)
-        token.content = match[0]
-        name = unicodedata.normalize("NFC", unicodedata.normalize("NFC", match[1]).lower())
-        token.meta = {"hashtag": name, "shown": match[1]}
-    state.pos = match.end()
+        token.content = f"#{shown}"
+        token.meta = {"hashtag": _hashtag_key(shown), "shown": shown}
+    state.pos += 1 + len(shown)
     return True
+
+
+def _belongs_to_hashtag(character: str) -> bool:
+    # Marks (category M) are vowels in Hindi or Thai, and accents that stand alone.
+    return (
+        character.isalnum()
+        or character in _INSIDE_HASHTAG
+        or unicodedata.category(character).startswith("M")
+    )
+
+
+def _hashtag_key(shown: str) -> str:
+    return unicodedata.normalize("NFC", shown.lower())
 
 
 def _stands_free(state: StateInline) -> bool:

@@ -78,6 +78,8 @@ _BREAKS: Final = {
 """What plain text has before and after an element; other blocks stand between empty lines."""
 _MAX_SPAN: Final = 20
 _STABLE_PASSES: Final = 6
+_PLAIN_LIMIT: Final = OUTPUT_LIMIT // 6
+"""Characters of the plain text that replaces what cannot be cleaned: ``&`` takes five."""
 
 _ATTRIBUTES: Final[dict[str, set[str]]] = {
     "*": {"lang", "dir", "class", "role"},
@@ -198,33 +200,22 @@ def _clean(
     html: str, policy: _Policy, media_proxy: Callable[[str], str] | None, local_origin: str
 ) -> SafeHtml:
     source = html[:INPUT_LIMIT]
-    tree = parse(source, kept=policy.tags | _EDITED, dropped=DROPPED, emptied=frozenset({"iframe"}))
     editor = _Editor(policy, media_proxy, local_origin)
-    if policy.shift_headings:
-        open_spoilers(tree)
-    tree.children = editor.edited(tree.children)
-    dirty = serialise(tree)
-    clean = _stable(_cleaner(policy, editor.images), dirty)
-    if clean is None or len(clean) > OUTPUT_LIMIT:
-        paragraphs = text_of(source).split("\n\n")
-        clean = "".join(
-            f"<p>{escape(paragraph, quote=False).replace(chr(10), '<br>')}</p>"
-            for paragraph in paragraphs
-        )[:OUTPUT_LIMIT]
-        clean = nh3.clean(clean, tags={"p", "br"}, attributes={})
-    return SafeHtml(clean)
-
-
-def _stable(cleaner: nh3.Cleaner, html: str) -> str | None:
-    """Sanitise until the output reads as itself: what a browser parses is what was checked."""
+    cleaner = _cleaner(policy, editor.images)
+    before, clean = None, source
     for _ in range(_STABLE_PASSES):
-        clean = cleaner.clean(html)
-        if clean == html:
-            return clean
-        if len(clean) > 2 * OUTPUT_LIMIT:
-            return None
-        html = clean
-    return None
+        # Again until the output reads as itself: what a browser parses is what was checked.
+        before, clean = clean, cleaner.clean(editor.edit(clean))
+        if clean == before and editor.passes > 1:
+            return SafeHtml(clean)
+        if len(clean) > OUTPUT_LIMIT:
+            break
+    lines = (
+        escape(paragraph, quote=False).replace("\n", "<br>")
+        for paragraph in text_of(source)[:_PLAIN_LIMIT].split("\n\n")
+    )
+    plain = "".join(f"<p>{line}</p>" for line in lines)
+    return SafeHtml(nh3.clean(plain, tags={"p", "br"}, attributes={}))
 
 
 def _cleaner(policy: _Policy, images: set[str]) -> nh3.Cleaner:
@@ -302,8 +293,20 @@ class _Editor:
         self._local_origin = local_origin.rstrip("/")
         self._local = _origin(local_origin)
         self.images: set[str] = set()
+        self.passes = 0
 
-    def edited(self, children: list[Element | str]) -> list[Element | str]:
+    def edit(self, html: str) -> str:
+        """Return ``html`` balanced and edited; only the first pass shifts headings."""
+        tree = parse(
+            html, kept=self._policy.tags | _EDITED, dropped=DROPPED, emptied=frozenset({"iframe"})
+        )
+        if self._policy.shift_headings and self.passes == 0:
+            open_spoilers(tree)
+        tree.children = self._edited(tree.children)
+        self.passes += 1
+        return serialise(tree)
+
+    def _edited(self, children: list[Element | str]) -> list[Element | str]:
         result: list[Element | str] = []
         for child in children:
             if isinstance(child, str):
@@ -317,27 +320,26 @@ class _Editor:
             case "img":
                 return self._image(node)
             case "iframe":
-                return self._link(Element("a", {"href": node.attrs.get("src", "")}, []))
+                address = node.attrs.get("src", "").strip()
+                return self._link(Element("a", {"href": address}, [address]))
             case "math":
                 return [_annotation(node) or node.attrs.get("alttext", "") or node.text()]
             case "annotation":
                 return []
-        node.children = self.edited(node.children)
+        node.children = self._edited(node.children)
         if node.tag == "a":
             return self._link(node)
         if node.tag == "pre" and node.children and isinstance(node.children[0], str):
             # HTML drops the first line break of <pre>: drop it here, or each reading drops one.
             node.children[0] = node.children[0].lstrip("\n")
-        if node.tag in _HEADINGS and self._policy.shift_headings:
+        if node.tag in _HEADINGS and self._policy.shift_headings and self.passes == 0:
             node.tag = _HEADINGS[node.tag]
         return [node] if node.tag in self._policy.tags else node.children
 
     def _link(self, node: Element) -> list[Element | str]:
         href = self._target(node.attrs.get("href", ""))
-        if href is None:
+        if href is None or not _visible(node):
             return node.children
-        if not node.children:
-            node.children = [href]
         tag = ["tag"] if "tag" in node.attrs.get("rel", "").lower().split() else []
         kept: dict[str, str] = {
             name: node.attrs[name]
@@ -370,6 +372,8 @@ class _Editor:
     def _image(self, node: Element) -> list[Element | str]:
         alt = node.attrs.get("alt", "")
         source = node.attrs.get("src", "").strip()
+        if source in self.images:  # ours already, from an earlier pass
+            return [node]
         if self._proxy is None or "img" not in self._policy.tags or _origin(source) is None:
             return [alt] if alt else []
         address = self._proxy(source)
@@ -382,6 +386,14 @@ class _Editor:
             if name in node.attrs
         }
         return [Element("img", {"src": address, "alt": alt, **sizes})]
+
+
+def _visible(node: Element) -> bool:
+    """Tell whether a link has something that one can see and click."""
+    return bool(node.text().strip()) or any(
+        isinstance(child, Element) and (child.tag == "img" or _visible(child))
+        for child in node.children
+    )
 
 
 def _origin(url: str) -> tuple[str, str, int] | None:
