@@ -138,6 +138,7 @@ def test_the_self_link_is_the_first_that_is_one() -> None:
         {"rel": "self", "type": ACTIVITY, "href": "https://h.example/late"},
     ]
     assert self_link({"links": links}) == "https://h.example/right"
+    wrong: object
     for wrong in (None, 1, "x", [], {}, [[]], {"rel": "self"}):
         assert self_link({"links": wrong}) is None
 
