@@ -95,6 +95,7 @@ HEADER: Final = ImageLimits(
 )
 EMOJI: Final = ImageLimits(
     bytes=256 * 1024,
+    frame_pixels=512 * 512,
     stored_pixels=256 * 256,
     stored_side=256,
     thumbnail_side=64,
