@@ -59,6 +59,8 @@ urls = st.builds(
         "https://nbb.test/post/https%3A%2F%2Fh.test%2Fn#activity/announce/cid/6",
         "https://hub.example/@jürgen",
         "https://localhost/x",
+        "https://hub.1st/x",
+        "https://4chan/x",
     ],
 )
 def test_a_canonical_url_is_kept_byte_for_byte(url: str) -> None:
