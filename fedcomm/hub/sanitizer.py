@@ -18,6 +18,15 @@ from urllib.parse import urlsplit
 
 import nh3
 
+from fedcomm.hub.html_policy import (
+    ATTRIBUTES,
+    DROPPED,
+    EXTERNAL_REL,
+    LOCAL_TAGS,
+    REMOTE_TAGS,
+    SCHEMES,
+    attribute_value,
+)
 from fedcomm.hub.html_tree import BLOCKS, Element, parse, serialise
 from fedcomm.hub.spoilers import open_spoilers
 
@@ -33,38 +42,7 @@ OUTPUT_LIMIT: Final = 4 * INPUT_LIMIT
 EXCERPT_LIMIT: Final = 500
 """Characters of an excerpt: what Mastodon shows of a titled post (federation.md)."""
 
-EXTERNAL_REL: Final = "nofollow noopener noreferrer ugc"
-"""``rel`` of every link that leaves the hub."""
-
-REMOTE_TAGS: Final = frozenset(
-    {"p", "br", "span", "a", "b", "strong", "i", "em", "u", "s", "del", "ins", "small"}
-    | {"mark", "sub", "sup", "code", "pre", "kbd", "samp", "var", "q", "cite", "blockquote"}
-    | {"abbr", "dfn", "time", "h3", "h4", "h5", "h6", "hr", "ul", "ol", "li", "dl", "dt"}
-    | {"dd", "table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "details"}
-    | {"summary", "figure", "figcaption", "img", "ruby", "rt", "rp", "bdi", "bdo", "wbr"}
-    | {"div", "section", "article", "aside"}
-)
-LOCAL_TAGS: Final = frozenset(
-    {"p", "br", "a", "strong", "em", "del", "code", "pre", "blockquote", "ul", "ol", "li"}
-    | {"h1", "h2", "h3", "hr", "span"}
-)
-DROPPED: Final = frozenset(
-    {"script", "style", "svg", "template", "object", "applet", "form", "audio", "video"}
-    | {"canvas", "noscript", "noembed", "noframes", "title", "textarea", "select", "button"}
-    | {"datalist", "dialog", "head", "xmp", "plaintext", "portal", "frameset"}
-)
-"""Removed with their content."""
-
 _HEADINGS: Final = {"h1": "h3", "h2": "h4", "h3": "h5", "h4": "h6", "h5": "h6", "h6": "h6"}
-_SCHEMES: Final = frozenset({"http", "https", "mailto", "xmpp", "gemini", "magnet"})
-_CLASSES: Final = frozenset({"mention", "hashtag", "ellipsis", "invisible", "quote-inline"})
-_CLASS: Final = re.compile(r"(?:h|p|u|dt|e)-[a-z0-9-]{1,40}")
-_CODE_CLASS: Final = re.compile(r"language-[A-Za-z0-9_+#.-]{1,40}")
-_ROLES: Final = frozenset({"doc-noteref", "doc-backlink", "doc-endnotes", "doc-endnote"})
-_INTEGER: Final = re.compile(r"-?[0-9]{1,6}")
-_SIZE: Final = re.compile(r"[0-9]{1,5}")
-_DATETIME: Final = re.compile(r"[0-9A-Za-z:.,+ -]{1,40}")
-_LANGUAGE: Final = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8}){0,6}")
 _BREAKS: Final = {
     "br": ("\n", ""),
     "img": ("", ""),
@@ -76,25 +54,9 @@ _BREAKS: Final = {
     "th": ("", " "),
 }
 """What plain text has before and after an element; other blocks stand between empty lines."""
-_MAX_SPAN: Final = 20
 _STABLE_PASSES: Final = 6
 _PLAIN_LIMIT: Final = OUTPUT_LIMIT // 6
 """Characters of the plain text that replaces what cannot be cleaned: ``&`` takes five."""
-
-_ATTRIBUTES: Final[dict[str, set[str]]] = {
-    "*": {"lang", "dir", "class", "role"},
-    "a": {"href", "title", "translate", "rel", "target"},
-    "img": {"src", "alt", "title", "width", "height"},
-    "ol": {"start", "reversed"},
-    "li": {"value"},
-    "td": {"colspan", "rowspan"},
-    "th": {"colspan", "rowspan"},
-    "time": {"datetime"},
-    "del": {"datetime"},
-    "ins": {"datetime"},
-    "details": {"open"},
-    "abbr": {"title"},
-}
 
 
 class SafeHtml(str):
@@ -220,66 +182,19 @@ def _clean(
 
 def _cleaner(policy: _Policy, images: set[str]) -> nh3.Cleaner:
     def allowed(tag: str, name: str, value: str) -> str | None:
-        return _attribute(tag, name, value, images)
+        return attribute_value(tag, name, value, images)
 
     return nh3.Cleaner(
         tags=set(policy.tags),
         clean_content_tags={"script", "style"},
         attributes={
-            tag: names for tag, names in _ATTRIBUTES.items() if tag == "*" or tag in policy.tags
+            tag: names for tag, names in ATTRIBUTES.items() if tag == "*" or tag in policy.tags
         },
         attribute_filter=allowed,
         link_rel=None,  # written in the tree, and checked by the filter
-        url_schemes=set(_SCHEMES),
+        url_schemes=set(SCHEMES),
         url_relative="deny",
     )
-
-
-def _attribute(tag: str, name: str, value: str, images: set[str]) -> str | None:
-    """Return the value that the attribute keeps, or None."""
-    match name:
-        case "class":
-            kept = [
-                word
-                for word in value.split()
-                if word in _CLASSES
-                or _CLASS.fullmatch(word)
-                or (tag == "code" and _CODE_CLASS.fullmatch(word))
-            ]
-            return " ".join(kept) or None
-        case "rel":
-            return value if value in {EXTERNAL_REL, f"tag {EXTERNAL_REL}", "tag"} else None
-        case "target":
-            return value if value == "_blank" else None
-        case "translate":
-            return value if value == "no" else None
-        case "src":
-            return value if value in images else None
-        case "width" | "height":
-            return value if _SIZE.fullmatch(value) else None
-        case "start" | "value":
-            return value if _INTEGER.fullmatch(value) else None
-        case "colspan" | "rowspan":
-            return (
-                value
-                if value.isascii()
-                and value.isdecimal()
-                and len(value) < 3
-                and (1 <= int(value) <= _MAX_SPAN)
-                else None
-            )
-        case "datetime":
-            return value if _DATETIME.fullmatch(value) else None
-        case "lang":
-            return value if _LANGUAGE.fullmatch(value) else None
-        case "dir":
-            return value if value in {"ltr", "rtl", "auto"} else None
-        case "role":
-            return value if value in _ROLES else None
-        case "open" | "reversed":
-            return ""
-        case _:
-            return value
 
 
 class _Editor:
@@ -363,7 +278,7 @@ class _Editor:
             parts = urlsplit(href)
         except ValueError:
             return None
-        if parts.scheme not in _SCHEMES:
+        if parts.scheme not in SCHEMES:
             return None
         if parts.scheme in {"http", "https"} and _origin(href) is None:
             return None

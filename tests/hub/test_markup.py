@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedcomm.hub.html_policy import LOCAL_TAGS
 from fedcomm.hub.markup import (
     HASHTAGS_LIMIT,
     MENTIONS_LIMIT,
@@ -20,7 +21,7 @@ from fedcomm.hub.markup import (
     render,
     render_plain,
 )
-from fedcomm.hub.sanitizer import LOCAL_TAGS, SafeHtml, clean_local
+from fedcomm.hub.sanitizer import SafeHtml, clean_local
 from tests.hub.test_sanitizer import PAYLOADS, assert_harmless
 
 ORIGIN = "https://hub.example"
