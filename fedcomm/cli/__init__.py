@@ -1,0 +1,59 @@
+"""The command line: one module per noun. `main` is the command `fedcomm`.
+
+Exit codes: 0 done, 1 refused or failed (one sentence on standard error), 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+import click
+
+from fedcomm.cli.console import Nouns, with_config
+
+
+def _version() -> str:
+    try:
+        return version("fedcomm")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+@click.group(cls=Nouns, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(_version(), prog_name="fedcomm")
+@click.option("--debug", is_flag=True, help="Show where an unexpected failure happened.")
+@with_config
+def main(debug: bool) -> None:
+    """A community's own server: groups, members, threads, shared with the fediverse.
+
+    Commands work on the database directly, also while `fedcomm serve` runs: it sees what
+    they did within a second.
+    """
+
+
+def _add_commands() -> None:
+    from fedcomm.cli import (
+        group,
+        init,
+        member,
+        migrate,
+        post,
+        token,
+    )
+
+    for command in (
+        init.init,
+        migrate.migrate,
+        member.member,
+        group.group,
+        post.post,
+        post.reply,
+        post.edit,
+        post.delete,
+        post.like,
+        token.token,
+    ):
+        main.add_command(command)
+
+
+_add_commands()

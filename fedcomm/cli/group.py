@@ -1,0 +1,208 @@
+"""`fedcomm group …`: groups and who is in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from fedcomm.cli.console import (
+    Nouns,
+    Refused,
+    active_member,
+    group_named,
+    hub,
+    member_named,
+    moment,
+    print_facts,
+    print_json,
+    print_table,
+    run,
+    with_config,
+    with_json,
+)
+
+if TYPE_CHECKING:
+    from fedcomm.hub.groups import Group
+    from fedcomm.site import Site
+
+MODES: Final = ("federated", "local", "private")
+GROUP_ROLES: Final = ("moderator", "member")
+
+
+@click.group(cls=Nouns)
+def group() -> None:
+    """Groups: create, list, show, add members."""
+
+
+@group.command("create")
+@click.argument("name")
+@click.option("--title", required=True, help="The name that people read.")
+@click.option("--owner", required=True, metavar="MEMBER", help="Who owns and moderates it.")
+@click.option("--description", default="", help="What it is about, in Markdown.")
+@click.option(
+    "--mode",
+    type=click.Choice(MODES),
+    default="federated",
+    show_default=True,
+    help="federated: anybody reads, other servers follow. local: members of this hub. "
+    "private: only the members of the group know of it.",
+)
+@click.option("--approval", is_flag=True, help="Its moderators decide who joins.")
+@click.option("--language", help="What is written in it, as BCP 47.  [default: the hub's]")
+@with_config
+@with_json
+def create(
+    name: str,
+    title: str,
+    owner: str,
+    description: str,
+    mode: str,
+    approval: bool,
+    language: str | None,
+    as_json: bool,
+) -> None:
+    """Create the group NAME. Its mode cannot change later."""
+    facts = run(_create(name, title, owner, description, mode, approval, language))
+    if as_json:
+        print_json(facts)
+    else:
+        click.echo(f"Group {facts['name']} is created: {facts['url']}")
+
+
+async def _create(
+    name: str,
+    title: str,
+    owner: str,
+    description: str,
+    mode: str,
+    approval: bool,
+    language: str | None,
+) -> dict[str, object]:
+    from fedcomm.hub import groups
+
+    async with hub() as site:
+        person = await active_member(site.db, owner)
+        async with site.db.transaction() as tx:
+            group_id = await groups.create_group(
+                tx,
+                name,
+                title=title,
+                creator_id=person.id,
+                local_origin=site.origin,
+                description=description,
+                mode=mode,  # type: ignore[arg-type]  # checked by click and by the hub
+                approval=approval,
+                language=language or site.config.instance.language,
+            )
+        created = await groups.group(site.db, group_id)
+        assert created is not None
+        return await _facts(site, created)
+
+
+@group.command("list")
+@with_config
+@with_json
+def list_all(as_json: bool) -> None:
+    """List all groups, private ones too, by name."""
+    found = run(_list())
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("NAME", "MODE", "MEMBERS", "TITLE"),
+        [(each["name"], each["mode"], each["members"], each["title"]) for each in found],
+        empty="There are no groups yet.",
+    )
+
+
+async def _list() -> list[dict[str, object]]:
+    from fedcomm.hub import groups
+
+    async with hub() as site:
+        # The operator sees every group; the hub's own list asks for a viewer.
+        rows = await site.db.all(
+            "SELECT g.actor_id FROM groups g JOIN actors a ON a.id = g.actor_id"
+            " WHERE a.deleted_at IS NULL ORDER BY a.name"
+        )
+        found = [await groups.group(site.db, row["actor_id"]) for row in rows]
+        return [await _facts(site, each) for each in found if each is not None]
+
+
+@group.command("show")
+@click.argument("name")
+@with_config
+@with_json
+def show(name: str, as_json: bool) -> None:
+    """Show the group NAME and its moderators."""
+    facts = run(_show(name))
+    if as_json:
+        print_json(facts)
+    else:
+        print_facts(facts)
+
+
+async def _show(name: str) -> dict[str, object]:
+    from fedcomm.hub import groups
+
+    async with hub() as site:
+        found = await group_named(site.db, name)
+        requests = await groups.list_memberships(site.db, found.id, "requested", limit=1000)
+        return {
+            **await _facts(site, found),
+            "description": found.summary_source,
+            "moderators": [each.handle for each in await groups.moderators(site.db, found.id)],
+            "requests": [person.handle for person, _ in requests],
+        }
+
+
+@group.command("add")
+@click.argument("name")
+@click.argument("member_name", metavar="MEMBER")
+@click.option("--role", type=click.Choice(GROUP_ROLES), default="member", show_default=True)
+@with_config
+@with_json
+def add(name: str, member_name: str, role: str, as_json: bool) -> None:
+    """Add MEMBER to the group NAME, let in who asked, or change a role."""
+    run(_add(name, member_name, role))
+    if as_json:
+        print_json({"group": name, "member": member_name, "role": role})
+    else:
+        click.echo(f"{member_name} is in {name} now ({role}).")
+
+
+async def _add(name: str, member_name: str, role: str) -> None:
+    from fedcomm.hub import groups
+
+    async with hub() as site:
+        found = await group_named(site.db, name)
+        person = await member_named(site.db, member_name)
+        moderators = await groups.moderators(site.db, found.id)
+        if not moderators:
+            raise Refused(f"the group {name} has no moderator who could add anybody.")
+        async with site.db.transaction() as tx:
+            # The operator acts in the name of the one who has moderated longest.
+            await groups.add_member(
+                tx,
+                found.id,
+                moderators[0].id,
+                person.id,
+                role,  # type: ignore[arg-type]  # checked by click
+            )
+
+
+async def _facts(site: Site, found: Group) -> dict[str, object]:
+    from fedcomm.hub import groups
+
+    return {
+        "id": str(found.id),
+        "name": found.name,
+        "title": found.title,
+        "url": f"{site.origin}/g/{found.name}",
+        "handle": f"{found.name}@{site.host}",
+        "mode": found.mode,
+        "approval": found.approval,
+        "language": found.language,
+        "members": await groups.member_count(site.db, found.id),
+        "created_at": moment(found.created_at),
+    }
