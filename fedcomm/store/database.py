@@ -110,9 +110,25 @@ class Database(Reader, Protocol):
         """
         ...
 
+    async def append_together(self, *statements: tuple[str, Sequence[Value]]) -> None:
+        """Group commit of statements that stand or fall together."""
+        ...
+
     async def close(self) -> None:
         """Finish what is appended and close every connection."""
         ...
+
+
+def storable(args: Sequence[Value]) -> Sequence[Value]:
+    """`args` with every NUL in a text as U+FFFD, as HTML reads it.
+
+    PostgreSQL cannot hold a NUL; an address like `/@name%00` must find nothing on either engine,
+    not fail.
+    """
+    for value in args:
+        if type(value) is str and "\0" in value:
+            return [v.replace("\0", "\ufffd") if isinstance(v, str) else v for v in args]
+    return args
 
 
 def marks(count: int) -> str:

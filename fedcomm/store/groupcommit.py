@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from fedcomm.store.database import Value
+from fedcomm.store.database import DatabaseUnavailable, Value
 
 MAX_BATCH_ROWS = 500
 """Rows in one transaction at most: bounds the time that others wait for the writer."""
 
 Batch = dict[str, list[Sequence[Value]]]
+_Unit = tuple[tuple[tuple[str, Sequence[Value]], ...], asyncio.Future[None]]
 
 
 class GroupCommit:
@@ -23,13 +24,13 @@ class GroupCommit:
 
     def __init__(self, write: Callable[[Batch], Awaitable[None]]) -> None:
         self._write = write
-        self._waiting: list[tuple[str, Sequence[Value], asyncio.Future[None]]] = []
+        self._waiting: list[_Unit] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def append(self, sql: str, row: Sequence[Value]) -> None:
-        """Returns when `row` is durable; raises what its own statement raised."""
+    async def append(self, *statements: tuple[str, Sequence[Value]]) -> None:
+        """Returns when all of `statements` are durable, in one transaction; raises what they raised."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((sql, row, done))
+        self._waiting.append((statements, done))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._drain())
         await done
@@ -44,14 +45,15 @@ class GroupCommit:
             batch, self._waiting = self._waiting[:MAX_BATCH_ROWS], self._waiting[MAX_BATCH_ROWS:]
             try:
                 await self._write(_grouped(batch))
+            except DatabaseUnavailable as error:
+                # Trying each row alone would only wait as long again for each of them.
+                _settle(batch, error)
             except Exception:
                 await self._one_by_one(batch)
             else:
                 _settle(batch, None)
 
-    async def _one_by_one(
-        self, batch: list[tuple[str, Sequence[Value], asyncio.Future[None]]]
-    ) -> None:
+    async def _one_by_one(self, batch: list[_Unit]) -> None:
         # One bad row must not refuse its neighbours: each gets its own answer.
         for entry in batch:
             try:
@@ -62,17 +64,16 @@ class GroupCommit:
                 _settle([entry], None)
 
 
-def _grouped(batch: list[tuple[str, Sequence[Value], asyncio.Future[None]]]) -> Batch:
+def _grouped(batch: list[_Unit]) -> Batch:
     grouped: Batch = {}
-    for sql, row, _ in batch:
-        grouped.setdefault(sql, []).append(row)
+    for statements, _ in batch:
+        for sql, row in statements:
+            grouped.setdefault(sql, []).append(row)
     return grouped
 
 
-def _settle(
-    batch: list[tuple[str, Sequence[Value], asyncio.Future[None]]], error: Exception | None
-) -> None:
-    for _, _, done in batch:
+def _settle(batch: list[_Unit], error: Exception | None) -> None:
+    for _, done in batch:
         if done.done():
             continue
         if error is None:

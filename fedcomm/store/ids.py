@@ -28,7 +28,7 @@ def new_id(at_ms: int | None = None) -> int:
     the past."""
     global _last
     if at_ms is not None:
-        return (max(at_ms - EPOCH_MS, 0) << TAIL_BITS) | secrets.randbelow(_TAIL_SIZE)
+        return first_id_at(at_ms) | secrets.randbelow(_TAIL_SIZE)
     with _lock:
         # The upper half of the tail stays free, so that a burst within one millisecond has room.
         fresh = ((time.time_ns() // 1_000_000 - EPOCH_MS) << TAIL_BITS) | secrets.randbelow(
@@ -45,8 +45,8 @@ def milliseconds_of(identifier: int) -> int:
 
 def first_id_at(at_ms: int) -> int:
     """The smallest id that can have been made at `at_ms` (Unix ms): the lower edge of a keyset by
-    time."""
-    return max(at_ms - EPOCH_MS, 0) << TAIL_BITS
+    time. A time before 2024 or after 2093 counts as the nearest one between."""
+    return min(max(at_ms - EPOCH_MS, 0), MAX_ID >> TAIL_BITS) << TAIL_BITS
 
 
 def parse_id(text: str) -> int | None:

@@ -3,6 +3,8 @@ journal's order."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -19,6 +21,7 @@ from fedcomm.store.database import (
     SearchSQL,
     Transaction,
     Value,
+    storable,
 )
 from fedcomm.store.groupcommit import Batch, GroupCommit
 
@@ -64,25 +67,29 @@ class PostgreSQLTransaction:
 
     async def all(self, sql: str, *args: Value) -> Sequence[Row]:
         with _translated():
-            return cast("Sequence[Row]", await self._connection.fetch(numbered(sql), *args))
+            return cast(
+                "Sequence[Row]", await self._connection.fetch(numbered(sql), *storable(args))
+            )
 
     async def one(self, sql: str, *args: Value) -> Row | None:
         with _translated():
-            return cast("Row | None", await self._connection.fetchrow(numbered(sql), *args))
+            return cast(
+                "Row | None", await self._connection.fetchrow(numbered(sql), *storable(args))
+            )
 
     async def value(self, sql: str, *args: Value) -> Any:
         with _translated():
-            return await self._connection.fetchval(numbered(sql), *args)
+            return await self._connection.fetchval(numbered(sql), *storable(args))
 
     async def execute(self, sql: str, *args: Value) -> int:
         with _translated():
-            status = cast(str, await self._connection.execute(numbered(sql), *args))
+            status = cast(str, await self._connection.execute(numbered(sql), *storable(args)))
         count = status.rsplit(" ", 1)[-1]
         return int(count) if count.isdigit() else 0
 
     async def many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
         with _translated():
-            await self._connection.executemany(numbered(sql), list(rows))
+            await self._connection.executemany(numbered(sql), [storable(row) for row in rows])
 
 
 class PostgreSQLDatabase:
@@ -94,34 +101,54 @@ class PostgreSQLDatabase:
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
+        self._turn = asyncio.Lock()
         self._appends = GroupCommit(self._write_batch)
 
     async def all(self, sql: str, *args: Value) -> Sequence[Row]:
         with _translated():
-            return cast("Sequence[Row]", await self._pool.fetch(numbered(sql), *args))
+            return cast("Sequence[Row]", await self._pool.fetch(numbered(sql), *storable(args)))
 
     async def one(self, sql: str, *args: Value) -> Row | None:
         with _translated():
-            return cast("Row | None", await self._pool.fetchrow(numbered(sql), *args))
+            return cast("Row | None", await self._pool.fetchrow(numbered(sql), *storable(args)))
 
     async def value(self, sql: str, *args: Value) -> Any:
         with _translated():
-            return await self._pool.fetchval(numbered(sql), *args)
+            return await self._pool.fetchval(numbered(sql), *storable(args))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        async with self.queue_transaction() as tx:
+        # Writers of this process wait here and not with a connection each in their hands: the pool
+        # is left to the readers, of whom the writer itself may be one.
+        async with self._turn, self.queue_transaction() as tx:
             await tx.value("SELECT pg_advisory_xact_lock(?)", JOURNAL_LOCK)
             yield tx
 
     @asynccontextmanager
     async def queue_transaction(self) -> AsyncIterator[Transaction]:
         with _translated():
-            async with self._pool.acquire() as connection, connection.transaction():
+            connection = await self._pool.acquire()
+        try:
+            transaction = connection.transaction()
+            with _translated():
+                await transaction.start()
+            try:
                 yield PostgreSQLTransaction(connection)
+            except BaseException:
+                # A connection that is gone has been rolled back; the first error tells more.
+                with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                    await transaction.rollback()
+                raise
+            with _translated():
+                await transaction.commit()
+        finally:
+            await self._pool.release(connection)
 
     async def append(self, sql: str, row: Sequence[Value]) -> None:
-        await self._appends.append(sql, row)
+        await self._appends.append((sql, row))
+
+    async def append_together(self, *statements: tuple[str, Sequence[Value]]) -> None:
+        await self._appends.append(*statements)
 
     async def close(self) -> None:
         await self._appends.close()
@@ -165,8 +192,9 @@ class _translated:
             | asyncpg.OperatorInterventionError
             | asyncpg.ReadOnlySQLTransactionError
             | asyncpg.InterfaceError
-            | ConnectionError,
+            | OSError
+            | TimeoutError,
         ):
-            raise DatabaseUnavailable(str(error)) from error
+            raise DatabaseUnavailable(str(error) or type(error).__name__) from error
         if isinstance(error, asyncpg.PostgresError):
             raise DatabaseError(str(error)) from error

@@ -82,7 +82,7 @@ def migrate(url: str) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.util.exc import CommandError
-    from sqlalchemy import create_engine, event, pool
+    from sqlalchemy import URL, create_engine, event, pool
 
     config = Config()
     config.set_main_option("script_location", str(resource_folder("migrations")))
@@ -97,7 +97,9 @@ def migrate(url: str) -> None:
             ) from error
 
     if url.startswith("sqlite:///"):
-        engine = create_engine(url, poolclass=pool.NullPool)
+        # Not parsed as an address: `?` and `%` may stand in a path.
+        path = URL.create("sqlite", database=url.removeprefix("sqlite:///"))
+        engine = create_engine(path, poolclass=pool.NullPool)
 
         @event.listens_for(engine, "connect")
         def _connected(connection: sqlite3.Connection, _record: object) -> None:
@@ -118,11 +120,16 @@ def migrate(url: str) -> None:
     else:
         import asyncio
 
+        import asyncpg
         from sqlalchemy.ext.asyncio import create_async_engine
 
         async def run() -> None:
+            # Connected by the driver itself, so that every address that it understands
+            # (sockets, sslmode, several hosts) means the same here as in `open_postgresql`.
             asynchronous = create_async_engine(
-                "postgresql+asyncpg://" + url.split("://", 1)[1], poolclass=pool.NullPool
+                "postgresql+asyncpg://",
+                async_creator=lambda: asyncpg.connect(url),
+                poolclass=pool.NullPool,
             )
             async with asynchronous.begin() as link:
                 await link.run_sync(upgrade)

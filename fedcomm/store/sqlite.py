@@ -21,6 +21,7 @@ from fedcomm.store.database import (
     SearchSQL,
     Transaction,
     Value,
+    storable,
 )
 from fedcomm.store.groupcommit import Batch, GroupCommit
 
@@ -69,7 +70,7 @@ class SQLiteTransaction:
 
     async def many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
         with _translated():
-            await self._connection.executemany(sql, rows)
+            await self._connection.executemany(sql, [storable(row) for row in rows])
 
 
 class SQLiteDatabase:
@@ -98,9 +99,11 @@ class SQLiteDatabase:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         async with self._lock:
-            with _translated():
-                await self._statement("BEGIN IMMEDIATE")
+            # Whoever is cancelled while BEGIN or COMMIT runs in its thread leaves no transaction
+            # open behind it: the roll-back stands in the thread's queue after them.
             try:
+                with _translated():
+                    await self._statement("BEGIN IMMEDIATE")
                 yield SQLiteTransaction(self._writer)
                 with _translated():
                     await asyncio.shield(self._statement("COMMIT"))
@@ -113,7 +116,10 @@ class SQLiteDatabase:
         return self.transaction()
 
     async def append(self, sql: str, row: Sequence[Value]) -> None:
-        await self._appends.append(sql, row)
+        await self._appends.append((sql, row))
+
+    async def append_together(self, *statements: tuple[str, Sequence[Value]]) -> None:
+        await self._appends.append(*statements)
 
     async def close(self) -> None:
         await self._appends.close()
@@ -132,8 +138,8 @@ class SQLiteDatabase:
         await _run(self._writer, sql, ())
 
     async def _roll_back(self) -> None:
-        if self._writer.in_transaction:
-            await self._statement("ROLLBACK")
+        undone = self._writer._execute(_roll_back, self._writer._conn)  # type: ignore[no-untyped-call]
+        await undone
 
     async def _write_batch(self, batch: Batch) -> None:
         async with self.transaction() as tx:
@@ -143,9 +149,18 @@ class SQLiteDatabase:
 
 async def open_sqlite(path: Path, *, readers: int) -> Database:
     """Open the database file at `path` (made if absent) with `readers` connections for reading."""
-    writer = await _connect(path, WRITER_CACHE_KIB)
-    reading = [await _connect(path, READER_CACHE_KIB, read_only=True) for _ in range(readers)]
-    return SQLiteDatabase(writer, reading)
+    connections: list[aiosqlite.Connection] = []
+    try:
+        with _translated():
+            connections.append(await _connect(path, WRITER_CACHE_KIB))
+            for _ in range(readers):
+                connections.append(await _connect(path, READER_CACHE_KIB, read_only=True))
+    except BaseException:
+        # Each has a thread that would keep the process alive.
+        for connection in connections:
+            await connection.close()
+        raise
+    return SQLiteDatabase(connections[0], connections[1:])
 
 
 def sqlite_pragmas(cache_kib: int) -> tuple[str, ...]:
@@ -163,17 +178,21 @@ def sqlite_pragmas(cache_kib: int) -> tuple[str, ...]:
 
 async def _connect(path: Path, cache_kib: int, *, read_only: bool = False) -> aiosqlite.Connection:
     connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=256)
-    connection.row_factory = sqlite3.Row
-    for pragma in sqlite_pragmas(cache_kib):
-        await connection.execute_fetchall(pragma)
-    if read_only:
-        await connection.execute_fetchall("PRAGMA query_only = ON")
+    try:
+        connection.row_factory = sqlite3.Row
+        for pragma in sqlite_pragmas(cache_kib):
+            await connection.execute_fetchall(pragma)
+        if read_only:
+            await connection.execute_fetchall("PRAGMA query_only = ON")
+    except BaseException:
+        await connection.close()
+        raise
     return connection
 
 
 async def _run(connection: aiosqlite.Connection, sql: str, args: Sequence[Value]) -> int:
     # One hop to the connection's thread; aiosqlite's own execute() needs a second one.
-    changed = connection._execute(_changed, connection._conn, sql, args)  # type: ignore[no-untyped-call]
+    changed = connection._execute(_changed, connection._conn, sql, storable(args))  # type: ignore[no-untyped-call]
     return cast(int, await changed)
 
 
@@ -181,9 +200,14 @@ def _changed(connection: sqlite3.Connection, sql: str, args: Sequence[Value]) ->
     return connection.execute(sql, args).rowcount
 
 
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
 async def _all(connection: aiosqlite.Connection, sql: str, args: Sequence[Value]) -> Sequence[Row]:
     with _translated():
-        return cast("Sequence[Row]", await connection.execute_fetchall(sql, args))
+        return cast("Sequence[Row]", await connection.execute_fetchall(sql, storable(args)))
 
 
 def _first(rows: Sequence[Row]) -> Row | None:
@@ -207,4 +231,5 @@ class _translated:
             text = str(error)
             if any(sign in text for sign in ("full", "readonly", "locked", "disk I/O", "unable")):
                 raise DatabaseUnavailable(text) from error
-            raise DatabaseError(text) from error
+        if isinstance(error, sqlite3.Error):
+            raise DatabaseError(str(error)) from error
