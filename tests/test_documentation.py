@@ -159,9 +159,9 @@ def test_make_targets_in_documents_exist(document: Path) -> None:
     assert set(named) <= known
 
 
-def commands() -> list[tuple[str, ...]]:
-    """The `fedcomm ...` commands of all documents: the words before the first argument."""
-    found = set()
+def commands() -> dict[tuple[str, ...], set[str]]:
+    """The `fedcomm ...` commands of all documents, each with the options that it is shown with."""
+    found: dict[tuple[str, ...], set[str]] = {}
     for document in (*DOCUMENTS, EXAMPLE):
         text = document.read_text("utf-8")
         lines = re.findall(r"`fedcomm ([a-z][^`]*)`", text)
@@ -170,12 +170,15 @@ def commands() -> list[tuple[str, ...]]:
         for line in lines:
             words = re.match(r"[a-z]+( [a-z]+)?(?![^ ])", line)
             assert words, line
-            found.add(tuple(words[0].split()))
-    return sorted(found)
+            shown = found.setdefault(tuple(words[0].split()), set())
+            shown.update(re.findall(r"(?<=\s)--[a-z-]+", line))
+    return dict(sorted(found.items()))
 
 
-@pytest.mark.parametrize("command", commands(), ids=" ".join)
-def test_commands_in_documents_exist(command: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("command", "shown"), commands().items())
+def test_commands_in_documents_exist_with_their_options(
+    command: tuple[str, ...], shown: set[str]
+) -> None:
     program = "from fedcomm.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", program, *command, "--help"],
@@ -185,6 +188,7 @@ def test_commands_in_documents_exist(command: tuple[str, ...]) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert shown <= set(re.findall(r"--[a-z-]+", done.stdout))
 
 
 # --- Libraries ---
