@@ -175,7 +175,7 @@ def commands() -> dict[tuple[str, ...], set[str]]:
     return dict(sorted(found.items()))
 
 
-@pytest.mark.parametrize(("command", "shown"), commands().items())
+@pytest.mark.parametrize(("command", "shown"), commands().items(), ids=map(" ".join, commands()))
 def test_commands_in_documents_exist_with_their_options(
     command: tuple[str, ...], shown: set[str]
 ) -> None:
