@@ -97,6 +97,11 @@ class PostgreSQLServer:
         """The address of the database `name`."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
 
+    @property
+    def socket_folder(self) -> Path:
+        """Where its Unix socket is."""
+        return self._folder
+
     def start(self) -> None:
         """Make the cluster if there is none, start the server and wait until it answers."""
         data = self._folder / "data"

@@ -131,8 +131,9 @@ def migrate(url: str) -> None:
                 async_creator=lambda: asyncpg.connect(url),
                 poolclass=pool.NullPool,
             )
-            async with asynchronous.begin() as link:
+            async with asynchronous.connect() as link:
                 await link.run_sync(upgrade)
+                await link.commit()
             await asynchronous.dispose()
 
         asyncio.run(run())

@@ -177,7 +177,13 @@ def sqlite_pragmas(cache_kib: int) -> tuple[str, ...]:
 
 
 async def _connect(path: Path, cache_kib: int, *, read_only: bool = False) -> aiosqlite.Connection:
-    connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=256)
+    connection = aiosqlite.connect(path, isolation_level=None, cached_statements=256)
+    try:
+        await connection
+    except BaseException:
+        # Its thread ends by itself, but reports to this loop once more.
+        await asyncio.to_thread(connection._thread.join, 1)
+        raise
     try:
         connection.row_factory = sqlite3.Row
         for pragma in sqlite_pragmas(cache_kib):
