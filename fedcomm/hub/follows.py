@@ -64,7 +64,8 @@ async def request(
     await tx.execute(
         "INSERT INTO follows (follower_id, followed_id, state, follow_uri, created_at, decided_at)"
         " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (follower_id, followed_id) DO UPDATE SET"
-        " state = excluded.state, follow_uri = COALESCE(excluded.follow_uri, follows.follow_uri)",
+        " state = excluded.state, follow_uri = COALESCE(excluded.follow_uri, follows.follow_uri),"
+        " decided_at = COALESCE(follows.decided_at, excluded.decided_at)",
         follower_id,
         followed_id,
         state,
@@ -72,7 +73,7 @@ async def request(
         now,
         now if state == "active" else None,
     )
-    if known is None or follow_uri is not None:
+    if known is None or known.state != state or follow_uri is not None:
         event: journal.Event = "follow_accepted" if state == "active" else "follow_requested"
         await journal.record(tx, event, actor_id=follower_id, target_id=followed_id)
     if known is None:

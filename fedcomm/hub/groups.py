@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fedcomm.hub import actors, journal, notifications
-from fedcomm.hub.composition import profile_html
 from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
-from fedcomm.hub.markup import NAME_CHARACTERS, PROFILE_CHARACTERS
+from fedcomm.hub.markup import NAME_CHARACTERS, PROFILE_CHARACTERS, render_plain
 from fedcomm.hub.sanitizer import plain_name
 from fedcomm.hub.visibility import Viewer, Visibility, can_see_group, group_visible
-from fedcomm.store.database import Reader, Row, Transaction
+from fedcomm.store.database import Reader, Row, Transaction, marks
 from fedcomm.store.ids import now_ms
 
 Mode = Literal["federated", "local", "private"]
@@ -131,7 +130,8 @@ async def list_groups(
     """The groups that `viewer` may know of, by name."""
     clause = group_visible(viewer)
     rows = await db.all(
-        f"SELECT {_COLUMNS} {_FROM} WHERE a.name > ? AND {clause.sql} ORDER BY a.name LIMIT ?",
+        f"SELECT {_COLUMNS} {_FROM} JOIN handles n ON n.actor_id = g.actor_id"
+        f" WHERE n.name > ? AND {clause.sql} ORDER BY n.name LIMIT ?",
         after,
         *clause.args,
         limit,
@@ -171,6 +171,31 @@ async def member_count(db: Reader, group_id: int) -> int:
             "SELECT count(*) FROM memberships WHERE group_id = ? AND state = 'active'", group_id
         )
     )
+
+
+async def member_counts(db: Reader, group_ids: Sequence[int]) -> dict[int, int]:
+    """How many active members each of the groups has."""
+    rows = await db.all(
+        "SELECT group_id, count(*) AS members FROM memberships WHERE state = 'active'"
+        f" AND group_id IN ({marks(len(group_ids))}) GROUP BY group_id",
+        *(group_ids or (0,)),
+    )
+    return {row["group_id"]: int(row["members"]) for row in rows}
+
+
+async def find_groups(db: Reader, viewer: Viewer, text: str, *, limit: int = 10) -> list[Group]:
+    """Groups whose name or title holds `text` (any case), of those that `viewer` may know of."""
+    clause = group_visible(viewer)
+    pattern = text.lower().replace("\\", "").replace("%", "").replace("_", "\\_")
+    rows = await db.all(
+        f"SELECT {_COLUMNS} {_FROM} WHERE (a.name LIKE ? ESCAPE '\\'"
+        f" OR lower(a.display_name) LIKE ? ESCAPE '\\') AND {clause.sql} ORDER BY a.name LIMIT ?",
+        f"%{pattern}%",
+        f"%{pattern}%",
+        *clause.args,
+        limit,
+    )
+    return [_group(row) for row in rows]
 
 
 async def list_memberships(
@@ -221,7 +246,7 @@ async def create_group(
     await tx.execute(
         "UPDATE actors SET summary_source = ?, summary_html = ?, discoverable = ? WHERE id = ?",
         description,
-        profile_html(description, local_origin=local_origin),
+        render_plain(description, local_origin=local_origin),
         int(mode == "federated"),
         group_id,
     )
@@ -262,7 +287,7 @@ async def edit_group(
         " WHERE id = ?",
         plain_name(title, NAME_CHARACTERS),
         description,
-        profile_html(description, local_origin=local_origin),
+        render_plain(description, local_origin=local_origin),
         now_ms(),
         group_id,
     )
@@ -296,7 +321,15 @@ async def join(
         raise NotAllowed("You may not join this group.")
     if known is not None and (known.state == "active" or follow_uri is None):
         if follow_uri is not None:
+            # A repeated Follow is answered again: Lemmy and Friendica send it so (federation.md §4.7).
             await _note_follow(tx, group_id, actor_id, follow_uri)
+            await journal.record(
+                tx,
+                "membership_activated",
+                actor_id=actor_id,
+                group_id=group_id,
+                target_id=actor_id,
+            )
         return known.state
     joiner = await actors.actor(tx, actor_id)
     assert joiner is not None
@@ -305,7 +338,7 @@ async def join(
         raise NotFound("There is no such group.")
     state: State = "requested" if found.approval else "active"
     await _place(tx, group_id, actor_id, "member", state, follow_uri)
-    if known is None:
+    if known is None or known.state != state:
         event: journal.Event = (
             "membership_requested" if state == "requested" else "membership_activated"
         )
@@ -331,6 +364,8 @@ async def add_member(
     known = await membership(tx, group_id, actor_id)
     if known is not None and known.role == "owner" and role != "owner":
         raise NotAllowed("The owner of a group keeps this role.")
+    if role != "member" or (known is not None and known.role != "member"):
+        await _require_owner(tx, group_id, moderator_id)
     await _place(tx, group_id, actor_id, role, "active", known.follow_uri if known else None)
     await journal.record(
         tx, "membership_activated", actor_id=moderator_id, group_id=group_id, target_id=actor_id
@@ -349,6 +384,8 @@ async def refuse(tx: Transaction, group_id: int, moderator_id: int, actor_id: in
         return
     if known.role == "owner":
         raise NotAllowed("The owner of a group cannot be removed.")
+    if known.role == "moderator":
+        await _require_owner(tx, group_id, moderator_id)
     await journal.record(
         tx, "membership_refused", actor_id=moderator_id, group_id=group_id, target_id=actor_id
     )
@@ -373,6 +410,13 @@ async def require_moderator(db: Reader, group_id: int, actor_id: int) -> None:
     place = await membership(db, group_id, actor_id)
     if place is None or not place.moderates:
         raise NotAllowed("Only moderators of the group can do this.")
+
+
+async def _require_owner(db: Reader, group_id: int, actor_id: int) -> None:
+    # Otherwise a moderator could make themselves owner, or push the others out.
+    place = await membership(db, group_id, actor_id)
+    if place is None or place.state != "active" or place.role != "owner":
+        raise NotAllowed("Only the owner of the group decides who moderates it.")
 
 
 async def _moderated(tx: Transaction, group_id: int, actor_id: int) -> Group:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,7 +11,7 @@ from fedcomm.hub.errors import Invalid, NotFound
 from fedcomm.hub.images import ImageLimits, ImageRefused, process_image
 from fedcomm.hub.markup import ALT_CHARACTERS
 from fedcomm.hub.visibility import Viewer, can_read
-from fedcomm.store.database import Database, Reader, Transaction
+from fedcomm.store.database import Database, Reader, Transaction, marks
 from fedcomm.store.ids import new_id, now_ms
 
 Purpose = Literal["attachment", "avatar", "header"]
@@ -110,14 +111,46 @@ async def image(db: Reader, media_id: int) -> StoredImage | None:
     return StoredImage(*(row[key] for key in row.keys()))  # noqa: SIM118
 
 
-async def images(db: Reader, media_ids: list[int]) -> dict[int, StoredImage]:
+async def images(db: Reader, media_ids: Sequence[int]) -> dict[int, StoredImage]:
     """The stored images with these ids."""
-    found = {}
-    for media_id in dict.fromkeys(media_ids):
-        one = await image(db, media_id)
-        if one is not None:
-            found[media_id] = one
-    return found
+    if not media_ids:
+        return {}
+    rows = await db.all(
+        "SELECT id, file, thumbnail, mime, width, height, alt FROM media"
+        f" WHERE state = 'stored' AND id IN ({marks(len(media_ids))})",
+        *media_ids,
+    )
+    return {row["id"]: StoredImage(*(row[key] for key in row.keys())) for row in rows}  # noqa: SIM118
+
+
+async def attached_to(db: Reader, object_id: int) -> list[int]:
+    """Ids of the stored images of an object: ask before it is deleted or edited."""
+    rows = await db.all(
+        "SELECT media_id FROM attachments WHERE object_id = ? AND media_id IS NOT NULL"
+        " ORDER BY position",
+        object_id,
+    )
+    return [row["media_id"] for row in rows]
+
+
+async def is_attachment_of(db: Reader, media_id: int, owner_id: int) -> bool:
+    """Whether the image was uploaded by this member, to be attached to what they write."""
+    found = await db.value(
+        "SELECT 1 FROM media WHERE id = ? AND owner_id = ? AND purpose = 'attachment'"
+        " AND state = 'stored'",
+        media_id,
+        owner_id,
+    )
+    return found is not None
+
+
+async def describe(tx: Transaction, owner_id: int, media_id: int, alt: str) -> None:
+    """The owner writes the description of an image anew. Raises Invalid."""
+    if len(alt) > ALT_CHARACTERS:
+        raise Invalid("alt", "The description of the image is too long.")
+    await tx.execute(
+        "UPDATE media SET alt = ? WHERE id = ? AND owner_id = ?", alt.strip(), media_id, owner_id
+    )
 
 
 async def mime_of_file(db: Reader, viewer: Viewer, file: str) -> tuple[str, bool]:
@@ -149,17 +182,31 @@ async def mime_of_file(db: Reader, viewer: Viewer, file: str) -> tuple[str, bool
 
 
 async def unreferenced(tx: Transaction, *, limit: int = 100) -> list[tuple[int, list[str]]]:
-    """(id, files) of images that nothing refers to and that are older than a day, or whose upload
-    broke off."""
+    """(id, files) of images that were erased, or that nothing refers to and that are older than a
+    day, or whose upload broke off."""
     rows = await tx.all(
-        "SELECT m.id, m.file, m.thumbnail FROM media m WHERE m.created_at < ?"
+        "SELECT m.id, m.file, m.thumbnail FROM media m WHERE m.state = 'erased'"
+        " OR (m.state IN ('registered', 'stored') AND m.created_at < ?"
         " AND NOT EXISTS (SELECT 1 FROM attachments t WHERE t.media_id = m.id)"
-        " AND NOT EXISTS (SELECT 1 FROM actors a WHERE a.avatar_id = m.id OR a.header_id = m.id)"
+        " AND NOT EXISTS (SELECT 1 FROM actors a WHERE a.avatar_id = m.id OR a.header_id = m.id))"
         " ORDER BY m.id LIMIT ?",
         now_ms() - UNATTACHED_MS,
         limit,
     )
     return [(row["id"], [f for f in (row["file"], row["thumbnail"]) if f]) for row in rows]
+
+
+async def erase_attached(tx: Transaction, object_id: int) -> None:
+    """The images of an object that goes, and what is said of them, are not there any more; call it
+    before the attachments go. The files themselves go with `remove_orphans`."""
+    await tx.execute(
+        "UPDATE media SET state = 'erased', alt = '', blurhash = NULL WHERE id IN"
+        " (SELECT t.media_id FROM attachments t WHERE t.object_id = ?)"
+        " AND NOT EXISTS (SELECT 1 FROM attachments t WHERE t.media_id = media.id"
+        " AND t.object_id <> ?)",
+        object_id,
+        object_id,
+    )
 
 
 async def remove_orphans(db: Database, folder: Path, media_ids: list[int]) -> None:

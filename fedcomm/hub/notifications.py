@@ -50,20 +50,10 @@ async def notify(
         return
     if object_id is not None and not await can_read(tx, member(recipient.id), object_id):
         return
-    known = await tx.value(
-        "SELECT 1 FROM notifications WHERE member_id = ? AND kind = ? AND actor_id = ?"
-        " AND COALESCE(object_id, 0) = ? AND COALESCE(group_id, 0) = ?",
-        recipient.id,
-        kind,
-        actor_id,
-        object_id or 0,
-        group_id or 0,
-    )
-    if known is not None:
-        return
+    # A unique index refuses the second of two that say the same.
     await tx.execute(
         "INSERT INTO notifications (id, member_id, kind, actor_id, object_id, group_id, created_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         new_id(),
         recipient.id,
         kind,
@@ -75,11 +65,16 @@ async def notify(
 
 
 async def unread_count(db: Reader, member_id: int) -> int:
-    """How many notifications the member has not seen, counted to 100 at most."""
+    """How many notifications the member has not seen, counted to 100 at most: of those that
+    `list_notifications` shows."""
+    clause = readable(member(member_id))
     return int(
         await db.value(
-            "SELECT count(*) FROM (SELECT 1 AS one FROM notifications"
-            " WHERE member_id = ? AND read_at IS NULL LIMIT 100) AS unread",
+            "SELECT count(*) FROM (SELECT 1 AS one FROM notifications n"
+            f" LEFT JOIN objects o ON o.id = n.object_id AND {clause.sql}"
+            " WHERE n.member_id = ? AND n.read_at IS NULL"
+            " AND (n.object_id IS NULL OR o.id IS NOT NULL) LIMIT 100) AS unread",
+            *clause.args,
             member_id,
         )
     )

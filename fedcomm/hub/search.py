@@ -4,18 +4,34 @@ told."""
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from fedcomm.hub.visibility import Viewer, readable
 from fedcomm.store.database import Database, Transaction
 
-WORD = re.compile(r"\w+")
+WORD = re.compile(r"[^\W_]+")
 MAX_WORDS = 8
 MAX_CHARACTERS = 200
+"""Of a query."""
+
+MAX_WORD_CHARACTERS = 100
+"""Of a word in a query: it is the beginning of a longer one, and PostgreSQL refuses 2,047 bytes."""
+
+MAX_INDEXED_CHARACTERS = 100_000
+"""Of a title and of a text: PostgreSQL refuses an index entry of more than 1 MiB."""
+
+
+def words_of(text: str) -> list[str]:
+    """The words of `text` without case and accents, cut in one place for both engines: `perché`,
+    `Perche` and `PERCHÉ` are one word."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    plain = "".join(c for c in decomposed if unicodedata.category(c) != "Mn")
+    return WORD.findall(plain)
 
 
 async def index(tx: Transaction, object_id: int, title: str, text: str) -> None:
     """Make the object findable by these words, instead of those before."""
-    await tx.execute(tx.search.upsert, object_id, title, text)
+    await tx.execute(tx.search.upsert, object_id, _indexed(title), _indexed(text))
 
 
 async def forget(tx: Transaction, object_id: int) -> None:
@@ -27,7 +43,7 @@ async def find(
     db: Database, viewer: Viewer, words: str, *, before: int | None = None, limit: int = 20
 ) -> list[int]:
     """Ids of the objects that hold every word of `words` and that `viewer` may read, newest first."""
-    found = WORD.findall(words[:MAX_CHARACTERS])[:MAX_WORDS]
+    found = [word[:MAX_WORD_CHARACTERS] for word in words_of(words[:MAX_CHARACTERS])[:MAX_WORDS]]
     if not found:
         return []
     clause = readable(viewer)
@@ -40,3 +56,7 @@ async def find(
         limit,
     )
     return [row["id"] for row in rows]
+
+
+def _indexed(text: str) -> str:
+    return " ".join(words_of(text[:MAX_INDEXED_CHARACTERS]))[:MAX_INDEXED_CHARACTERS]

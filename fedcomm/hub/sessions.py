@@ -31,7 +31,8 @@ async def log_in(db: Database, name: str, password: str) -> str:
     """
     row = await db.one(
         "SELECT m.actor_id, m.password_hash, m.state FROM members m JOIN actors a ON a.id = m.actor_id"
-        " WHERE (a.name = ? OR m.email = ?) AND a.deleted_at IS NULL",
+        " WHERE m.actor_id IN (SELECT actor_id FROM handles WHERE name = ?"
+        "  UNION SELECT actor_id FROM members WHERE email = ?) AND a.deleted_at IS NULL",
         name.strip().lower().removeprefix("@"),
         name.strip().lower(),
     )
@@ -53,7 +54,7 @@ async def log_in(db: Database, name: str, password: str) -> str:
 
 
 async def member_of_session(
-    db: Database, token: str, *, idle_days: int = 14, absolute_days: int = 90
+    db: Database, token: str, *, idle_days: float = 14, absolute_days: float = 90
 ) -> Member | None:
     """The member whose live session this is, or None."""
     now = now_ms()
@@ -61,8 +62,8 @@ async def member_of_session(
         "SELECT s.member_id, s.seen_at FROM sessions s JOIN members m ON m.actor_id = s.member_id"
         " WHERE s.token_hash = ? AND s.seen_at > ? AND s.created_at > ? AND m.state = 'active'",
         token_hash(token),
-        now - idle_days * DAY_MS,
-        now - absolute_days * DAY_MS,
+        now - int(idle_days * DAY_MS),
+        now - int(absolute_days * DAY_MS),
     )
     if row is None:
         return None
@@ -76,6 +77,44 @@ async def member_of_session(
 async def log_out(tx: Transaction, token: str) -> None:
     """End the session."""
     await tx.execute("DELETE FROM sessions WHERE token_hash = ?", token_hash(token))
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A log-in as its member sees it. `reference` names it without opening it. Times: Unix ms."""
+
+    reference: str
+    created_at: int
+    seen_at: int
+
+
+REFERENCE_LENGTH = 24
+"""Characters of a session's hash that name it on the settings page."""
+
+
+async def sessions_of(db: Reader, member_id: int) -> list[Session]:
+    """The member's sessions, the last used first."""
+    rows = await db.all(
+        "SELECT token_hash, created_at, seen_at FROM sessions WHERE member_id = ?"
+        " ORDER BY seen_at DESC LIMIT 100",
+        member_id,
+    )
+    return [
+        Session(row["token_hash"][:REFERENCE_LENGTH], row["created_at"], row["seen_at"])
+        for row in rows
+    ]
+
+
+async def end_session(tx: Transaction, member_id: int, reference: str) -> None:
+    """End the one of the member's sessions that `reference` names. Repeats are harmless."""
+    if len(reference) != REFERENCE_LENGTH:
+        return
+    await tx.execute(
+        "DELETE FROM sessions WHERE member_id = ? AND substr(token_hash, 1, ?) = ?",
+        member_id,
+        REFERENCE_LENGTH,
+        reference,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from fedcomm.hub import actors, groups, journal, notifications, search
+from fedcomm.hub import actors, groups, journal, media, notifications, search
 from fedcomm.hub.composition import Content
 from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
 from fedcomm.hub.visibility import Visibility, can_read, member, narrower, remote
@@ -134,6 +134,30 @@ async def thing_by_uri(db: Reader, uri: str) -> Thing | None:
     """The remote object published under `uri`, deleted ones included."""
     row = await db.one(f"SELECT {COLUMNS} FROM objects o WHERE o.uri = ?", uri)
     return thing_of(row) if row else None
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What an object said before an edit. `created_at`: when these words were published, Unix ms."""
+
+    number: int
+    title: str
+    html: str
+    summary: str
+    created_at: int
+
+
+async def revisions(db: Reader, object_id: int) -> list[Revision]:
+    """Earlier versions of an object, oldest first, whoever asks: the caller has passed the gate."""
+    rows = await db.all(
+        "SELECT number, title, html, summary, created_at FROM revisions WHERE object_id = ?"
+        " ORDER BY number LIMIT 200",
+        object_id,
+    )
+    return [
+        Revision(row["number"], row["title"], row["html"], row["summary"], row["created_at"])
+        for row in rows
+    ]
 
 
 async def create_topic(
@@ -264,6 +288,7 @@ async def store_post(
         content,
         provenance,
         visibility=visibility,
+        topic_id=object_id,
         parent_uri=parent_uri,
     )
     await journal.record(tx, "post_stored", actor_id=author_id, object_id=object_id)
@@ -349,6 +374,7 @@ async def delete(tx: Transaction, actor_id: int, object_id: int) -> None:
             raise NotAllowed("Only its author can delete this.")
         await groups.require_moderator(tx, known.group_id, actor_id)
     now = now_ms()
+    await media.erase_attached(tx, object_id)
     for table in ("revisions", "mentions", "hashtags", "attachments", "notifications"):
         await tx.execute(f"DELETE FROM {table} WHERE object_id = ?", object_id)
     await search.forget(tx, object_id)
@@ -372,6 +398,16 @@ async def delete(tx: Transaction, actor_id: int, object_id: int) -> None:
         )
     event: journal.Event = "object_removed" if removed_by_moderator else "object_deleted"
     await journal.record(tx, event, actor_id=actor_id, object_id=object_id, group_id=known.group_id)
+
+
+async def delete_everything_of(tx: Transaction, author_id: int) -> int:
+    """Delete all that a remote author wrote, because their server says that they are gone; how much it was."""
+    rows = await tx.all(
+        "SELECT id FROM objects WHERE author_id = ? AND deleted_at IS NULL ORDER BY id", author_id
+    )
+    for row in rows:
+        await delete(tx, author_id, row["id"])
+    return len(rows)
 
 
 async def set_locked(tx: Transaction, moderator_id: int, topic_id: int, *, locked: bool) -> None:

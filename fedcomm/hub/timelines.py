@@ -10,8 +10,10 @@ from fedcomm.hub import actors, reactions, threads
 from fedcomm.hub.composition import Attachment
 from fedcomm.hub.visibility import Viewer, readable
 from fedcomm.store.database import Reader, Row, Value, marks
+from fedcomm.store.ids import first_id_at, milliseconds_of, now_ms
 
 LAST_ID = (1 << 63) - 1
+DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,47 @@ async def newest_topics(
     )
 
 
+async def newest_everywhere(
+    db: Reader, viewer: Viewer, *, before: int | None = None, limit: int = 20
+) -> list[Post]:
+    """Public topics of all groups, the newest first, before id `before`: what strangers see first."""
+    return await _list(
+        db,
+        viewer,
+        "o.kind = 'topic' AND o.visibility = 'public' AND o.id < ?",
+        (before if before is not None else LAST_ID,),
+        "o.id DESC",
+        limit,
+    )
+
+
+async def page_start(
+    db: Reader, viewer: Viewer, topic_id: int, reply_id: int, *, size: int = 200
+) -> int:
+    """The `after` of the page of `size` replies on which `reply_id` stands; 0 for the first page."""
+    clause = readable(viewer)
+    before = int(
+        await db.value(
+            "SELECT count(*) FROM objects o WHERE o.topic_id = ? AND o.kind = 'reply'"
+            f" AND o.id < ? AND {clause.sql}",
+            topic_id,
+            reply_id,
+            *clause.args,
+        )
+    )
+    if before < size:
+        return 0
+    return int(
+        await db.value(
+            "SELECT o.id FROM objects o WHERE o.topic_id = ? AND o.kind = 'reply'"
+            f" AND {clause.sql} ORDER BY o.id LIMIT 1 OFFSET ?",
+            topic_id,
+            *clause.args,
+            before // size * size - 1,
+        )
+    )
+
+
 async def replies(
     db: Reader, viewer: Viewer, topic_id: int, *, after: int = 0, limit: int = 200
 ) -> list[Post]:
@@ -139,31 +182,39 @@ async def by_author(
     )
 
 
+HOME_WINDOWS_MS = (2 * DAY_MS, 30 * DAY_MS, 365 * DAY_MS)
+"""How far back a page of the home timeline looks at first, then, then; at last without end."""
+
+_HOME = (
+    # What may stand at home between two ids. Each part walks from the member's own few rows
+    # (CROSS JOIN tells SQLite so) into one range of an index.
+    "o.kind IN ('topic', 'post') AND o.id IN ("
+    " SELECT t.id FROM memberships hm CROSS JOIN objects t WHERE hm.actor_id = ?"
+    "  AND hm.state = 'active' AND t.group_id = hm.group_id AND t.kind = 'topic'"
+    "  AND t.id >= ? AND t.id < ?"
+    " UNION SELECT t.id FROM follows hf CROSS JOIN objects t WHERE hf.follower_id = ?"
+    "  AND hf.state = 'active' AND t.author_id = hf.followed_id AND t.id >= ? AND t.id < ?"
+    " UNION SELECT hr.object_id FROM follows hf CROSS JOIN reactions hr WHERE hf.follower_id = ?"
+    "  AND hf.state = 'active' AND hr.actor_id = hf.followed_id AND hr.kind = 'share'"
+    "  AND hr.object_id >= ? AND hr.object_id < ?)"
+)
+
+
 async def home(
     db: Reader, viewer: Viewer, *, before: int | None = None, limit: int = 20
 ) -> list[Post]:
     """The member's home: topics of their groups and what those whom they follow wrote or shared,
     newest first."""
-    return await _list(
-        db,
-        viewer,
-        "o.id < ? AND o.kind IN ('topic', 'post') AND ("
-        " (o.kind = 'topic' AND EXISTS (SELECT 1 FROM memberships hm WHERE hm.group_id = o.group_id"
-        "  AND hm.actor_id = ? AND hm.state = 'active'))"
-        " OR EXISTS (SELECT 1 FROM follows hf WHERE hf.follower_id = ?"
-        "  AND hf.followed_id = o.author_id AND hf.state = 'active')"
-        " OR EXISTS (SELECT 1 FROM reactions hr JOIN follows hf ON hf.followed_id = hr.actor_id"
-        "  WHERE hr.object_id = o.id AND hr.kind = 'share' AND hf.follower_id = ?"
-        "  AND hf.state = 'active'))",
-        (
-            before if before is not None else LAST_ID,
-            viewer.actor_id,
-            viewer.actor_id,
-            viewer.actor_id,
-        ),
-        "o.id DESC",
-        limit,
-    )
+    upper = before if before is not None else LAST_ID
+    start = min(upper, first_id_at(now_ms() + DAY_MS))
+    edges = [first_id_at(milliseconds_of(start) - window) for window in HOME_WINDOWS_MS]
+    found: list[Post] = []
+    for lower in (*edges, 0):
+        if len(found) < limit and lower < upper:
+            between = (viewer.actor_id, lower, upper)
+            found += await _list(db, viewer, _HOME, between * 3, "o.id DESC", limit - len(found))
+            upper = lower
+    return found
 
 
 async def tagged(
@@ -173,10 +224,11 @@ async def tagged(
     return await _list(
         db,
         viewer,
-        "o.id < ? AND EXISTS (SELECT 1 FROM hashtags t WHERE t.tag = ? AND t.object_id = o.id)",
-        (before if before is not None else LAST_ID, tag),
-        "o.id DESC",
+        "t.tag = ? AND t.object_id < ?",
+        (tag, before if before is not None else LAST_ID),
+        "t.object_id DESC",
         limit,
+        joined="JOIN hashtags t ON t.object_id = o.id",
     )
 
 
@@ -187,10 +239,12 @@ async def _list(
     args: tuple[Value, ...],
     order: str,
     limit: int,
+    *,
+    joined: str = "",
 ) -> list[Post]:
     clause = readable(viewer)
     rows = await db.all(
-        f"{_SELECT} WHERE {condition} AND {clause.sql} ORDER BY {order} LIMIT ?",
+        f"{_SELECT} {joined} WHERE {condition} AND {clause.sql} ORDER BY {order} LIMIT ?",
         *args,
         *clause.args,
         limit,

@@ -67,7 +67,9 @@ CREATE TABLE actors (
   fetched_at BIGINT
 );
 CREATE INDEX actors_by_host ON actors (host_id, id);
-CREATE INDEX actors_by_name ON actors (name);
+CREATE INDEX actors_by_handle ON actors (host_id, lower(name));
+CREATE INDEX actors_by_avatar ON actors (avatar_id) WHERE avatar_id IS NOT NULL;
+CREATE INDEX actors_by_header ON actors (header_id) WHERE header_id IS NOT NULL;
 
 CREATE TABLE handles (
   name TEXT PRIMARY KEY,
@@ -120,6 +122,8 @@ CREATE TABLE memberships (
   PRIMARY KEY (group_id, actor_id)
 );
 CREATE INDEX memberships_by_actor ON memberships (actor_id, state);
+CREATE INDEX memberships_by_group ON memberships (group_id, state, actor_id);
+CREATE INDEX memberships_of_staff ON memberships (group_id) WHERE role IN ('owner', 'moderator');
 
 CREATE TABLE follows (
   follower_id BIGINT NOT NULL REFERENCES actors (id),
@@ -168,6 +172,8 @@ CREATE TABLE objects (
   active_at BIGINT NOT NULL
 );
 CREATE INDEX objects_by_group_activity ON objects (group_id, kind, active_at, id);
+CREATE INDEX objects_by_group ON objects (group_id, kind, id);
+CREATE INDEX objects_pinned ON objects (group_id) WHERE pinned_at IS NOT NULL;
 CREATE INDEX objects_by_topic ON objects (topic_id, id);
 CREATE INDEX objects_by_author ON objects (author_id, id);
 CREATE INDEX objects_by_parent ON objects (parent_id, id);
@@ -248,7 +254,7 @@ CREATE TABLE reactions (
   created_at BIGINT NOT NULL,
   UNIQUE (object_id, actor_id, kind)
 );
-CREATE INDEX reactions_by_actor ON reactions (actor_id, id);
+CREATE INDEX reactions_by_actor ON reactions (actor_id, kind, object_id);
 
 CREATE TABLE notifications (
   id BIGINT PRIMARY KEY,
@@ -263,6 +269,9 @@ CREATE TABLE notifications (
 CREATE INDEX notifications_by_member ON notifications (member_id, id);
 CREATE INDEX notifications_by_object ON notifications (object_id);
 CREATE INDEX notifications_unread ON notifications (member_id) WHERE read_at IS NULL;
+CREATE INDEX notifications_by_actor ON notifications (actor_id);
+CREATE UNIQUE INDEX notifications_once
+  ON notifications (member_id, kind, actor_id, (COALESCE(object_id, 0)), (COALESCE(group_id, 0)));
 
 CREATE TABLE sessions (
   token_hash TEXT PRIMARY KEY,
@@ -341,6 +350,7 @@ CREATE TABLE received_activities (
   created_at BIGINT NOT NULL
 );
 CREATE INDEX received_activities_by_object ON received_activities (object_id, type, actor_id);
+CREATE INDEX received_activities_by_actor ON received_activities (actor_id);
 
 CREATE TABLE deliveries (
   id BIGINT PRIMARY KEY,
@@ -349,6 +359,7 @@ CREATE TABLE deliveries (
   inbox TEXT NOT NULL,
   order_key BIGINT NOT NULL,
   state TEXT NOT NULL,
+  recall INTEGER NOT NULL DEFAULT 0,
   attempts INTEGER NOT NULL DEFAULT 0,
   created_at BIGINT NOT NULL,
   attempted_at BIGINT,
@@ -367,6 +378,7 @@ CREATE TABLE inbox (
   recipient_id BIGINT,
   state TEXT NOT NULL,
   attempts INTEGER NOT NULL DEFAULT 0,
+  next_at BIGINT NOT NULL DEFAULT 0,
   verdict TEXT,
   body TEXT,
   received_at BIGINT NOT NULL
@@ -443,7 +455,11 @@ BOTH_AFTER = "CREATE INDEX reach_by_host ON reach (host_id, subject_id)"
 
 
 def upgrade() -> None:
-    engine = SQLITE if op.get_bind().dialect.name == "sqlite" else POSTGRESQL
-    for script in (TABLES, engine, BOTH_AFTER):
+    if op.get_bind().dialect.name == "sqlite":
+        # With this word, and only with it, the key is the row's own address: no second index.
+        scripts = (TABLES.replace("BIGINT PRIMARY KEY", "INTEGER PRIMARY KEY"), SQLITE)
+    else:
+        scripts = (TABLES, POSTGRESQL)
+    for script in (*scripts, BOTH_AFTER):
         for statement in script.split(";\n"):
             op.execute(statement.strip())
