@@ -33,17 +33,27 @@ def main(debug: bool) -> None:
 
 def _add_commands() -> None:
     from fedcomm.cli import (
+        actor,
+        configuration,
+        demo,
+        doctor,
         group,
         init,
         member,
         migrate,
         post,
+        queue,
+        serve,
         token,
     )
 
     for command in (
         init.init,
+        serve.serve,
+        demo.demo,
         migrate.migrate,
+        doctor.doctor,
+        configuration.config,
         member.member,
         group.group,
         post.post,
@@ -51,7 +61,11 @@ def _add_commands() -> None:
         post.edit,
         post.delete,
         post.like,
+        actor.follow,
+        actor.unfollow,
+        actor.actor,
         token.token,
+        queue.queue,
     ):
         main.add_command(command)
 

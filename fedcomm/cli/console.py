@@ -52,7 +52,8 @@ class Nouns(click.Group):
         """Run the command; what it raises becomes `Refused`, unless `--debug` was given."""
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, KeyboardInterrupt):
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            # click knows what to do; a reader that went away (`| head`) is no failure.
             raise
         except Exception as error:
             if ctx.find_root().params.get("debug"):

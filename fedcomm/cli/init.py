@@ -34,6 +34,8 @@ TEMPLATE: Final = """\
 # The public address. It is part of every id that other servers keep: it can never change.
 origin = {origin}
 name = {name}
+# One or two sentences about it, as plain text.
+description = {description}
 # The language that members mostly write in, and the language of the pages: "en" or "it".
 language = {language}
 default_locale = {locale}
@@ -73,7 +75,7 @@ class Founding:
     database: str | None = None
     host: str = "127.0.0.1"
     port: int = 8080
-    display_name: str = ""
+    description: str = ""
     extra: str = ""
 
 
@@ -251,7 +253,6 @@ async def _create_administrator(config: Config, founding: Founding) -> None:
             await members.create_member(
                 tx,
                 founding.admin,
-                display_name=founding.display_name,
                 email=founding.email,
                 password_hash=hashed,
                 role="administrator",
@@ -289,6 +290,7 @@ def _configuration(founding: Founding, environ: Mapping[str, str]) -> str:
     text = TEMPLATE.format(
         origin=to_toml(founding.origin),
         name=to_toml(founding.name),
+        description=to_toml(founding.description),
         language=to_toml(founding.language),
         locale=to_toml(founding.language),
         email=to_toml(founding.email or ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -365,7 +366,7 @@ async def _upload(site: Site, owner_id: int, pictures: Pictures) -> tuple[int, .
     limits = ImageLimits(bytes=site.config.media.max_image_bytes)
     site.media_folder.mkdir(mode=0o750, parents=True, exist_ok=True)
     stored = []
-    with click.progressbar(pictures, label="Pictures", file=click.get_text_stream("stderr")) as bar:
+    with click.progressbar(pictures, label="Pictures", file=sys.stderr) as bar:
         for file, alt in bar:
             stored.append(
                 await media.upload(

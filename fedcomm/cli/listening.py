@@ -1,0 +1,232 @@
+"""The running server: sockets, signals, processes. Imported by `fedcomm serve` only."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import ssl
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Final
+
+import click
+from aiohttp import web
+from aiohttp.abc import AbstractAccessLogger
+
+from fedcomm import logs
+from fedcomm.config import Config
+from fedcomm.server import build_app, close_site, open_site
+
+log = logging.getLogger(__name__)
+access_log = logging.getLogger("fedcomm.access")
+
+BACKLOG: Final = 512
+"""Connections that wait to be accepted."""
+
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+class AccessLine(AbstractAccessLogger):
+    """Method, route, status and time of a request; never its address, path, query or client."""
+
+    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        resource = None
+        if isinstance(request, web.Request):
+            resource = request.match_info.route.resource
+        self.logger.info(
+            "request",
+            extra={
+                "method": request.method,
+                "route": resource.canonical if resource is not None else "-",
+                "status": response.status,
+                "milliseconds": round(time * 1000, 1),
+            },
+        )
+
+
+def serve(config: Config) -> int:
+    """Run until a signal; the exit code. Blocks."""
+    logs.configure(config.logging)
+    _warn(config)
+    if config.server.processes > 1:
+        return _serve_in_processes(config)
+    return _serve_in_one_loop(config, announce=True)
+
+
+def _serve_in_one_loop(config: Config, *, announce: bool) -> int:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        try:
+            runner.run(_serve(config, announce=announce))
+        except OSError as error:
+            # A taken port is by far the most frequent one.
+            where = config.server.unix_socket or f"{config.server.host}:{config.server.port}"
+            click.echo(f"fedcomm: cannot listen on {where}: {error.strerror or error}", err=True)
+            return 1
+    return 0
+
+
+async def _serve(config: Config, *, announce: bool) -> None:
+    stopping = asyncio.Event()
+    _stop_on_signals(stopping)
+    server = config.server
+    site = await open_site(config)
+    try:
+        runner = web.AppRunner(
+            build_app(site),
+            access_log=access_log if server.access_log else None,
+            access_log_class=AccessLine,
+            shutdown_timeout=server.graceful_seconds,
+        )
+        await runner.setup()
+        try:
+            await _listen(runner, config)
+            if announce:
+                _announce(runner, config)
+            await stopping.wait()
+            log.info("stopping")
+        finally:
+            await runner.cleanup()
+    finally:
+        await close_site(site)
+
+
+async def _listen(runner: web.AppRunner, config: Config) -> None:
+    server = config.server
+    tls = _tls(config)
+    if server.unix_socket is not None:
+        # A socket that a killed server left behind would refuse the new one.
+        if server.unix_socket.is_socket():
+            server.unix_socket.unlink()
+        socket = web.UnixSite(runner, str(server.unix_socket), ssl_context=tls, backlog=BACKLOG)
+        await socket.start()
+        # The reverse proxy runs as another user, usually of the same group.
+        server.unix_socket.chmod(0o660)
+        return
+    await web.TCPSite(
+        runner,
+        server.host,
+        server.port,
+        ssl_context=tls,
+        backlog=BACKLOG,
+        reuse_port=True if server.processes > 1 else None,
+    ).start()
+
+
+def _announce(runner: web.AppRunner, config: Config) -> None:
+    """One line on standard output: where it listens, and for which address."""
+    if config.server.unix_socket is not None:
+        where = f"unix:{config.server.unix_socket}"
+    else:
+        host, port = runner.addresses[0][:2]
+        scheme = "http" if config.server.tls_certificate is None else "https"
+        where = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+    click.echo(f"fedcomm serves {config.instance.origin} on {where}")
+    sys.stdout.flush()
+
+
+def _tls(config: Config) -> ssl.SSLContext | None:
+    server = config.server
+    if server.tls_certificate is None or server.tls_key is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(server.tls_certificate, server.tls_key)
+    return context
+
+
+def _stop_on_signals(stopping: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+
+    def stop(number: int) -> None:
+        if stopping.is_set():
+            # Asked twice: what is acknowledged is on disk, so nothing is lost.
+            os._exit(128 + number)
+        stopping.set()
+
+    for number in STOP_SIGNALS:
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, stop, number)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _warn(config: Config) -> None:
+    """Say loudly what a public server must not be run with."""
+    if networks := config.federation.private_addresses:
+        log.warning(
+            "PRIVATE NETWORKS ARE REACHABLE: whoever can make the hub fetch an address reaches "
+            "what listens there (federation.private_addresses): %s",
+            ", ".join(map(str, networks)),
+        )
+    switches = {
+        "instance.origin is http": not config.is_secure,
+        "development.allow_http": config.development.allow_http,
+        "development.resolve": bool(config.development.resolve),
+        "federation.any_port": config.federation.any_port,
+    }
+    if on := [name for name, is_on in switches.items() if is_on]:
+        log.warning(
+            "DEVELOPMENT SWITCHES ARE ON, which a public server must not have: %s", ", ".join(on)
+        )
+
+
+# --- Several processes ---
+
+
+def _serve_in_processes(config: Config) -> int:
+    """Run `server.processes` processes that share the port; the exit code of the whole.
+
+    Each one works the queues too, as far as `server.workers` says: work is leased, never done twice
+    at once. When one dies, all stop, and who supervises the service starts it anew.
+    """
+    children: set[int] = set()
+    stopping = False
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        nonlocal stopping
+        stopping = True
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, number)
+
+    # Until every child is known, a signal waits: none of them may be forgotten.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    for index in range(config.server.processes):
+        child = os.fork()
+        if child == 0:
+            os._exit(_run_child(config, announce=index == 0))
+        children.add(child)
+    for number in STOP_SIGNALS:
+        signal.signal(number, stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+
+    failed = False
+    while children:
+        child, status = os.wait()
+        children.discard(child)
+        if not stopping:
+            failed = True
+            log.error("a process ended by itself", extra={"status": status})
+            stop(signal.SIGTERM, None)
+    return 1 if failed else 0
+
+
+def _run_child(config: Config, *, announce: bool) -> int:
+    """Serve in a process that was just forked; its exit code."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    try:
+        return _serve_in_one_loop(config, announce=announce)
+    except Exception as error:
+        log.error("a process failed", exc_info=error)
+        return 1
+    finally:
+        sys.stdout.flush()
