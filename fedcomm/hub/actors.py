@@ -331,3 +331,31 @@ async def store_remote(tx: Transaction, profile: RemoteProfile) -> int:
             now,
         )
     return actor_id
+
+
+async def forget_remote(tx: Transaction, actor_id: int) -> None:
+    """A remote actor is gone: relations, reactions and profile go, a row without personal data stays."""
+    for statement in (
+        "UPDATE objects SET like_count = like_count - 1 WHERE like_count > 0 AND id IN"
+        " (SELECT object_id FROM reactions WHERE actor_id = ? AND kind = 'like')",
+        "UPDATE objects SET dislike_count = dislike_count - 1 WHERE dislike_count > 0 AND id IN"
+        " (SELECT object_id FROM reactions WHERE actor_id = ? AND kind = 'dislike')",
+        "UPDATE objects SET share_count = share_count - 1 WHERE share_count > 0 AND id IN"
+        " (SELECT object_id FROM reactions WHERE actor_id = ? AND kind = 'share')",
+        "DELETE FROM reactions WHERE actor_id = ?",
+        "DELETE FROM memberships WHERE actor_id = ?",
+        "DELETE FROM follows WHERE follower_id = ?",
+        "DELETE FROM follows WHERE followed_id = ?",
+        "DELETE FROM mentions WHERE actor_id = ?",
+        "DELETE FROM notifications WHERE actor_id = ?",
+        "DELETE FROM actor_keys WHERE actor_id = ?",
+        "DELETE FROM received_activities WHERE actor_id = ?",
+    ):
+        await tx.execute(statement, actor_id)
+    await tx.execute(
+        "UPDATE actors SET name = '', display_name = '', summary_html = '', url = NULL,"
+        " avatar_url = NULL, deleted_at = ?, updated_at = ? WHERE id = ?",
+        now_ms(),
+        now_ms(),
+        actor_id,
+    )

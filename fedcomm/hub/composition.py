@@ -152,16 +152,6 @@ def profile_url(person: actors.Actor, local_origin: str) -> str:
     return f"{local_origin}/{prefix}{person.name}"
 
 
-def profile_html(source: str, *, local_origin: str) -> SafeHtml:
-    """The Markdown of a description as HTML, without mentions."""
-    return render(
-        source,
-        mention_links={},
-        hashtag_link=lambda tag: f"{local_origin}/tags/{quote(tag)}",
-        local_origin=local_origin,
-    ).html
-
-
 async def _attachments(
     db: Reader, media: tuple[int, ...], author_id: int
 ) -> tuple[Attachment, ...]:

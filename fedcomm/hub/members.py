@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fedcomm.hub import actors, journal
-from fedcomm.hub.composition import profile_html
 from fedcomm.hub.errors import Invalid, NotFound
-from fedcomm.hub.markup import NAME_CHARACTERS, PROFILE_CHARACTERS
+from fedcomm.hub.markup import NAME_CHARACTERS, PROFILE_CHARACTERS, render_plain
 from fedcomm.hub.passwords import check_password
 from fedcomm.hub.sanitizer import plain_name
 from fedcomm.store.database import Reader, Row, Transaction
@@ -138,7 +137,7 @@ async def edit_profile(
         " WHERE id = ?",
         plain_name(display_name, NAME_CHARACTERS),
         summary,
-        profile_html(summary, local_origin=local_origin),
+        render_plain(summary, local_origin=local_origin),
         now_ms(),
         member_id,
     )

@@ -1,0 +1,210 @@
+"""The documents of what is ours, loaded and rendered: for those who fetch them and for what is sent."""
+
+from __future__ import annotations
+
+from activitypub.contexts import with_context
+from activitypub.ijson import JSONObject
+from fedcomm.federation.addresses import Addresses
+from fedcomm.federation.keyring import Keyring
+from fedcomm.federation.rendering import Renderer, iso, tombstone
+from fedcomm.hub import actors, groups, media, threads, timelines
+from fedcomm.hub.visibility import ANONYMOUS, Viewer, member
+from fedcomm.store.database import Reader
+
+
+class Catalogue:
+    """Loads and renders documents of our own actors and objects."""
+
+    def __init__(self, renderer: Renderer, keyring: Keyring, addresses: Addresses) -> None:
+        self._renderer = renderer
+        self._keyring = keyring
+        self._at = addresses
+
+    async def actor(self, db: Reader, actor: actors.Actor) -> JSONObject:
+        """The full document of a member, a group or the instance."""
+        keys = await self._keyring.pair(actor.id)
+        if actor.kind == "application":
+            return self._renderer.instance(keys)
+        shown = [number for number in (actor.avatar_id, actor.header_id) if number is not None]
+        images = await media.images(db, shown)
+        if actor.kind == "group":
+            group = await groups.group(db, actor.id)
+            assert group is not None
+            return self._renderer.group(actor, group, keys, images)
+        return self._renderer.person(actor, keys, images)
+
+    def stub(self, document: JSONObject) -> JSONObject:
+        """What of an actor's document an unsigned fetch gets."""
+        return self._renderer.actor_stub(document)
+
+    async def object(
+        self, db: Reader, object_id: int, viewer: Viewer | None = None
+    ) -> JSONObject | None:
+        """The document of a local object without context, as its author would see it or as `viewer` may."""
+        thing = await threads.thing(db, object_id)
+        if thing is None or not thing.is_local or thing.deleted_at is not None:
+            return None
+        post = await timelines.post(db, viewer or member(thing.author_id), object_id)
+        return None if post is None else await self.render(db, post)
+
+    async def render(self, db: Reader, post: timelines.Post) -> JSONObject:
+        """The document of a loaded local object, without context."""
+        thing = post.thing
+        author_uri = self._at.actor(post.author)
+        group_uri = self._at.group(thing.group_id) if thing.group_id is not None else None
+        parent = await threads.thing(db, thing.parent_id) if thing.parent_id is not None else None
+        others: list[str] = []
+        if parent is not None:
+            parent_author = await actors.actor(db, parent.author_id)
+            if parent_author is not None and parent_author.deleted_at is None:
+                others.append(self._at.actor(parent_author))
+        mentioned = [
+            actors.actor_of(row)
+            for row in await db.all(
+                f"SELECT {actors.COLUMNS} {actors.FROM} JOIN mentions x ON x.actor_id = a.id"
+                " WHERE x.object_id = ? ORDER BY a.id",
+                thing.id,
+            )
+        ]
+        others += [self._at.actor(person) for person in mentioned if person.kind != "group"]
+        if parent is not None and not parent.is_local:
+            # Mastodon notifies only who is in `to` or `cc` and has a Mention as well (§4.5).
+            above = await actors.actor(db, parent.author_id)
+            if above is not None and all(person.id != above.id for person in mentioned):
+                mentioned.append(above)
+        hashtags = [
+            row["tag"]
+            for row in await db.all(
+                "SELECT tag FROM hashtags WHERE object_id = ? ORDER BY tag", thing.id
+            )
+        ]
+        return self._renderer.object(
+            post,
+            audience=self._renderer.audience(post, author_uri, group_uri, others),
+            author_uri=author_uri,
+            group_uri=group_uri,
+            parent_uri=(self._at.object(parent) if parent is not None else thing.parent_uri),
+            mentions=mentioned,
+            hashtags=hashtags,
+        )
+
+    def create(self, activity_id: int, document: JSONObject, published: int) -> JSONObject:
+        """The `Create` of an object's document, without context."""
+        return self._renderer.activity(
+            activity_id,
+            "Create",
+            str(document["attributedTo"]),
+            document,
+            to=document["to"],
+            cc=document["cc"],
+            published=published,
+            audience=document.get("audience"),
+        )
+
+    async def context(self, db: Reader, viewer: Viewer, topic: threads.Thing) -> JSONObject | None:
+        """The conversation of a topic: ids, root first, in time order (§4.11)."""
+        posts = await timelines.replies(db, viewer, topic.id, limit=1000)
+        items = [self._at.object(topic), *(self._at.object(post.thing) for post in posts)]
+        assert topic.group_id is not None
+        group_uri = self._at.group(topic.group_id)
+        return with_context(
+            {
+                "id": self._at.of("x", topic.id),
+                "type": "OrderedCollection",
+                "attributedTo": group_uri,
+                "audience": group_uri,
+                "name": topic.title,
+                "totalItems": len(items),
+                "orderedItems": items,
+            }
+        )
+
+    async def replies(self, db: Reader, viewer: Viewer, thing: threads.Thing) -> JSONObject:
+        """The direct answers to an object, with those of other servers, as a `Collection`."""
+        uri = f"{self._at.object(thing)}/replies"
+        posts = await timelines.answers(db, viewer, thing.id, limit=1000)
+        items = [self._at.object(post.thing) for post in posts]
+        return with_context(
+            {
+                "id": uri,
+                "type": "Collection",
+                "totalItems": len(items),
+                "first": {
+                    "id": f"{uri}?page=1",
+                    "type": "CollectionPage",
+                    "partOf": uri,
+                    "items": items,
+                },
+            }
+        )
+
+    def gone(self, thing: threads.Thing) -> JSONObject:
+        """The tombstone of a deleted object of ours (§5.7)."""
+        return with_context(
+            tombstone(self._at.object(thing))
+            | {"formerType": thing.type, "deleted": iso(thing.deleted_at or 0)}
+        )
+
+    async def group_outbox(
+        self, db: Reader, group_id: int, *, before: int | None, limit: int
+    ) -> tuple[list[JSONObject], int | None]:
+        """A page of a group's outbox, `Announce` of `Create` of its topics, newest first; (items, last topic id)."""
+        topics = await timelines.newest_topics(db, ANONYMOUS, group_id, before=before, limit=limit)
+        items: list[JSONObject] = []
+        for post in topics:
+            announced = await self.stored_announce(db, group_id, post)
+            if announced is not None:
+                items.append(announced)
+        return items, topics[-1].thing.id if len(topics) == limit else None
+
+    async def stored_announce(
+        self, db: Reader, group_id: int, post: timelines.Post
+    ) -> JSONObject | None:
+        """The announcement of a topic in the form of a whole activity, rendered as it is now."""
+        row = await db.one(
+            "SELECT id, created_at FROM activities"
+            " WHERE object_id = ? AND type = 'Announce/activity' AND actor_id = ?",
+            post.thing.id,
+            group_id,
+        )
+        create_id = await db.value(
+            "SELECT id FROM activities WHERE object_id = ? AND type = 'Create' AND actor_id = ?",
+            post.thing.id,
+            post.author.id,
+        )
+        if row is None or (create_id is None and post.thing.is_local):
+            return None
+        content: JSONObject | str
+        if post.thing.is_local:
+            content = self.create(
+                int(create_id), await self.render(db, post), post.thing.published_at
+            )
+        else:
+            content = self._at.object(post.thing)
+        return self._renderer.announce(
+            row["id"],
+            self._at.group(group_id),
+            content,
+            author_uri=self._at.actor(post.author),
+            published=row["created_at"],
+        )
+
+    async def member_outbox(
+        self, db: Reader, viewer: Viewer, author_id: int, *, before: int | None, limit: int
+    ) -> tuple[list[JSONObject], int | None]:
+        """A page of a member's outbox, `Create` of what they wrote, newest first; (items, last object id)."""
+        posts = await timelines.by_author(db, viewer, author_id, before=before, limit=limit)
+        items: list[JSONObject] = []
+        for post in posts:
+            create_id = await db.value(
+                "SELECT id FROM activities WHERE object_id = ? AND type = 'Create' AND actor_id = ?",
+                post.thing.id,
+                author_id,
+            )
+            if create_id is not None:
+                items.append(
+                    self.create(
+                        int(create_id), await self.render(db, post), post.thing.published_at
+                    )
+                )
+        return items, posts[-1].thing.id if len(posts) == limit else None

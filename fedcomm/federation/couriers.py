@@ -1,0 +1,431 @@
+"""Delivers: lane by lane, one request at a time per host, in order, signed anew at each attempt (federation.md §7.2).
+
+A lane is taken with the first of its rows in one transaction. What a host answers decides:
+
+    2xx                     done; the ledger of reach gets a line
+    400 401 (403 NodeBB)    once more in the other style of signature, which is then remembered
+    404 410 413 422 …       given up, with the reason
+    everything else         the lane waits by the schedule; nothing of this host overtakes
+    a head that is refused too often while its host answers is set aside; what follows goes on
+
+A host that fails in a row is probed with one delivery at a time; others never wait for it (INV-45).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from activitypub import cavage, message_signatures
+from activitypub.client import Client, Response
+from activitypub.failures import FetchError
+from activitypub.vocabulary import CONTENT_TYPE
+from fedcomm.config import Config
+from fedcomm.federation import lanes, peers
+from fedcomm.federation.directory import Directory
+from fedcomm.federation.keyring import KeyPair, Keyring
+from fedcomm.store.database import Database, DatabaseUnavailable, Row, Transaction, marks
+from fedcomm.store.ids import now_ms
+
+log = logging.getLogger("fedcomm.delivery")
+
+BATCH = 20
+"""Deliveries that a lane takes at once."""
+
+IDLE_S = 1.0
+
+FINAL = frozenset({400, 401, 403, 404, 405, 406, 409, 410, 413, 414, 415, 422, 451, 501})
+"""Statuses after which the same activity is not sent again (§7.2, rule 5); 401 and 403 get three tries."""
+
+THREE_TRIES = frozenset({401, 403})
+STYLE_MEMORY_MS = 30 * 86_400_000
+MINUTE_MS = 60_000
+HOUR_MS = 3_600_000
+DAY_MS = 86_400_000
+ERROR_CHARACTERS = 200
+
+REACHED = (
+    "INSERT INTO reach (subject_id, host_id, how, first_at, last_at) VALUES (?, ?, 1, ?, ?)"
+    " ON CONFLICT (subject_id, host_id) DO UPDATE SET last_at = excluded.last_at,"
+    " how = CASE WHEN reach.how = 2 THEN 3 ELSE reach.how END"
+)
+RECALLED = (
+    "UPDATE reach SET recalled_at = ?, recall_status = ? WHERE subject_id = ? AND host_id = ?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A delivery with what is needed to send it."""
+
+    id: int
+    activity_id: int
+    actor_id: int
+    object_id: int | None
+    subject_id: int | None
+    inbox: str
+    attempts: int
+    created_at: int
+    recall: bool
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """What is known of the host of a lane."""
+
+    name: str
+    software: str | None
+    style: str | None
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended. `status` 0: no answer. `retry_after` in seconds, clamped by the client."""
+
+    verdict: str
+    status: int = 0
+    error: str = ""
+    retry_after: int | None = None
+    style: str | None = None
+
+    @property
+    def delivered(self) -> bool:
+        return self.verdict == "delivered"
+
+
+class Couriers:
+    """The delivery workers of one process."""
+
+    def __init__(
+        self,
+        config: Config,
+        db: Database,
+        client: Client,
+        keyring: Keyring,
+        directory: Directory,
+        *,
+        signing: ThreadPoolExecutor,
+    ) -> None:
+        self._settings = config.delivery
+        self._db = db
+        self._client = client
+        self._keyring = keyring
+        self._directory = directory
+        self._signing = signing
+        self._awake = asyncio.Event()
+        self._lanes: set[asyncio.Task[None]] = set()
+        self._lease_ms = int(config.delivery.lease_seconds * 1000)
+
+    def wake(self) -> None:
+        """There are deliveries."""
+        self._awake.set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled; what is under way is finished or given back."""
+        try:
+            while True:
+                self._awake.clear()
+                try:
+                    while await self._dispatch():
+                        pass
+                except DatabaseUnavailable as error:
+                    log.error("couriers: the database is away: %s", error)
+                except Exception:
+                    log.exception("couriers: unexpected")
+                try:
+                    await asyncio.wait_for(self._awake.wait(), IDLE_S)
+                except TimeoutError:
+                    continue
+        finally:
+            for task in self._lanes:
+                task.cancel()
+            await asyncio.gather(*self._lanes, return_exceptions=True)
+
+    async def _dispatch(self) -> bool:
+        """Take lanes while there is room; whether any was taken."""
+        room = self._settings.concurrency - len(self._lanes)
+        if room <= 0 or not await lanes.due(self._db, "delivery"):
+            return False
+        taken = await lanes.claim(self._db, "delivery", limit=room, lease_ms=self._lease_ms)
+        for lane in taken:
+            task = asyncio.create_task(self._serve(lane))
+            self._lanes.add(task)
+            task.add_done_callback(self._finished)
+        return bool(taken)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._lanes.discard(task)
+        self._awake.set()
+        if not task.cancelled() and task.exception() is not None:
+            log.error("couriers: a lane broke: %r", task.exception())
+
+    # One lane
+
+    async def _serve(self, lane: lanes.Lane) -> None:
+        peer = await self._peer(lane.host_id)
+        failures = lane.failures
+        try:
+            while True:
+                # A host that failed last time gets one delivery to prove itself.
+                parcels = await self._take(lane.host_id, 1 if failures else BATCH)
+                if not parcels:
+                    await self._release(lane)
+                    return
+                for position, parcel in enumerate(parcels):
+                    outcome = await self._deliver(parcel, peer)
+                    if outcome.style is not None and outcome.style != peer.style:
+                        peer = Peer(peer.name, peer.software, outcome.style, peer.policy)
+                    if outcome.verdict == "later":
+                        await self._put_off(lane, failures + 1, parcel, outcome, parcels[position:])
+                        return
+                    await self._settle(parcel, lane.host_id, outcome)
+                    failures = 0
+                if not await lanes.renew(
+                    self._db, "delivery", lane.host_id, lease_ms=self._lease_ms
+                ):
+                    return
+        except asyncio.CancelledError:
+            await asyncio.shield(self._release(lane, unfinished=True))
+            raise
+        except Exception:
+            await self._release(lane, unfinished=True, error="internal error")
+            raise
+
+    async def _take(self, host_id: int, limit: int) -> list[Parcel]:
+        """The next deliveries of the host, marked as being sent: an answer that a crash swallows is a "maybe"."""
+        async with self._db.queue_transaction() as tx:
+            rows = await tx.all(
+                "SELECT d.id, d.activity_id, d.inbox, d.attempts, d.created_at, d.recall,"
+                " c.actor_id, c.object_id, c.subject_id, c.body"
+                " FROM deliveries d JOIN activities c ON c.id = d.activity_id"
+                " WHERE d.host_id = ? AND d.state IN ('waiting', 'sending') ORDER BY d.id LIMIT ?",
+                host_id,
+                limit,
+            )
+            if rows:
+                await tx.execute(
+                    "UPDATE deliveries SET state = 'sending', attempts = attempts + 1,"
+                    f" attempted_at = ? WHERE id IN ({marks(len(rows))})",
+                    now_ms(),
+                    *(row["id"] for row in rows),
+                )
+        return [_parcel(row) for row in rows]
+
+    async def _deliver(self, parcel: Parcel, peer: Peer) -> Outcome:
+        if parcel.body is None:
+            return Outcome("dropped", error="deleted before it was sent")
+        if peer.policy == "suspend" and not parcel.recall:
+            return Outcome("dropped", error="the host is suspended")
+        keys = await self._keyring.pair(parcel.actor_id)
+        style = peer.style or "cavage"
+        outcome = await self._post(parcel, keys, style)
+        if peers.retries_other_style(outcome.status, peer.software):
+            # Double-knocking: the same activity at once in the other style (§3.4, rule 3).
+            other = "cavage" if style == "rfc9421" else "rfc9421"
+            second = await self._post(parcel, keys, other)
+            if second.delivered:
+                return Outcome("delivered", second.status, style=other)
+        return outcome
+
+    async def _post(self, parcel: Parcel, keys: KeyPair, style: str) -> Outcome:
+        assert parcel.body is not None
+        headers = await asyncio.get_running_loop().run_in_executor(
+            self._signing, _signed, style, parcel.inbox, parcel.body, keys
+        )
+        try:
+            answer = await self._client.post(
+                parcel.inbox, parcel.body, headers=headers | {"Content-Type": CONTENT_TYPE}
+            )
+        except FetchError as error:
+            if error.reason == "refused":
+                return Outcome("refused", error="our own rules forbid this address")
+            return Outcome("later", error.status or 0, str(error), error.retry_after)
+        return self._judge(parcel, answer)
+
+    def _judge(self, parcel: Parcel, answer: Response) -> Outcome:
+        if answer.ok:
+            return Outcome("delivered", answer.status)
+        error = f"answered {answer.status}"
+        if answer.status in FINAL:
+            if answer.status in THREE_TRIES and parcel.attempts < 3:
+                return Outcome("later", answer.status, error)
+            return Outcome("refused", answer.status, error)
+        return Outcome("later", answer.status, error, answer.retry_after())
+
+    # What becomes of it
+
+    async def _settle(self, parcel: Parcel, host_id: int, outcome: Outcome) -> None:
+        """Done, for good or ill: one group-committed write."""
+        now = now_ms()
+        statements: list[tuple[str, tuple[int | str | None, ...]]] = []
+        if outcome.delivered or outcome.verdict == "dropped":
+            statements.append(("DELETE FROM deliveries WHERE id = ?", (parcel.id,)))
+        else:
+            statements.append(
+                (
+                    "UPDATE deliveries SET state = 'failed', status = ?, error = ? WHERE id = ?",
+                    (outcome.status, outcome.error[:ERROR_CHARACTERS], parcel.id),
+                )
+            )
+            log.info("delivery %d given up: %s", parcel.id, outcome.error)
+        if outcome.delivered and not parcel.recall:
+            for subject in {parcel.object_id, parcel.actor_id} - {None}:
+                statements.append((REACHED, (subject, host_id, now, now)))
+        if parcel.recall and outcome.verdict != "dropped":
+            statements.append((RECALLED, (now, outcome.status, parcel.object_id, host_id)))
+        if outcome.style is not None:
+            statements.append(
+                (
+                    "UPDATE hosts SET signature_style = ?, signature_learned_at = ?,"
+                    " signature_source = 'knock' WHERE id = ?",
+                    (outcome.style, now, host_id),
+                )
+            )
+        await self._db.append_together(*statements)
+
+    async def _put_off(
+        self,
+        lane: lanes.Lane,
+        failures: int,
+        parcel: Parcel,
+        outcome: Outcome,
+        rest: Sequence[Parcel],
+    ) -> None:
+        """The host cannot take it now: everything of it waits, in order, until the lane is due again."""
+        now = now_ms()
+        failing_since = lane.failing_since if lane.failures and lane.failing_since else now
+        delay = self._delay(failures, outcome)
+        horizon = (
+            self._settings.delete_horizon_days if parcel.recall else self._settings.horizon_days
+        )
+        too_old = now - parcel.created_at > horizon * DAY_MS
+        aside = outcome.status > 0 and parcel.attempts >= self._settings.set_aside_after
+        async with self._db.queue_transaction() as tx:
+            await lanes.hold(tx, "delivery", lane.host_id)
+            untried = [other.id for other in rest if other.id != parcel.id]
+            if untried:
+                await tx.execute(
+                    "UPDATE deliveries SET state = 'waiting', attempts = attempts - 1"
+                    f" WHERE id IN ({marks(len(untried))})",
+                    *untried,
+                )
+            state = "failed" if too_old or aside else "waiting"
+            await tx.execute(
+                "UPDATE deliveries SET state = ?, status = ?, error = ? WHERE id = ?",
+                state,
+                outcome.status,
+                outcome.error[:ERROR_CHARACTERS],
+                parcel.id,
+            )
+            if too_old:
+                await self._give_up_old(tx, lane.host_id, now, outcome)
+            # A head that only this activity's fault holds up is set aside, and the next gets its turn.
+            next_at = now if aside else now + delay
+            waiting = await tx.value(
+                "SELECT 1 FROM deliveries WHERE host_id = ? AND state = 'waiting' LIMIT 1",
+                lane.host_id,
+            )
+            await lanes.release(
+                tx,
+                "delivery",
+                lane.host_id,
+                next_at=next_at if waiting else None,
+                failures=0 if aside else failures,
+                failing_since=None if aside else failing_since,
+                error=outcome.error[:ERROR_CHARACTERS],
+            )
+
+    async def _give_up_old(self, tx: Transaction, host_id: int, now: int, outcome: Outcome) -> None:
+        """Past the horizon: what is as old goes the same way, in one statement, with the reason."""
+        settings = self._settings
+        for recall, days in ((0, settings.horizon_days), (1, settings.delete_horizon_days)):
+            await tx.execute(
+                "UPDATE deliveries SET state = 'failed', status = ?, error = ? WHERE host_id = ?"
+                " AND state = 'waiting' AND recall = ? AND created_at < ?",
+                outcome.status,
+                f"given up after {days:g} days: {outcome.error}"[:ERROR_CHARACTERS],
+                host_id,
+                recall,
+                now - int(days * DAY_MS),
+            )
+
+    def _delay(self, failures: int, outcome: Outcome) -> int:
+        """Milliseconds until the next try: the schedule with jitter, or what the peer asked for."""
+        schedule = self._settings.retry_minutes
+        minutes = schedule[min(failures, len(schedule)) - 1]
+        jitter = 1 + random.uniform(-1, 1) * self._settings.jitter_percent / 100  # noqa: S311
+        delay = int(minutes * MINUTE_MS * jitter)
+        if outcome.retry_after is not None and outcome.status in (429, 503):
+            asked = min(
+                outcome.retry_after * 1000, int(self._settings.retry_after_max_hours * HOUR_MS)
+            )
+            delay = max(delay, asked)
+        return delay
+
+    async def _release(
+        self, lane: lanes.Lane, *, unfinished: bool = False, error: str | None = None
+    ) -> None:
+        now = now_ms()
+        async with self._db.queue_transaction() as tx:
+            await lanes.hold(tx, "delivery", lane.host_id)
+            if unfinished:
+                await tx.execute(
+                    "UPDATE deliveries SET state = 'waiting' WHERE host_id = ? AND state = 'sending'",
+                    lane.host_id,
+                )
+            waiting = await tx.value(
+                "SELECT 1 FROM deliveries WHERE host_id = ? AND state = 'waiting' LIMIT 1",
+                lane.host_id,
+            )
+            next_at = None
+            if waiting is not None:
+                next_at = now + MINUTE_MS if error else now
+            await lanes.release(
+                tx,
+                "delivery",
+                lane.host_id,
+                next_at=next_at,
+                error=error,
+                succeeded_at=None if unfinished else now,
+            )
+
+    async def _peer(self, host_id: int) -> Peer:
+        row = await self._db.one(
+            "SELECT name, software, signature_style, signature_learned_at, probed_at, policy"
+            " FROM hosts WHERE id = ?",
+            host_id,
+        )
+        assert row is not None
+        style = row["signature_style"]
+        if (row["signature_learned_at"] or 0) < now_ms() - STYLE_MEMORY_MS:
+            style = None
+        return Peer(row["name"], row["software"], style, row["policy"])
+
+
+def _signed(style: str, url: str, body: bytes, keys: KeyPair) -> dict[str, str]:
+    """The headers of a signed POST; runs in a thread, since RSA takes a millisecond."""
+    if style == "rfc9421":
+        return message_signatures.sign("POST", url, body, keys.rsa, keys.key_id, int(time.time()))
+    return cavage.sign("POST", url, body, keys.rsa, keys.key_id)
+
+
+def _parcel(row: Row) -> Parcel:
+    return Parcel(
+        row["id"],
+        row["activity_id"],
+        row["actor_id"],
+        row["object_id"],
+        row["subject_id"],
+        row["inbox"],
+        row["attempts"] + 1,
+        row["created_at"],
+        bool(row["recall"]),
+        row["body"].encode() if row["body"] is not None else None,
+    )

@@ -1,0 +1,311 @@
+"""Remote actors and their keys: fetched once, remembered, fetched again by rule (federation.md §2.3, §3.5, §3.7)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+
+from activitypub import nodeinfo, webfinger
+from activitypub.accessors import Refused
+from activitypub.actors import ActorDocument, read_actor, read_keys
+from activitypub.client import Client
+from activitypub.failures import FetchBudget, FetchError
+from activitypub.keys import InvalidKey, PublicKey, load_public_multibase, load_public_pem
+from activitypub.origins import host as host_of
+from activitypub.origins import same_origin
+from fedcomm.federation.addresses import Addresses
+from fedcomm.federation.keyring import Keyring
+from fedcomm.hub import actors
+from fedcomm.hub.sanitizer import clean_remote, plain_name
+from fedcomm.store.database import Database
+from fedcomm.store.ids import now_ms
+
+log = logging.getLogger("fedcomm.federation")
+
+REFRESH_MS = 86_400_000
+"""A remote profile is fetched again at most daily, unless its server says that it changed."""
+
+REFETCH_KEY_SECONDS = 300
+"""After a failed verification a key is fetched again at most once in five minutes (security.md §4)."""
+
+CACHED_KEYS = 10_000
+
+_KINDS: dict[str, actors.Kind] = {
+    "Person": "person",
+    "Organization": "person",
+    "Group": "group",
+    "Service": "service",
+    "Application": "application",
+}
+
+
+class KnownKey:
+    """A key with the actor who owns it."""
+
+    __slots__ = ("actor_id", "actor_kind", "actor_uri", "fetched_at", "host_id", "key", "policy")
+
+    def __init__(
+        self,
+        key: PublicKey,
+        actor_id: int,
+        actor_uri: str,
+        actor_kind: str,
+        host_id: int,
+        policy: str,
+        fetched_at: int,
+    ) -> None:
+        self.key = key
+        self.actor_id = actor_id
+        self.actor_uri = actor_uri
+        self.actor_kind = actor_kind
+        self.host_id = host_id
+        self.policy = policy
+        self.fetched_at = fetched_at
+
+
+class Directory:
+    """Finds remote actors and keys, in the database first."""
+
+    def __init__(
+        self,
+        db: Database,
+        client: Client,
+        keyring: Keyring,
+        addresses: Addresses,
+        *,
+        allow_http: bool,
+    ) -> None:
+        self._db = db
+        self._client = client
+        self._keyring = keyring
+        self._at = addresses
+        self._http = allow_http
+        self._keys: OrderedDict[str, KnownKey] = OrderedDict()
+        self._refetched: OrderedDict[str, float] = OrderedDict()
+
+    # Keys
+
+    async def key(self, key_id: str, *, budget: FetchBudget | None = None) -> KnownKey:
+        """The key published under `key_id`. Raises FetchError, Refused."""
+        known = await self.known_key(key_id)
+        return known if known is not None else await self._fetch_key(key_id, budget)
+
+    async def known_key(self, key_id: str) -> KnownKey | None:
+        """The key as it is remembered here, without any fetch."""
+        cached = self._keys.get(key_id)
+        if cached is not None:
+            self._keys.move_to_end(key_id)
+            return cached
+        row = await self._db.one(
+            "SELECT k.public_key, k.actor_id, k.fetched_at, a.uri, a.kind, a.host_id, h.policy"
+            " FROM actor_keys k JOIN actors a ON a.id = k.actor_id JOIN hosts h ON h.id = a.host_id"
+            " WHERE k.uri = ?",
+            key_id,
+        )
+        if row is None:
+            return None
+        known = KnownKey(
+            _load(row["public_key"]),
+            row["actor_id"],
+            row["uri"],
+            row["kind"],
+            row["host_id"],
+            row["policy"],
+            row["fetched_at"] or 0,
+        )
+        self._keys[key_id] = known
+        while len(self._keys) > CACHED_KEYS:
+            self._keys.popitem(last=False)
+        return known
+
+    async def refetch_key(self, key_id: str) -> KnownKey | None:
+        """The key fetched again because it did not verify; None if that was done a short while ago."""
+        now = time.monotonic()
+        last = self._refetched.get(key_id)
+        if last is not None and now - last < REFETCH_KEY_SECONDS:
+            return None
+        self._refetched[key_id] = now
+        while len(self._refetched) > CACHED_KEYS:
+            self._refetched.popitem(last=False)
+        return await self._fetch_key(key_id, None)
+
+    async def _fetch_key(self, key_id: str, budget: FetchBudget | None) -> KnownKey:
+        """Key id → document → owner → the owner lists the key (INV-3), all on one origin."""
+        url = key_id.split("#", 1)[0]
+        if self._at.is_ours(url):
+            raise Refused("own-key")
+        signer = await self._keyring.instance_signer()
+        document, final_url = await self._client.get_document(url, signer, budget=budget)
+        owner = document.get("owner") or document.get("id")
+        if not isinstance(owner, str) or not same_origin(owner, url, allow_http=self._http):
+            raise Refused("key-owner")
+        if document.get("id") != final_url or owner != document.get("id"):
+            document = await self._client.fetch_object(owner, signer, budget=budget)
+        actor = await self._store(document)
+        self._keys.pop(key_id, None)
+        known = await self.known_key(key_id)
+        if known is None or known.actor_uri != actor.uri:
+            raise Refused("key-not-listed")
+        return known
+
+    # Actors
+
+    async def actor(
+        self, uri: str, *, budget: FetchBudget | None = None, refresh: bool = False
+    ) -> actors.Actor:
+        """The actor published under `uri`, ours or remote. Raises FetchError, Refused."""
+        local = self._at.local_actor(uri)
+        if local is not None or uri == self._at.instance:
+            found = await actors.actor(self._db, local or await self._keyring.instance_actor())
+            if found is None or not found.is_local or self._at.actor(found) != uri:
+                raise Refused("unknown-actor")
+            return found
+        if self._at.is_ours(uri):
+            raise Refused("unknown-actor")
+        known = await actors.actor_by_uri(self._db, uri)
+        if known is not None and known.deleted_at is None and not refresh:
+            return known
+        signer = await self._keyring.instance_signer()
+        return await self._store(await self._client.fetch_object(uri, signer, budget=budget))
+
+    async def names_alias(self, uri: str, alias: str, budget: FetchBudget) -> bool:
+        """Whether the actor at `uri`, fetched now, lists `alias` in `alsoKnownAs` (INV-19)."""
+        signer = await self._keyring.instance_signer()
+        document = await self._client.fetch_object(uri, signer, budget=budget)
+        listed = read_actor(document, allow_http=self._http).also_known_as
+        await self._store(document)
+        return alias in listed
+
+    async def refresh(self, uri: str) -> None:
+        """Fetch a profile again in the background of something else; failures change nothing."""
+        try:
+            await self.actor(uri, refresh=True)
+        except (FetchError, Refused) as error:
+            log.info("profile not refreshed: %s", error)
+
+    async def find(self, text: str) -> actors.Actor | None:
+        """The actor that `text` names: `@name@host`, `!name@host` or a URL. Raises FetchError, Refused."""
+        resource = webfinger.parse_resource(text, allow_http=self._http)
+        if resource is None:
+            return None
+        if isinstance(resource, str):
+            return await self.actor(resource)
+        own_host = self._at.origin.split("://", 1)[1]
+        if resource.host == own_host:
+            return await actors.local_actor(self._db, resource.name)
+        known = await actors.remote_actor(self._db, resource.name, resource.host)
+        if known is not None and now_ms() - (known.fetched_at or 0) < REFRESH_MS:
+            return known
+        document = await self.webfinger(resource)
+        uri = webfinger.self_link(document, allow_http=self._http)
+        return await self.actor(uri, refresh=known is not None) if uri else None
+
+    async def webfinger(self, acct: webfinger.Acct) -> dict[str, object]:
+        """The JRD of a handle elsewhere; through host-meta when the well-known place answers 404."""
+        for scheme in ("https", "http") if self._http else ("https",):
+            base = f"{scheme}://{acct.host}/.well-known"
+            try:
+                return await self._client.get_json(f"{base}/webfinger?resource={acct.uri}")
+            except FetchError as error:
+                if error.status == 404:
+                    template = webfinger.lrdd_template(
+                        await self._client.get_text(f"{base}/host-meta"), allow_http=self._http
+                    )
+                    if template is None:
+                        raise
+                    return await self._client.get_json(template.replace("{uri}", acct.uri))
+                if error.reason not in ("tls", "connect") or scheme == "http" or not self._http:
+                    raise
+                self._client.negative.forget(acct.host)
+        raise FetchError("connect", host=acct.host)
+
+    async def _store(self, document: dict[str, object]) -> actors.Actor:
+        actor = read_actor(document, allow_http=self._http)
+        profile = self._profile(actor, document)
+        async with self._db.transaction() as tx:
+            actor_id = await actors.store_remote(tx, profile)
+            if actor.implements_rfc9421:
+                await tx.execute(
+                    "UPDATE hosts SET signature_style = 'rfc9421', signature_learned_at = ?,"
+                    " signature_source = 'implements' WHERE name = ? AND signature_style IS NULL",
+                    now_ms(),
+                    profile.host,
+                )
+            stored = await actors.actor(tx, actor_id)
+        for key_uri, _, _ in profile.keys:
+            self._keys.pop(key_uri, None)
+        assert stored is not None
+        return stored
+
+    def _profile(self, actor: ActorDocument, document: dict[str, object]) -> actors.RemoteProfile:
+        authority = host_of(actor.id, allow_http=self._http)
+        assert authority is not None
+        keys = []
+        for key in read_keys(document, actor.id, allow_http=self._http):
+            try:
+                loaded = _load(key.pem or key.multibase or "")
+            except InvalidKey:
+                continue
+            keys.append((key.id, loaded.algorithm, key.pem or key.multibase or ""))
+        return actors.RemoteProfile(
+            uri=actor.id,
+            host=authority,
+            kind=_KINDS[actor.type],
+            name=actor.preferred_username,
+            display_name=plain_name(actor.name or "", 200),
+            summary_html=clean_remote(actor.summary_html or "", local_origin=self._at.origin),
+            url=actor.url,
+            avatar_url=actor.icon.url if actor.icon else None,
+            inbox=actor.inbox,
+            shared_inbox=actor.shared_inbox,
+            outbox=actor.outbox,
+            followers_uri=actor.followers,
+            featured_uri=actor.featured,
+            locked=actor.manually_approves,
+            discoverable=actor.discoverable is not False,
+            indexable=bool(actor.indexable),
+            moved_to_uri=actor.moved_to,
+            suspended=actor.suspended,
+            keys=tuple(keys),
+        )
+
+    # Hosts
+
+    async def probe(self, host_id: int) -> None:
+        """Learn a host's software from its NodeInfo, once a day at most; failures are noted as unknown."""
+        row = await self._db.one("SELECT name, probed_at FROM hosts WHERE id = ?", host_id)
+        if row is None or (row["probed_at"] or 0) > now_ms() - REFRESH_MS:
+            return
+        software: tuple[str, str] | None = None
+        for scheme in ("https", "http") if self._http else ("https",):
+            origin = f"{scheme}://{row['name']}"
+            try:
+                links = await self._client.get_json(
+                    f"{origin}/.well-known/nodeinfo", "application/json"
+                )
+                target = nodeinfo.pick_schema(links, origin, allow_http=self._http)
+                if target is not None:
+                    document = await self._client.get_json(target, "application/json")
+                    software = nodeinfo.read_software(document)
+                break
+            except FetchError as error:
+                if error.reason not in ("tls", "connect"):
+                    break
+                self._client.negative.forget(row["name"])
+        await self._db.append(
+            "UPDATE hosts SET software = COALESCE(?, software),"
+            " software_version = COALESCE(?, software_version), probed_at = ? WHERE id = ?",
+            (*(software or (None, None)), now_ms(), host_id),
+        )
+
+    def forget_keys(self, actor_id: int) -> None:
+        """Drop cached keys of an actor that was deleted or whose host's policy changed."""
+        for key_id in [k for k, known in self._keys.items() if known.actor_id == actor_id]:
+            del self._keys[key_id]
+
+
+def _load(text: str) -> PublicKey:
+    return (
+        load_public_pem(text) if text.lstrip().startswith("-----") else load_public_multibase(text)
+    )

@@ -1,0 +1,634 @@
+"""What a received activity means: each handler fetches what it needs, then returns a change to make.
+
+The change runs in the transaction that also marks the activity as done, so that it takes effect once
+(INV-9). The signer was verified to be the actor (INV-2) and travels with the activity; content inside
+Announce, Undo, Accept and collections is never believed for being there (INV-7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from hashlib import sha256
+
+from activitypub.accessors import Refused
+from activitypub.documents import ActivityDocument, read_activity, read_object
+from activitypub.failures import FetchBudget, FetchError
+from activitypub.ijson import dumps
+from activitypub.origins import same_origin
+from activitypub.vocabulary import ACTOR_TYPES, OBJECT_TYPES
+from fedcomm.federation.addresses import Addresses
+from fedcomm.federation.directory import Directory
+from fedcomm.federation.library import Library
+from fedcomm.hub import actors, follows, groups, journal, reactions, threads
+from fedcomm.store.database import Database, Transaction
+from fedcomm.store.ids import new_id, now_ms
+
+Change = Callable[[Transaction], Awaitable[str]]
+"""Applies a prepared activity; returns the verdict that the inbox row keeps."""
+
+MOVE_COOLDOWN_MS = 7 * 86_400_000
+"""A second Move of the same actor within a week is not followed (INV-19, federation.md §6.5)."""
+
+REASON_CHARACTERS = 5_000
+
+_REACTIONS: dict[str, reactions.Kind] = {
+    "Like": "like",
+    "EmojiReact": "like",
+    "Dislike": "dislike",
+    "Announce": "share",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An activity out of the inbox with its verified signer."""
+
+    activity: ActivityDocument
+    signer: actors.Actor
+    budget: FetchBudget
+
+
+class Handlers:
+    """Turns activities into changes of the hub."""
+
+    def __init__(
+        self,
+        db: Database,
+        directory: Directory,
+        library: Library,
+        addresses: Addresses,
+        *,
+        allow_http: bool,
+    ) -> None:
+        self._db = db
+        self._directory = directory
+        self._library = library
+        self._at = addresses
+        self._http = allow_http
+
+    async def prepare(self, received: Received) -> Change:
+        """The change that the activity asks for. Raises Refused, FetchError."""
+        match received.activity.type:
+            case "Follow":
+                return await self._follow(received)
+            case "Accept" | "TentativeAccept":
+                return await self._answered(received, accepted=True)
+            case "Reject" | "TentativeReject":
+                return await self._answered(received, accepted=False)
+            case "Create":
+                return await self._create(received)
+            case "Update":
+                return await self._update(received)
+            case "Delete":
+                return await self._delete(received)
+            case "Like" | "EmojiReact" | "Dislike":
+                return await self._react(received)
+            case "Announce":
+                return await self._announce(received)
+            case "Undo":
+                return await self._undo(received)
+            case "Flag":
+                return await self._flag(received)
+            case "Add" | "Remove":
+                return await self._pin(received)
+            case "Lock":
+                return await self._lock(received, locked=True)
+            case "Move":
+                return await self._move(received)
+            case "Block":
+                return await self._block(received)
+        return _nothing(f"ignored: {received.activity.type}")
+
+    # Relations
+
+    async def _follow(self, received: Received) -> Change:
+        target = self._at.local_actor(received.activity.object_id)
+        if target is None:
+            raise Refused("not-ours")
+        signer_id = received.signer.id
+        uri = received.activity.id
+        # Before anything is sent there: what suits it depends on its software (peers.py).
+        await self._directory.probe(received.signer.host_id or 0)
+
+        async def change(tx: Transaction) -> str:
+            group = await groups.group(tx, target)
+            await _keep(tx, received, object_id=target)
+            if group is not None:
+                return f"membership {await groups.join(tx, target, signer_id, follow_uri=uri)}"
+            return f"follow {await follows.request(tx, signer_id, target, follow_uri=uri)}"
+
+        return change
+
+    async def _answered(self, received: Received, *, accepted: bool) -> Change:
+        """An Accept or Reject of a Follow that *we* sent (INV-7, INV-15)."""
+        activity = received.activity
+        follower = await self._our_follow(activity.object, received.signer)
+        if follower is None:
+            raise Refused("no-such-request")
+        signer_id = received.signer.id
+
+        async def change(tx: Transaction) -> str:
+            if accepted:
+                await follows.accept(tx, follower, signer_id)
+                return "follow accepted"
+            await follows.end(tx, follower, signer_id, refused=True)
+            return "follow refused"
+
+        return change
+
+    async def _our_follow(self, wrapped: object, followed: actors.Actor) -> int | None:
+        """The member of ours whose request to `followed` the wrapped Follow names, by id or by its two ends."""
+        uri = wrapped if isinstance(wrapped, str) else None
+        if isinstance(wrapped, dict):
+            uri = wrapped.get("id") if isinstance(wrapped.get("id"), str) else None
+        activity_id = self._at.local(uri, "c")
+        if activity_id is not None:
+            row = await self._db.one(
+                "SELECT actor_id FROM activities"
+                " WHERE id = ? AND type = 'Follow' AND subject_id = ?",
+                activity_id,
+                followed.id,
+            )
+            if row is not None:
+                return int(row["actor_id"])
+        if isinstance(wrapped, dict):
+            # Peers that lose our id still name both ends; the request itself must be stored here.
+            actor = self._at.local(_text(wrapped.get("actor")), "p")
+            if actor is not None and await follows.find(self._db, actor, followed.id) is not None:
+                return actor
+        return None
+
+    async def _block(self, received: Received) -> Change:
+        target = self._at.local_actor(received.activity.object_id)
+        if target is None:
+            return _nothing("ignored: Block of somebody else")
+        signer_id = received.signer.id
+
+        async def change(tx: Transaction) -> str:
+            await follows.end(tx, target, signer_id, refused=True)
+            await follows.end(tx, signer_id, target)
+            return "blocked: follows ended"
+
+        return change
+
+    async def _move(self, received: Received) -> Change:
+        activity, old = received.activity, received.signer
+        if activity.object_id != activity.actor or activity.target is None:
+            raise Refused("bad-move")
+        moved_at = await self._db.value("SELECT moved_at FROM actors WHERE id = ?", old.id)
+        if moved_at is not None and now_ms() - int(moved_at) < MOVE_COOLDOWN_MS:
+            raise Refused("moved-lately")
+        if self._at.is_ours(activity.target):
+            raise Refused("move-to-us")
+        # Fetched now, not from memory: the new account must name the old one today (INV-19).
+        if not await self._directory.names_alias(activity.target, old.uri or "", received.budget):
+            raise Refused("no-alias")
+        new = await self._directory.actor(activity.target, budget=received.budget)
+
+        async def change(tx: Transaction) -> str:
+            await tx.execute(
+                "UPDATE actors SET moved_to_uri = ?, moved_at = ? WHERE id = ?",
+                new.uri,
+                now_ms(),
+                old.id,
+            )
+            followers = await tx.all(
+                "SELECT f.follower_id FROM follows f JOIN actors a ON a.id = f.follower_id"
+                " WHERE f.followed_id = ? AND a.host_id IS NULL",
+                old.id,
+            )
+            for row in followers:
+                await follows.request(tx, row["follower_id"], new.id)
+                await follows.end(tx, row["follower_id"], old.id)
+            return f"moved: {len(followers)} followers"
+
+        return change
+
+    # Objects
+
+    async def _create(self, received: Received) -> Change:
+        activity = received.activity
+        document = activity.object
+        if isinstance(document, dict):
+            thing = read_object(document, allow_http=self._http)
+            if thing.attributed_to != activity.actor:
+                raise Refused("not-the-author")
+            if not same_origin(thing.id, activity.actor, allow_http=self._http):
+                raise Refused("foreign-object")
+        elif activity.object_id is not None:
+            thing = await self._library.fetch(activity.object_id, budget=received.budget)
+            if thing.attributed_to != activity.actor:
+                raise Refused("not-the-author")
+        else:
+            raise Refused("no-object")
+        if thing.type not in OBJECT_TYPES or thing.is_tombstone:
+            return _nothing(f"ignored: Create of {thing.type}")
+        if await self._is_remembered_as_deleted(thing.id):
+            return _nothing("deleted before it came")
+        if thing.name and thing.in_reply_to and not thing.content_html:
+            return _nothing("ignored: vote in a poll")
+        arrival = await self._library.prepare(thing, budget=received.budget)
+
+        async def change(tx: Transaction) -> str:
+            stored = await self._library.store(tx, arrival)
+            if stored is None:
+                return "ignored: concerns nobody here"
+            await _keep(tx, received, object_id=stored)
+            return "stored"
+
+        return change
+
+    async def _update(self, received: Received) -> Change:
+        activity = received.activity
+        document = activity.object
+        if activity.object_id == activity.actor:
+            # Fetched rather than taken from the body: a new key must come from its own address.
+            await self._directory.actor(activity.actor, budget=received.budget, refresh=True)
+            return _nothing("profile refreshed")
+        if isinstance(document, dict) and str(document.get("type")) not in ACTOR_TYPES:
+            thing = read_object(document, allow_http=self._http)
+        elif activity.object_id is not None:
+            thing = await self._library.fetch(activity.object_id, budget=received.budget)
+        else:
+            raise Refused("no-object")
+        if thing.attributed_to != activity.actor:
+            raise Refused("not-the-author")
+        if not same_origin(thing.id, activity.actor, allow_http=self._http):
+            raise Refused("foreign-object")
+        known = await self._library.find(self._db, thing.id)
+        if known is None or known.deleted_at is not None:
+            return _nothing("ignored: Update of something unknown")
+        mentions = await self._library.mentioned_ids(thing)
+        content = await self._library.content_of(thing, mentions)
+        audience = await self._library.audience_of(thing, received.signer)
+
+        async def change(tx: Transaction) -> str:
+            current = await threads.thing(tx, known.id)
+            assert current is not None
+            if thing.updated is not None and thing.updated < (current.edited_at or 0):
+                return "ignored: older than what is known"
+            await threads.edit(
+                tx,
+                received.signer.id,
+                known.id,
+                content if current.kind == "topic" else self._library.untitled(content),
+                edited_at=min(thing.updated or now_ms(), now_ms()),
+                visibility=audience,
+            )
+            await _keep(tx, received, object_id=known.id)
+            return "edited"
+
+        return change
+
+    async def _delete(self, received: Received) -> Change:
+        activity = received.activity
+        uri = activity.object_id
+        if uri is None:
+            raise Refused("no-object")
+        if uri == activity.actor:
+            return await self._delete_actor(received)
+        known = await self._library.find(self._db, uri)
+        if known is None:
+            if not same_origin(uri, activity.actor, allow_http=self._http):
+                raise Refused("foreign-object")
+
+            async def remember(tx: Transaction) -> str:
+                # A Delete that overtook its Create (§6.3).
+                await tx.execute(
+                    "INSERT INTO tombstones (uri_hash, created_at) VALUES (?, ?)"
+                    " ON CONFLICT DO NOTHING",
+                    _hash(uri),
+                    now_ms(),
+                )
+                return "remembered as deleted"
+
+            return remember
+        signer_id = received.signer.id
+
+        async def change(tx: Transaction) -> str:
+            current = await threads.thing(tx, known.id)
+            if current is None or current.deleted_at is not None:
+                return "already deleted"
+            if current.author_id == signer_id:
+                await _keep(tx, received, object_id=known.id)
+            await threads.delete(tx, signer_id, known.id)
+            return "deleted"
+
+        return change
+
+    async def _delete_actor(self, received: Received) -> Change:
+        signer = received.signer
+
+        async def change(tx: Transaction) -> str:
+            count = await threads.delete_everything_of(tx, signer.id)
+            await actors.forget_remote(tx, signer.id)
+            return f"actor deleted with {count} objects"
+
+        self._directory.forget_keys(signer.id)
+        return change
+
+    # Reactions and shares
+
+    async def _react(self, received: Received) -> Change:
+        kind = _REACTIONS[received.activity.type]
+        known = await self._library.find(self._db, received.activity.object_id)
+        if known is None:
+            return _nothing("ignored: about something unknown")
+
+        async def change(tx: Transaction) -> str:
+            added = await reactions.add(
+                tx, received.signer.id, known.id, kind, uri=received.activity.id
+            )
+            if added:
+                await _keep(tx, received, object_id=known.id)
+            return kind if added else f"{kind} already counted"
+
+        return change
+
+    async def _announce(self, received: Received) -> Change:
+        wrapped = received.activity.object
+        if isinstance(wrapped, dict) and "actor" in wrapped:
+            return await self._unwrap(received, wrapped)
+        uri = received.activity.object_id
+        if uri is None:
+            raise Refused("no-object")
+        known = await self._library.find(self._db, uri)
+        if known is not None:
+            return await self._react(received)
+        if not await self._is_followed(received.signer):
+            return _nothing("ignored: shared by somebody whom nobody here follows")
+        return await self._keep_shared(received, uri)
+
+    async def _keep_shared(self, received: Received, uri: str) -> Change:
+        """Something that a followed actor shares is fetched from its origin and kept (INV-5, INV-7)."""
+        thing = await self._library.fetch(uri, budget=received.budget)
+        if thing.type not in OBJECT_TYPES or thing.is_tombstone:
+            return _nothing(f"ignored: Announce of {thing.type}")
+        arrival = await self._library.prepare(thing, budget=received.budget, wanted=True)
+        if arrival.visibility not in ("public", "unlisted"):
+            raise Refused("not-public")
+
+        async def change(tx: Transaction) -> str:
+            stored = await self._library.store(tx, arrival)
+            if stored is None:
+                return "ignored: was deleted"
+            await reactions.add(tx, received.signer.id, stored, "share", uri=received.activity.id)
+            return "shared"
+
+        return change
+
+    async def _unwrap(self, received: Received, wrapped: dict[str, object]) -> Change:
+        """A group of another server repeats an activity (FEP-1b12). The inner one has no signature of its
+        own: what it says is fetched from its origin, or it changes nothing (INV-7)."""
+        inner = read_activity(wrapped, allow_http=self._http)
+        if not await self._is_followed(received.signer):
+            return _nothing("ignored: announced by somebody whom nobody here follows")
+        uri = inner.object_id
+        if uri is None:
+            return _nothing("ignored: announces nothing that can be fetched")
+        if self._at.is_ours(inner.actor):
+            return _nothing("ignored: an echo of our own")
+        if inner.type == "Create":
+            known = await self._library.find(self._db, uri)
+            if known is not None:
+                return await self._share_known(received, known)
+            return await self._keep_shared(received, uri)
+        known = await self._library.find(self._db, uri)
+        if known is None or known.is_local or known.deleted_at is not None:
+            return _nothing(f"ignored: announced {inner.type} of something unknown")
+        if inner.type == "Update":
+            return await self._refetch(received, known)
+        if inner.type == "Delete":
+            return await self._confirm_deleted(received, known)
+        return _nothing(f"ignored: announced {inner.type}")
+
+    async def _share_known(self, received: Received, known: threads.Thing) -> Change:
+        async def change(tx: Transaction) -> str:
+            await reactions.add(tx, received.signer.id, known.id, "share", uri=received.activity.id)
+            return "shared"
+
+        return change
+
+    async def _refetch(self, received: Received, known: threads.Thing) -> Change:
+        thing = await self._library.fetch(known.uri or "", budget=received.budget)
+        author = await self._directory.actor(thing.attributed_to or "", budget=received.budget)
+        if author.id != known.author_id:
+            raise Refused("not-the-author")
+        content = await self._library.content_of(thing, await self._library.mentioned_ids(thing))
+        audience = await self._library.audience_of(thing, author)
+
+        async def change(tx: Transaction) -> str:
+            await threads.edit(
+                tx,
+                author.id,
+                known.id,
+                content if known.kind == "topic" else self._library.untitled(content),
+                edited_at=min(thing.updated or now_ms(), now_ms()),
+                visibility=audience,
+            )
+            return "edited"
+
+        return change
+
+    async def _confirm_deleted(self, received: Received, known: threads.Thing) -> Change:
+        """True only if the origin says so: 404, 410 or a Tombstone (§6.3)."""
+        try:
+            thing = await self._library.fetch(known.uri or "", budget=received.budget)
+        except FetchError as error:
+            if not error.permanent:
+                raise
+        else:
+            if not thing.is_tombstone:
+                return _nothing("ignored: announced as deleted, but still there")
+
+        async def change(tx: Transaction) -> str:
+            await threads.delete(tx, known.author_id, known.id)
+            return "deleted"
+
+        return change
+
+    # Undo
+
+    async def _undo(self, received: Received) -> Change:
+        activity = received.activity
+        wrapped = activity.object
+        kind = wrapped.get("type") if isinstance(wrapped, dict) else None
+        if isinstance(wrapped, dict):
+            actor = wrapped.get("actor")
+            if isinstance(actor, str) and actor != activity.actor:
+                raise Refused("not-ones-own")
+        signer_id, uri = received.signer.id, activity.object_id
+        inner = wrapped.get("object") if isinstance(wrapped, dict) else None
+        inner_uri = inner.get("id") if isinstance(inner, dict) else inner
+        target = inner_uri if isinstance(inner_uri, str) else None
+        if kind == "Lock":
+            return await self._lock(received, locked=False, target=target)
+        if kind in ("Follow", None):
+            change = await self._undo_follow(signer_id, uri, target)
+            if change is not None:
+                return change
+        row = await self._db.one(
+            "SELECT object_id, kind FROM reactions WHERE uri = ? AND actor_id = ?",
+            uri or "",
+            signer_id,
+        )
+        if row is not None:
+            return self._withdraw(received, row["object_id"], row["kind"])
+        if kind in _REACTIONS and target is not None:
+            known = await self._library.find(self._db, target)
+            if known is not None:
+                return self._withdraw(received, known.id, _REACTIONS[str(kind)])
+        return _nothing(f"ignored: Undo of {kind or 'something unknown'}")
+
+    async def _undo_follow(
+        self, signer_id: int, uri: str | None, target: str | None
+    ) -> Change | None:
+        followed = self._at.local_actor(target)
+        if followed is None and uri is not None:
+            followed = await self._db.value(
+                "SELECT group_id FROM memberships WHERE actor_id = ? AND follow_uri = ?",
+                signer_id,
+                uri,
+            ) or await self._db.value(
+                "SELECT followed_id FROM follows WHERE follower_id = ? AND follow_uri = ?",
+                signer_id,
+                uri,
+            )
+        if followed is None:
+            return None
+
+        async def change(tx: Transaction) -> str:
+            if await groups.group(tx, followed) is not None:
+                await groups.leave(tx, followed, signer_id)
+                return "left the group"
+            await follows.end(tx, signer_id, followed)
+            return "unfollowed"
+
+        return change
+
+    def _withdraw(self, received: Received, object_id: int, kind: reactions.Kind) -> Change:
+        async def change(tx: Transaction) -> str:
+            gone = await reactions.withdraw(tx, received.signer.id, object_id, kind)
+            if gone:
+                await _keep(tx, received, object_id=object_id)
+            return f"{kind} withdrawn" if gone else f"no {kind} to withdraw"
+
+        return change
+
+    # Moderation
+
+    async def _flag(self, received: Received) -> Change:
+        activity = received.activity
+        people: list[int] = []
+        things: list[int] = []
+        for wrapped in activity.objects:
+            uri = wrapped if isinstance(wrapped, str) else _text(wrapped.get("id"))
+            person = self._at.local_actor(uri)
+            if person is not None:
+                people.append(person)
+                continue
+            thing = await self._library.find(self._db, uri)
+            if thing is not None:
+                things.append(thing.id)
+        if not people and not things:
+            return _nothing("ignored: a report about nothing of ours")
+        reason = (activity.content or activity.summary or "")[:REASON_CHARACTERS]
+
+        async def change(tx: Transaction) -> str:
+            report_id = new_id()
+            await tx.execute(
+                "INSERT INTO reports (id, uri, reporter_id, host_id, reason, state, created_at)"
+                " VALUES (?, ?, ?, ?, ?, 'open', ?)",
+                report_id,
+                activity.id,
+                received.signer.id,
+                received.signer.host_id,
+                reason,
+                now_ms(),
+            )
+            subjects = [(person, None) for person in people] + [(None, thing) for thing in things]
+            await tx.many(
+                "INSERT INTO report_subjects (report_id, position, actor_id, object_id)"
+                " VALUES (?, ?, ?, ?)",
+                [(report_id, n, person, thing) for n, (person, thing) in enumerate(subjects)],
+            )
+            await journal.record(tx, "report_filed", actor_id=received.signer.id)
+            return "report filed"
+
+        return change
+
+    async def _pin(self, received: Received) -> Change:
+        """Add or Remove by a moderator of a group of ours, to its featured collection (§4.9)."""
+        activity = received.activity
+        target = activity.target or ""
+        group_id = self._at.local(target.removesuffix("/featured"), "g")
+        known = await self._library.find(self._db, activity.object_id)
+        if not target.endswith("/featured") or group_id is None or known is None:
+            return _nothing(f"ignored: {activity.type} to a collection that is not ours")
+        if known.group_id != group_id:
+            raise Refused("other-group")
+
+        async def change(tx: Transaction) -> str:
+            await threads.set_pinned(
+                tx, received.signer.id, known.id, pinned=activity.type == "Add"
+            )
+            return "pinned" if activity.type == "Add" else "unpinned"
+
+        return change
+
+    async def _lock(self, received: Received, *, locked: bool, target: str | None = None) -> Change:
+        known = await self._library.find(self._db, target or received.activity.object_id)
+        if known is None:
+            return _nothing("ignored: Lock of something unknown")
+
+        async def change(tx: Transaction) -> str:
+            await threads.set_locked(tx, received.signer.id, known.id, locked=locked)
+            return "locked" if locked else "unlocked"
+
+        return change
+
+    # Questions that several handlers ask
+
+    async def _is_followed(self, actor: actors.Actor) -> bool:
+        found = await self._db.value(
+            "SELECT 1 FROM follows f JOIN actors a ON a.id = f.follower_id"
+            " WHERE f.followed_id = ? AND f.state = 'active' AND a.host_id IS NULL LIMIT 1",
+            actor.id,
+        )
+        return found is not None
+
+    async def _is_remembered_as_deleted(self, uri: str) -> bool:
+        found = await self._db.value("SELECT 1 FROM tombstones WHERE uri_hash = ?", _hash(uri))
+        return found is not None
+
+
+async def _keep(tx: Transaction, received: Received, *, object_id: int) -> None:
+    """Keep the activity as it came: the group repeats it value-identical (§4.3), Accept embeds it."""
+    if received.activity.id is None:
+        return
+    await tx.execute(
+        "INSERT INTO received_activities (uri, type, actor_id, object_id, body, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (uri) DO UPDATE SET body = excluded.body",
+        received.activity.id,
+        received.activity.type,
+        received.signer.id,
+        object_id,
+        dumps(received.activity.raw).decode(),
+        now_ms(),
+    )
+
+
+def _nothing(verdict: str) -> Change:
+    async def change(tx: Transaction) -> str:
+        return verdict
+
+    return change
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _hash(uri: str) -> str:
+    return sha256(uri.encode()).hexdigest()

@@ -1,0 +1,85 @@
+"""What grows and may go: memory of duplicates after its days, bodies of delivered activities, old failures."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from fedcomm.config import Config
+from fedcomm.store.database import Database
+from fedcomm.store.ids import first_id_at, now_ms
+
+log = logging.getLogger("fedcomm.federation")
+
+EVERY_S = 3600.0
+DAY_MS = 86_400_000
+STEP = 500
+"""Rows that one transaction removes, so that nobody waits for it."""
+
+FAILED_DAYS = 30
+"""Deliveries that were given up are shown to the administrator this long."""
+
+TOMBSTONE_MS = 6 * 3_600_000
+"""A Delete that overtook its Create is remembered this long (federation.md §6.1)."""
+
+BODY_DAYS = 7
+"""The rendered text of an activity is kept this long after it was made, then made anew when asked for."""
+
+
+async def run(config: Config, db: Database) -> None:
+    """Tidy up every hour until cancelled."""
+    while True:
+        try:
+            await tidy(config, db)
+        except Exception:
+            log.exception("housekeeping")
+        await asyncio.sleep(EVERY_S)
+
+
+async def tidy(config: Config, db: Database) -> int:
+    """One round; how many rows went or were emptied."""
+    now = now_ms()
+    remembered = now - int(config.inbox.remember_days * DAY_MS)
+    return (
+        await _stepwise(
+            db,
+            "DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE id < ?"
+            " AND state <> 'waiting' ORDER BY id LIMIT ?)",
+            first_id_at(remembered),
+        )
+        + await _stepwise(
+            db,
+            "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE state = 'failed'"
+            " AND created_at < ? LIMIT ?)",
+            now - FAILED_DAYS * DAY_MS,
+        )
+        + await _stepwise(
+            db,
+            "DELETE FROM tombstones WHERE uri_hash IN"
+            " (SELECT uri_hash FROM tombstones WHERE created_at < ? LIMIT ?)",
+            now - TOMBSTONE_MS,
+        )
+        + await _stepwise(
+            db,
+            "DELETE FROM received_activities WHERE uri IN (SELECT uri FROM received_activities"
+            " WHERE created_at < ? AND type <> 'Follow' LIMIT ?)",
+            now - BODY_DAYS * DAY_MS,
+        )
+        + await _stepwise(
+            db,
+            "UPDATE activities SET body = NULL WHERE id IN (SELECT c.id FROM activities c"
+            " WHERE c.id < ? AND c.body IS NOT NULL AND NOT EXISTS"
+            " (SELECT 1 FROM deliveries d WHERE d.activity_id = c.id) LIMIT ?)",
+            first_id_at(now - BODY_DAYS * DAY_MS),
+        )
+    )
+
+
+async def _stepwise(db: Database, sql: str, before: int) -> int:
+    total = 0
+    while True:
+        async with db.queue_transaction() as tx:
+            changed = await tx.execute(sql, before, STEP)
+        total += changed
+        if changed < STEP:
+            return total

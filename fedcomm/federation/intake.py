@@ -1,0 +1,196 @@
+"""Works off the inbox: lane by lane, in order per host, each activity once (INV-9, INV-11, INV-47).
+
+States of an inbox row:  waiting → done | refused | failed.  *refused*: it asks for what it may not have; *failed*: it
+could not be processed after all tries and is set aside with its reason, for the administrator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from activitypub.accessors import Refused
+from activitypub.documents import read_activity
+from activitypub.failures import FetchBudget, FetchError
+from activitypub.ijson import IJSONError, parse_object
+from fedcomm.config import Config
+from fedcomm.federation import lanes
+from fedcomm.federation.directory import Directory
+from fedcomm.federation.handlers import Handlers, Received
+from fedcomm.hub import actors
+from fedcomm.hub.errors import HubError
+from fedcomm.store.database import Database, DatabaseUnavailable, Row, Transaction
+from fedcomm.store.ids import now_ms
+
+log = logging.getLogger("fedcomm.inbox")
+
+LEASE_MS = 60_000
+BATCH = 50
+IDLE_S = 1.0
+"""How long the intake sleeps when nobody wakes it: also how soon it sees what another process stored."""
+
+VERDICT_CHARACTERS = 200
+
+
+class Intake:
+    """The worker; `wake` is called when something was stored."""
+
+    def __init__(
+        self,
+        config: Config,
+        db: Database,
+        directory: Directory,
+        handlers: Handlers,
+        *,
+        allow_http: bool,
+    ) -> None:
+        self._config = config
+        self._db = db
+        self._directory = directory
+        self._handlers = handlers
+        self._http = allow_http
+        self._awake = asyncio.Event()
+        self._lanes: set[asyncio.Task[None]] = set()
+        self.on_change: Callable[[], None] = lanes.idle
+
+    def wake(self) -> None:
+        """There is work."""
+        self._awake.set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        try:
+            while True:
+                self._awake.clear()
+                try:
+                    await self._dispatch()
+                except DatabaseUnavailable as error:
+                    log.error("intake: the database is away: %s", error)
+                except Exception:
+                    log.exception("intake: unexpected")
+                try:
+                    await asyncio.wait_for(self._awake.wait(), IDLE_S)
+                except TimeoutError:
+                    continue
+        finally:
+            for task in self._lanes:
+                task.cancel()
+            await asyncio.gather(*self._lanes, return_exceptions=True)
+
+    async def _dispatch(self) -> None:
+        room = self._config.inbox.concurrency - len(self._lanes)
+        if room <= 0 or not await lanes.due(self._db, "inbox"):
+            return
+        for lane in await lanes.claim(self._db, "inbox", limit=room, lease_ms=LEASE_MS):
+            task = asyncio.create_task(self._work_off(lane))
+            self._lanes.add(task)
+            task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._lanes.discard(task)
+        self._awake.set()
+        if not task.cancelled() and task.exception() is not None:
+            log.error("intake: a lane broke: %r", task.exception())
+
+    async def _work_off(self, lane: lanes.Lane) -> None:
+        released = False
+        try:
+            while True:
+                rows = await self._waiting(lane.host_id)
+                if not rows:
+                    break
+                for row in rows:
+                    await self._process(row)
+                if not await lanes.renew(self._db, "inbox", lane.host_id, lease_ms=LEASE_MS):
+                    return
+            released = await self._release(lane)
+        finally:
+            if not released:
+                await asyncio.shield(self._release(lane))
+
+    async def _release(self, lane: lanes.Lane) -> bool:
+        async with self._db.queue_transaction() as tx:
+            # The lane is held first: a row stored from now on waits, and wakes the lane again.
+            await lanes.hold(tx, "inbox", lane.host_id)
+            next_at = await tx.value(
+                "SELECT min(next_at) FROM inbox WHERE host_id = ? AND state = 'waiting'",
+                lane.host_id,
+            )
+            await lanes.release(tx, "inbox", lane.host_id, next_at=next_at)
+        return True
+
+    async def _waiting(self, host_id: int) -> Sequence[Row]:
+        return await self._db.all(
+            "SELECT id, signer_uri, attempts, body FROM inbox"
+            " WHERE host_id = ? AND state = 'waiting' AND next_at <= ? ORDER BY id LIMIT ?",
+            host_id,
+            now_ms(),
+            BATCH,
+        )
+
+    async def _process(self, row: Row) -> None:
+        try:
+            change = await self._handlers.prepare(await self._received(row))
+            async with self._db.transaction() as tx:
+                verdict = await change(tx)
+                await self._finish(tx, row["id"], "done", verdict)
+        except (Refused, IJSONError) as error:
+            reason = error.reason if isinstance(error, Refused) else "json"
+            await self._set_aside(row["id"], "refused", reason)
+        except HubError as error:
+            await self._set_aside(row["id"], "refused", error.message)
+        except FetchError as error:
+            if error.permanent or error.reason in (
+                "refused",
+                "id_mismatch",
+                "content_type",
+                "json",
+            ):
+                await self._set_aside(row["id"], "refused", str(error))
+            else:
+                await self._later(row, str(error))
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:
+            log.exception("intake: activity %d", row["id"])
+            await self._later(row, f"{type(error).__name__}")
+        else:
+            self.on_change()
+
+    async def _received(self, row: Row) -> Received:
+        activity = read_activity(parse_object(row["body"].encode()), allow_http=self._http)
+        signer = await actors.actor_by_uri(self._db, row["signer_uri"])
+        if signer is None or signer.uri != activity.actor:
+            raise Refused("signer-gone")
+        return Received(activity, signer, FetchBudget(self._config.federation.fetch_budget))
+
+    async def _finish(self, tx: Transaction, row_id: int, state: str, verdict: str) -> None:
+        # The body goes with the effect: what is left is the id, as memory against repeats.
+        await tx.execute(
+            "UPDATE inbox SET state = ?, verdict = ?, body = NULL, attempts = attempts + 1"
+            " WHERE id = ?",
+            state,
+            verdict[:VERDICT_CHARACTERS],
+            row_id,
+        )
+
+    async def _set_aside(self, row_id: int, state: str, verdict: str) -> None:
+        async with self._db.queue_transaction() as tx:
+            await self._finish(tx, row_id, state, verdict)
+
+    async def _later(self, row: Row, reason: str) -> None:
+        attempts = row["attempts"] + 1
+        settings = self._config.inbox
+        if attempts >= settings.attempts:
+            await self._set_aside(row["id"], "failed", reason)
+            return
+        delay = settings.retry_seconds[min(attempts, len(settings.retry_seconds)) - 1]
+        async with self._db.queue_transaction() as tx:
+            await tx.execute(
+                "UPDATE inbox SET attempts = ?, next_at = ?, verdict = ? WHERE id = ?",
+                attempts,
+                now_ms() + int(delay * 1000),
+                reason[:VERDICT_CHARACTERS],
+                row["id"],
+            )

@@ -1,0 +1,351 @@
+"""Remote objects: fetched from where they say they live, turned into content of the hub, stored where they belong.
+
+An object is a topic when it names a group of ours, a reply when what it answers is known (or can be found within
+the budget), a post when somebody here follows its author or is mentioned; otherwise nobody here wants it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import escape
+
+from activitypub.accessors import Refused
+from activitypub.client import Client
+from activitypub.documents import ObjectDocument, audience_class, read_object
+from activitypub.failures import FetchBudget, FetchError
+from activitypub.origins import same_origin
+from fedcomm.federation.addresses import Addresses
+from fedcomm.federation.directory import Directory
+from fedcomm.federation.keyring import Keyring
+from fedcomm.hub import actors, groups, threads
+from fedcomm.hub.composition import Attachment, Content
+from fedcomm.hub.sanitizer import clean_remote, excerpt, plain_name, text_of
+from fedcomm.hub.visibility import Visibility
+from fedcomm.store.database import Database, Reader, Transaction, marks
+from fedcomm.store.ids import now_ms
+
+ANCESTORS = 20
+"""How far up a thread is followed to find where a reply belongs (security.md §4 allows 50)."""
+
+TITLE_CHARACTERS = 80
+"""A topic from a microblog has no title: its first words become one (§4.6)."""
+
+CLEANED_IN_PLACE = 10_000
+"""Characters of HTML that are cleaned on the event loop; more than that goes to a thread (INV-26)."""
+
+SHOWN_AS_LINK = frozenset({"Question", "Event", "Image", "Video", "Audio", "Document"})
+"""Types that are kept and shown as what they are, with a link to where they work fully."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A remote object that was read and is ready to be stored: everything that needed the network is done."""
+
+    document: ObjectDocument
+    author: actors.Actor
+    content: Content
+    visibility: Visibility
+    group_id: int | None
+    parent_id: int | None
+    wanted: bool
+    """Whether somebody here follows the author or is mentioned, when it is in no thread of ours."""
+
+
+class Library:
+    """Reads and stores remote objects."""
+
+    def __init__(
+        self,
+        db: Database,
+        client: Client,
+        directory: Directory,
+        keyring: Keyring,
+        addresses: Addresses,
+        *,
+        allow_http: bool,
+    ) -> None:
+        self._db = db
+        self._client = client
+        self._directory = directory
+        self._keyring = keyring
+        self._at = addresses
+        self._http = allow_http
+
+    async def find(self, db: Reader, uri: str | None) -> threads.Thing | None:
+        """The object with this id, ours or a stored remote one."""
+        if uri is None:
+            return None
+        local = self._at.local(uri, "o")
+        if local is not None:
+            thing = await threads.thing(db, local)
+            return thing if thing is not None and thing.is_local else None
+        return await threads.thing_by_uri(db, uri)
+
+    async def fetch(self, uri: str, *, budget: FetchBudget) -> ObjectDocument:
+        """The object as its own server serves it (INV-5). Raises FetchError, Refused."""
+        if self._at.is_ours(uri):
+            raise Refused("our-own")
+        signer = await self._keyring.instance_signer()
+        document = await self._client.fetch_object(uri, signer, budget=budget)
+        return read_object(document, allow_http=self._http)
+
+    async def prepare(
+        self, document: ObjectDocument, *, budget: FetchBudget, wanted: bool = False, depth: int = 0
+    ) -> Arrival:
+        """Fetch what storing the object needs: its author, who is mentioned, what it answers.
+
+        `wanted`: it is to be kept wherever it belongs (somebody asked for it). Raises FetchError, Refused.
+        """
+        if document.attributed_to is None:
+            raise Refused("no-author")
+        if not same_origin(document.attributed_to, document.id, allow_http=self._http):
+            raise Refused("foreign-author")
+        author = await self._directory.actor(document.attributed_to, budget=budget)
+        if author.is_local:
+            raise Refused("our-own")
+        audience = audience_class(document.to, document.cc, author.followers_uri)
+        mentioned = await self._mentioned(document)
+        parent = await self._parent(document, budget, depth)
+        group_id = await self._group(document, mentioned) if parent is None else None
+        if not wanted:
+            wanted = await self._is_wanted(author, mentioned)
+        return Arrival(
+            document,
+            author,
+            await self.content_of(document, [person.id for person in mentioned]),
+            audience,
+            group_id,
+            parent.id if parent is not None else None,
+            wanted,
+        )
+
+    async def store(self, tx: Transaction, arrival: Arrival) -> int | None:
+        """Put an arrival where it belongs; its id, or None when nobody here wants it.
+
+        Raises HubError when the hub refuses it (thread closed, group restricted, …).
+        """
+        document = arrival.document
+        known = await threads.thing_by_uri(tx, document.id)
+        if known is not None:
+            return known.id if known.deleted_at is None else None
+        provenance = threads.Provenance(
+            uri=document.id,
+            host_id=arrival.author.host_id or 0,
+            type=document.type,
+            url=document.url,
+            published_at=min(document.published or now_ms(), now_ms()),
+            context_uri=document.context,
+            details=_details(document),
+        )
+        if arrival.parent_id is not None:
+            return await threads.create_reply(
+                tx,
+                arrival.author.id,
+                arrival.parent_id,
+                _untitled(arrival.content),
+                provenance=provenance,
+                visibility=arrival.visibility,
+            )
+        if arrival.group_id is not None and arrival.visibility in ("public", "unlisted"):
+            # A message to a group that was not said in public must not become public (INV-16).
+            return await threads.create_topic(
+                tx, arrival.author.id, arrival.group_id, arrival.content, provenance=provenance
+            )
+        if arrival.wanted:
+            return await threads.store_post(
+                tx,
+                arrival.author.id,
+                arrival.content,
+                provenance,
+                visibility=arrival.visibility,
+                parent_uri=document.in_reply_to,
+            )
+        return None
+
+    def untitled(self, content: Content) -> Content:
+        """The content of a reply or post: a title that was made of its first words goes."""
+        return _untitled(content)
+
+    async def audience_of(self, document: ObjectDocument, author: actors.Actor) -> Visibility:
+        """Who the document is addressed to (INV-16)."""
+        return audience_class(document.to, document.cc, author.followers_uri)
+
+    async def mentioned_ids(self, document: ObjectDocument) -> list[int]:
+        """Ids of the actors known here whom the document mentions."""
+        return [person.id for person in await self._mentioned(document)]
+
+    async def _mentioned(self, document: ObjectDocument) -> list[actors.Actor]:
+        people: list[actors.Actor] = []
+        remote: list[str] = []
+        for tag in document.tags:
+            if tag.type != "Mention" or tag.href is None:
+                continue
+            local = self._at.local_actor(tag.href)
+            if local is not None:
+                person = await actors.actor(self._db, local)
+                if person is not None and person.is_local and person.deleted_at is None:
+                    people.append(person)
+            else:
+                remote.append(tag.href)
+        if remote:
+            for row in await self._db.all(
+                f"SELECT {actors.COLUMNS} {actors.FROM} WHERE a.uri IN ({marks(len(remote))})",
+                *remote,
+            ):
+                people.append(actors.actor_of(row))
+        return people
+
+    async def _group(self, document: ObjectDocument, mentioned: list[actors.Actor]) -> int | None:
+        """The group of ours that the object names: in `audience`, in `to` or `cc`, or by a mention (§4.6)."""
+        if document.in_reply_to is not None:
+            return None
+        named = [
+            self._at.local(uri, "g") for uri in (*document.audience, *document.to, *document.cc)
+        ]
+        named += [person.id for person in mentioned if person.is_local and person.kind == "group"]
+        for group_id in named:
+            if group_id is not None and await groups.group(self._db, group_id) is not None:
+                return group_id
+        return None
+
+    async def _parent(
+        self, document: ObjectDocument, budget: FetchBudget, depth: int
+    ) -> threads.Thing | None:
+        """What the object answers, fetched upwards until something known is met."""
+        if document.in_reply_to is None:
+            return None
+        known = await self.find(self._db, document.in_reply_to)
+        if known is not None:
+            return known
+        if depth >= ANCESTORS or self._at.is_ours(document.in_reply_to):
+            return None
+        try:
+            above = await self.fetch(document.in_reply_to, budget=budget)
+            if above.in_reply_to is None and not await self._names_us(above):
+                return None
+            arrival = await self.prepare(above, budget=budget, depth=depth + 1)
+        except (FetchError, Refused):
+            return None
+        if arrival.parent_id is None and arrival.group_id is None:
+            return None
+        async with self._db.transaction() as tx:
+            stored = await self.store(tx, arrival)
+            return await threads.thing(tx, stored) if stored is not None else None
+
+    async def _names_us(self, document: ObjectDocument) -> bool:
+        everybody = (*document.audience, *document.to, *document.cc)
+        return any(self._at.is_ours(uri) for uri in everybody) or any(
+            tag.href is not None and self._at.is_ours(tag.href) for tag in document.tags
+        )
+
+    async def _is_wanted(self, author: actors.Actor, mentioned: list[actors.Actor]) -> bool:
+        if any(person.is_local and person.kind == "person" for person in mentioned):
+            return True
+        followed = await self._db.value(
+            "SELECT 1 FROM follows WHERE followed_id = ? AND state = 'active' LIMIT 1", author.id
+        )
+        return followed is not None
+
+    async def content_of(self, document: ObjectDocument, mentions: list[int]) -> Content:
+        """A document's content, clean. `mentions`: ids of actors here."""
+        raw = document.content_html or ""
+        if not raw and document.summary and document.type != "Note":
+            raw = document.summary
+        if document.type in SHOWN_AS_LINK:
+            raw += _facts(document)
+        if len(raw) > CLEANED_IN_PLACE:
+            html = await asyncio.to_thread(clean_remote, raw, local_origin=self._at.origin)
+        else:
+            html = clean_remote(raw, local_origin=self._at.origin)
+        plain = text_of(html)
+        # On a Note the summary is the warning; on a titled post it is an excerpt (§5.2).
+        warns = document.type in ("Note", "Question") or document.sensitive
+        summary = plain_name(text_of(document.summary or ""), 500) if warns else ""
+        title = plain_name(document.name or "", 200)
+        if not title:
+            title = excerpt(plain_name(plain, 200), TITLE_CHARACTERS) or plain_name(
+                document.id, 200
+            )
+        return Content(
+            title=title,
+            source=document.content_source or "",
+            html=html,
+            plain=plain,
+            summary=summary,
+            sensitive=document.sensitive or bool(summary),
+            language=document.language or "",
+            mentions=tuple(dict.fromkeys(mentions)),
+            hashtags=tuple(
+                dict.fromkeys(
+                    tag.name.removeprefix("#").lower()
+                    for tag in document.tags
+                    if tag.type == "Hashtag"
+                )
+            ),
+            attachments=tuple(
+                Attachment(
+                    type=file.type,
+                    uri=file.url,
+                    mime=file.media_type,
+                    alt=plain_name(file.alt or "", 1500),
+                    width=file.width,
+                    height=file.height,
+                    blurhash=file.blurhash,
+                    focal=file.focal,
+                )
+                for file in document.attachments
+            ),
+        )
+
+
+def _untitled(content: Content) -> Content:
+    return Content(
+        "",
+        content.source,
+        content.html,
+        content.plain,
+        content.summary,
+        content.sensitive,
+        content.language,
+        content.mentions,
+        content.hashtags,
+        content.attachments,
+    )
+
+
+def _details(document: ObjectDocument) -> str | None:
+    """What only this type has, as JSON: options of a poll, times and place of an event."""
+    facts: dict[str, object] = {}
+    if document.options:
+        facts["options"] = [[option.name, option.votes] for option in document.options]
+        facts["multiple"] = document.multiple
+    for name, value in (
+        ("start_time", document.start_time),
+        ("end_time", document.end_time),
+        ("location", document.location_name),
+        ("quote", document.quote),
+    ):
+        if value is not None:
+            facts[name] = value
+    return json.dumps(facts, ensure_ascii=False) if facts else None
+
+
+def _facts(document: ObjectDocument) -> str:
+    """Options, times and place as HTML, so that a poll or an event can be read wherever text is shown."""
+    parts = []
+    if document.options:
+        items = "".join(f"<li>{escape(option.name)}</li>" for option in document.options)
+        parts.append(f"<ul>{items}</ul>")
+    times = [
+        datetime.fromtimestamp(moment / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        for moment in (document.start_time, document.end_time)
+        if moment is not None and document.type == "Event"
+    ]
+    if times:
+        parts.append(f"<p>{' – '.join(times)}</p>")
+    if document.location_name:
+        parts.append(f"<p>{escape(document.location_name)}</p>")
+    return "".join(parts)

@@ -1,0 +1,685 @@
+"""From the journal to delivery rows: what the hub did becomes activities, each rendered once.
+
+The cursor moves in the transaction of the rows, so an entry is turned into activities once, whatever
+crashes. Only public things of federated groups and what concerns remote people leave; the rest of the
+journal is passed over. A delivery that comes later than the object's deletion finds no body any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from activitypub.contexts import with_context
+from activitypub.ijson import JSONObject, dumps, parse_object
+from activitypub.vocabulary import AS_PUBLIC
+from fedcomm.federation import lanes, peers, recipients
+from fedcomm.federation.addresses import Addresses
+from fedcomm.federation.catalogue import Catalogue
+from fedcomm.federation.recipients import Inbox
+from fedcomm.federation.rendering import Renderer, tombstone
+from fedcomm.hub import actors, follows, groups, journal, threads, timelines
+from fedcomm.hub.visibility import member
+from fedcomm.store.database import Database, DatabaseUnavailable, Transaction
+from fedcomm.store.ids import new_id, now_ms
+
+log = logging.getLogger("fedcomm.outbox")
+
+CONSUMER = "activitypub"
+ENTRIES = 100
+IDLE_S = 1.0
+"""How soon a change by another process (the command line) is seen."""
+
+SENT_VISIBILITIES = ("public", "unlisted", "followers", "direct")
+
+Step = Callable[[Transaction, journal.Entry], Awaitable[None]]
+
+
+class Outbox:
+    """The journal's ActivityPub consumer."""
+
+    def __init__(
+        self, db: Database, renderer: Renderer, catalogue: Catalogue, addresses: Addresses
+    ) -> None:
+        self._db = db
+        self._renderer = renderer
+        self._catalogue = catalogue
+        self._at = addresses
+        self._awake = asyncio.Event()
+        self.on_deliveries: Callable[[], None] = lanes.idle
+        self._steps: dict[str, Step] = {
+            "topic_created": self._created,
+            "reply_created": self._created,
+            "object_edited": self._edited,
+            "object_deleted": self._deleted,
+            "object_removed": self._deleted,
+            "topic_pinned": self._pinned,
+            "topic_unpinned": self._pinned,
+            "topic_locked": self._locked,
+            "topic_unlocked": self._locked,
+            "reaction_added": self._reacted,
+            "reaction_withdrawn": self._unreacted,
+            "membership_activated": self._admitted,
+            "membership_refused": self._turned_away,
+            "follow_requested": self._follow_requested,
+            "follow_accepted": self._follow_accepted,
+            "follow_refused": self._follow_refused,
+            "follow_ended": self._follow_ended,
+            "member_edited": self._member_edited,
+            "group_edited": self._group_edited,
+        }
+
+    def wake(self) -> None:
+        """The journal grew."""
+        self._awake.set()
+
+    async def run(self) -> None:
+        """Consume until cancelled."""
+        while True:
+            self._awake.clear()
+            try:
+                while await self.consume():
+                    self.on_deliveries()
+            except DatabaseUnavailable as error:
+                log.error("outbox: the database is away: %s", error)
+            except Exception:
+                log.exception("outbox: unexpected")
+            try:
+                await asyncio.wait_for(self._awake.wait(), IDLE_S)
+            except TimeoutError:
+                continue
+
+    async def consume(self) -> int:
+        """Turn the next entries into activities; how many entries were read."""
+        seen = await journal.cursor(self._db, CONSUMER)
+        if await journal.last_seq(self._db) <= seen:
+            return 0
+        async with self._db.transaction() as tx:
+            # Read again inside: another process may have been here meanwhile.
+            seen = await journal.cursor(tx, CONSUMER)
+            entries = await journal.entries_after(tx, seen, ENTRIES)
+            for entry in entries:
+                step = self._steps.get(entry.event)
+                if step is not None:
+                    await step(tx, entry)
+            if entries:
+                await journal.move_cursor(tx, CONSUMER, entries[-1].seq)
+        return len(entries)
+
+    # Words
+
+    async def _created(self, tx: Transaction, entry: journal.Entry) -> None:
+        thing = await self._thing(tx, entry)
+        if thing is None or thing.deleted_at is not None:
+            return
+        if thing.visibility not in SENT_VISIBILITIES:
+            return
+        if thing.is_local:
+            post = await timelines.post(tx, member(thing.author_id), thing.id)
+            if post is None:
+                return
+            document = await self._catalogue.render(tx, post)
+            create_id = new_id()
+            create = self._catalogue.create(create_id, document, thing.published_at)
+            direct = recipients.merged(
+                await recipients.followers(tx, thing.author_id)
+                if thing.visibility != "direct"
+                else [],
+                await recipients.people(tx, await self._addressed(tx, thing)),
+            )
+            await self._send(tx, thing.author_id, "Create", create, direct, thing, create_id)
+            wrapped: JSONObject | None = create
+        else:
+            wrapped = await self._received(tx, thing.id, "Create", thing.author_id)
+        if thing.visibility == "public":
+            await self._announce_new(tx, thing, wrapped)
+
+    async def _announce_new(
+        self, tx: Transaction, thing: threads.Thing, wrapped: JSONObject | None
+    ) -> None:
+        """A topic in both forms, each to whom it suits; a reply as activity only, unless the group wants more."""
+        group = await self._federated_group(tx, thing)
+        if group is None:
+            return
+        inboxes = await recipients.group_members(tx, group.id)
+        by_form: dict[peers.Form, list[Inbox]] = {"activity": [], "id": []}
+        for inbox in inboxes:
+            if thing.kind == "topic" or group.announce_replies:
+                for form in peers.topic_forms(inbox.software):
+                    by_form[form].append(inbox)
+            elif peers.wants_activities(inbox.software):
+                by_form["activity"].append(inbox)
+        if wrapped is not None:
+            await self._announce(tx, group, thing, wrapped, by_form["activity"], "activity")
+        if thing.kind == "topic" or group.announce_replies:
+            await self._announce(tx, group, thing, self._at.object(thing), by_form["id"], "id")
+
+    async def _edited(self, tx: Transaction, entry: journal.Entry) -> None:
+        thing = await self._thing(tx, entry)
+        if thing is None or thing.deleted_at is not None:
+            return
+        if thing.visibility not in SENT_VISIBILITIES:
+            return
+        if not thing.is_local:
+            raw = await self._received(tx, thing.id, "Update", thing.author_id)
+            await self._announce_to_threads(tx, thing, raw)
+            return
+        document = await self._catalogue.object(tx, thing.id)
+        if document is None:
+            return
+        update = self._renderer.activity(
+            new_id(),
+            "Update",
+            str(document["attributedTo"]),
+            document,
+            to=document["to"],
+            cc=document["cc"],
+            published=thing.edited_at,
+            audience=document.get("audience"),
+        )
+        have_it = recipients.merged(
+            await recipients.reached(tx, thing.id),
+            await recipients.people(tx, await self._addressed(tx, thing)),
+        )
+        have_it = [inbox for inbox in have_it if await self._is_welcome(tx, inbox.host_id)]
+        await self._send(tx, thing.author_id, "Update", update, have_it, thing)
+        await self._announce_to_threads(tx, thing, update)
+
+    async def _deleted(self, tx: Transaction, entry: journal.Entry) -> None:
+        """Ask every server back that has a copy (§6.1), and nobody else."""
+        thing = await self._thing(tx, entry)
+        if thing is None:
+            return
+        have_it = await recipients.reached(tx, thing.id)
+        await self._forget_undelivered(tx, thing.id)
+        uri = self._at.object(thing)
+        removed = entry.event == "object_removed"
+        # The group may have been deleted since: what it announced is asked back all the same.
+        group = await groups.group(tx, thing.group_id) if thing.group_id is not None else None
+        group_uri = self._at.group(group.id) if group is not None else None
+        if thing.is_local and not removed:
+            await self._send_deletes(tx, thing, uri, group_uri, have_it)
+        if group is None or group_uri is None:
+            return
+        if removed:
+            wrapped: JSONObject | None = self._renderer.activity(
+                new_id(),
+                "Delete",
+                self._at.member(entry.actor_id or 0),
+                uri,
+                to=[AS_PUBLIC],
+                cc=[group_uri],
+                audience=group_uri,
+                # Its presence tells a moderator's removal from an author's deletion (§4.9).
+                summary="Removed by a moderator.",
+            )
+        elif thing.is_local:
+            wrapped = self._delete(uri, self._at.member(thing.author_id), uri, group_uri)
+        else:
+            wrapped = await self._received(tx, thing.id, "Delete", thing.author_id)
+        if wrapped is not None:
+            listening = [inbox for inbox in have_it if peers.wants_activities(inbox.software)]
+            await self._announce(tx, group, thing, wrapped, listening, "Delete", recall=True)
+        await self._undo_announces(tx, group, thing, have_it)
+
+    async def _send_deletes(
+        self,
+        tx: Transaction,
+        thing: threads.Thing,
+        uri: str,
+        group_uri: str | None,
+        have_it: Sequence[Inbox],
+    ) -> None:
+        author_uri = self._at.member(thing.author_id)
+        strings = [inbox for inbox in have_it if peers.delete_as_string(inbox.software)]
+        others = [inbox for inbox in have_it if not peers.delete_as_string(inbox.software)]
+        for inboxes, content in ((others, tombstone(uri)), (strings, uri)):
+            if inboxes:
+                await self._send(
+                    tx,
+                    thing.author_id,
+                    "Delete",
+                    self._delete(uri, author_uri, content, group_uri),
+                    inboxes,
+                    thing,
+                    recall=True,
+                )
+
+    def _delete(
+        self, uri: str, author_uri: str, content: JSONObject | str, group_uri: str | None
+    ) -> JSONObject:
+        return self._renderer.activity(
+            new_id(),
+            "Delete",
+            author_uri,
+            content,
+            to=[AS_PUBLIC],
+            cc=[group_uri] if group_uri else [],
+            audience=group_uri,
+        )
+
+    async def _undo_announces(
+        self,
+        tx: Transaction,
+        group: groups.Group,
+        thing: threads.Thing,
+        have_it: Sequence[Inbox],
+    ) -> None:
+        """Mastodon takes a boost down when the group undoes it; it ignores a moderator's Delete (§4.8)."""
+        row = await tx.one(
+            "SELECT id FROM activities WHERE object_id = ? AND type = 'Announce/id' AND actor_id = ?",
+            thing.id,
+            group.id,
+        )
+        boosted = [inbox for inbox in have_it if "id" in peers.topic_forms(inbox.software)]
+        if row is None or not boosted:
+            return
+        group_uri = self._at.group(group.id)
+        announce = self._renderer.activity(
+            row["id"], "Announce", group_uri, self._at.object(thing), to=[AS_PUBLIC]
+        )
+        undo = self._renderer.activity(
+            new_id(),
+            "Undo",
+            group_uri,
+            announce,
+            to=[AS_PUBLIC],
+            cc=[f"{group_uri}/followers"],
+        )
+        await self._send(tx, group.id, "Undo", undo, boosted, thing, recall=True)
+
+    async def _forget_undelivered(self, tx: Transaction, object_id: int) -> None:
+        """What was not sent yet is not sent any more, and no queue keeps a deleted word."""
+        await tx.execute(
+            "DELETE FROM deliveries WHERE state IN ('waiting', 'failed') AND activity_id IN"
+            " (SELECT id FROM activities WHERE object_id = ?)",
+            object_id,
+        )
+        await tx.execute("UPDATE activities SET body = NULL WHERE object_id = ?", object_id)
+        await tx.execute(
+            "DELETE FROM received_activities WHERE object_id = ? AND type <> 'Delete'", object_id
+        )
+
+    # Moderation of topics
+
+    async def _pinned(self, tx: Transaction, entry: journal.Entry) -> None:
+        thing = await self._thing(tx, entry)
+        group = await self._federated_group(tx, thing) if thing is not None else None
+        if thing is None or group is None:
+            return
+        group_uri = self._at.group(group.id)
+        content = self._renderer.activity(
+            new_id(),
+            "Add" if entry.event == "topic_pinned" else "Remove",
+            self._at.member(entry.actor_id or 0),
+            self._at.object(thing),
+            to=[AS_PUBLIC],
+            cc=[group_uri],
+            target=f"{group_uri}/featured",
+            audience=group_uri,
+        )
+        await self._announce_to_threads(tx, thing, content)
+
+    async def _locked(self, tx: Transaction, entry: journal.Entry) -> None:
+        thing = await self._thing(tx, entry)
+        group = await self._federated_group(tx, thing) if thing is not None else None
+        if thing is None or group is None:
+            return
+        group_uri = self._at.group(group.id)
+        moderator = self._at.member(entry.actor_id or 0)
+        cc = [group_uri]
+        lock = self._renderer.activity(
+            new_id(),
+            "Lock",
+            moderator,
+            self._at.object(thing),
+            to=[AS_PUBLIC],
+            cc=cc,
+            audience=group_uri,
+        )
+        if entry.event == "topic_unlocked":
+            lock = self._renderer.activity(
+                new_id(), "Undo", moderator, lock, to=[AS_PUBLIC], cc=cc, audience=group_uri
+            )
+        await self._announce_to_threads(tx, thing, lock)
+
+    # Reactions
+
+    async def _reacted(self, tx: Transaction, entry: journal.Entry) -> None:
+        thing = await self._thing(tx, entry)
+        if thing is None or thing.visibility not in ("public", "unlisted"):
+            return
+        person = await actors.actor(tx, entry.actor_id or 0)
+        row = await tx.one("SELECT kind FROM reactions WHERE id = ?", entry.target_id)
+        if person is None or row is None or row["kind"] == "share":
+            return
+        kind = "Like" if row["kind"] == "like" else "Dislike"
+        if not person.is_local:
+            await self._announce_to_threads(
+                tx, thing, await self._received(tx, thing.id, kind, person.id)
+            )
+            return
+        author = await actors.actor(tx, thing.author_id)
+        assert author is not None
+        activity = self._renderer.activity(
+            new_id(),
+            kind,
+            self._at.actor(person),
+            self._at.object(thing),
+            to=[self._at.actor(author)],
+            audience=self._at.group(thing.group_id) if thing.group_id is not None else None,
+        )
+        to_author = await recipients.own_inbox(tx, thing.author_id)
+        await self._send(tx, person.id, kind, activity, to_author, thing)
+        await self._announce_to_threads(tx, thing, activity)
+
+    async def _unreacted(self, tx: Transaction, entry: journal.Entry) -> None:
+        thing = await self._thing(tx, entry)
+        person = await actors.actor(tx, entry.actor_id or 0)
+        if thing is None or person is None:
+            return
+        if not person.is_local:
+            await self._announce_to_threads(
+                tx, thing, await self._received(tx, thing.id, "Undo", person.id)
+            )
+            return
+        row = await tx.one(
+            "SELECT id, type FROM activities WHERE object_id = ? AND type IN ('Like', 'Dislike')"
+            " AND actor_id = ? ORDER BY id DESC LIMIT 1",
+            thing.id,
+            person.id,
+        )
+        if row is None:
+            return
+        person_uri = self._at.actor(person)
+        reaction = self._renderer.activity(
+            row["id"], row["type"], person_uri, self._at.object(thing)
+        )
+        author = await actors.actor(tx, thing.author_id)
+        assert author is not None
+        undo = self._renderer.activity(
+            new_id(),
+            "Undo",
+            person_uri,
+            reaction,
+            to=[self._at.actor(author)],
+            audience=self._at.group(thing.group_id) if thing.group_id is not None else None,
+        )
+        to_author = await recipients.own_inbox(tx, thing.author_id)
+        await self._send(tx, person.id, "Undo", undo, to_author, thing)
+        await self._announce_to_threads(tx, thing, undo)
+
+    # Relations
+
+    async def _admitted(self, tx: Transaction, entry: journal.Entry) -> None:
+        await self._answer_follow(
+            tx, "Accept", entry.target_id or 0, entry.group_id or 0, self._at.group
+        )
+
+    async def _turned_away(self, tx: Transaction, entry: journal.Entry) -> None:
+        await self._answer_follow(
+            tx, "Reject", entry.target_id or 0, entry.group_id or 0, self._at.group
+        )
+
+    async def _follow_accepted(self, tx: Transaction, entry: journal.Entry) -> None:
+        await self._answer_follow(
+            tx, "Accept", entry.actor_id or 0, entry.target_id or 0, self._at.member
+        )
+
+    async def _follow_refused(self, tx: Transaction, entry: journal.Entry) -> None:
+        await self._answer_follow(
+            tx, "Reject", entry.actor_id or 0, entry.target_id or 0, self._at.member
+        )
+
+    async def _answer_follow(
+        self,
+        tx: Transaction,
+        kind: str,
+        follower_id: int,
+        followed_id: int,
+        address: Callable[[int], str],
+    ) -> None:
+        """Accept or Reject with the Follow embedded: Lemmy parses it, Mastodon matches it (§4.7)."""
+        follower = await actors.actor(tx, follower_id)
+        followed = await actors.actor(tx, followed_id)
+        if follower is None or follower.is_local or followed is None or not followed.is_local:
+            return
+        raw = await self._received(tx, followed_id, "Follow", follower_id)
+        wrapped: JSONObject = {
+            "type": "Follow",
+            "actor": follower.uri,
+            "object": address(followed_id),
+        }
+        if raw is not None and isinstance(raw.get("id"), str):
+            wrapped["id"] = raw["id"]
+        answer = self._renderer.activity(
+            new_id(), kind, address(followed_id), wrapped, to=[follower.uri or ""]
+        )
+        inboxes = await recipients.own_inbox(tx, follower_id)
+        await self._send(tx, followed_id, kind, answer, inboxes, subject_id=follower_id)
+
+    async def _follow_requested(self, tx: Transaction, entry: journal.Entry) -> None:
+        follower = await actors.actor(tx, entry.actor_id or 0)
+        followed = await actors.actor(tx, entry.target_id or 0)
+        if follower is None or followed is None or followed.is_local or not follower.is_local:
+            return
+        if await follows.find(tx, follower.id, followed.id) is None:
+            return
+        activity_id = new_id()
+        follow = self._renderer.activity(
+            activity_id,
+            "Follow",
+            self._at.actor(follower),
+            followed.uri or "",
+            to=[followed.uri or ""],
+        )
+        await follows.set_activity(tx, follower.id, followed.id, activity_id)
+        await self._send(
+            tx,
+            follower.id,
+            "Follow",
+            follow,
+            await recipients.own_inbox(tx, followed.id),
+            activity_id=activity_id,
+            subject_id=followed.id,
+        )
+
+    async def _follow_ended(self, tx: Transaction, entry: journal.Entry) -> None:
+        follower = await actors.actor(tx, entry.actor_id or 0)
+        followed = await actors.actor(tx, entry.target_id or 0)
+        if follower is None or followed is None or followed.is_local or not follower.is_local:
+            return
+        activity_id = await tx.value(
+            "SELECT id FROM activities WHERE actor_id = ? AND type = 'Follow' AND subject_id = ?"
+            " ORDER BY id DESC LIMIT 1",
+            follower.id,
+            followed.id,
+        )
+        if activity_id is None:
+            return
+        follower_uri = self._at.actor(follower)
+        follow = self._renderer.activity(
+            int(activity_id), "Follow", follower_uri, followed.uri or ""
+        )
+        undo = self._renderer.activity(
+            new_id(), "Undo", follower_uri, follow, to=[followed.uri or ""]
+        )
+        inboxes = await recipients.own_inbox(tx, followed.id)
+        await self._send(tx, follower.id, "Undo", undo, inboxes, subject_id=followed.id)
+
+    # Profiles
+
+    async def _member_edited(self, tx: Transaction, entry: journal.Entry) -> None:
+        person = await actors.actor(tx, entry.actor_id or 0)
+        if person is None or person.deleted_at is not None:
+            return
+        inboxes = recipients.merged(
+            await recipients.followers(tx, person.id), await recipients.reached(tx, person.id)
+        )
+        await self._send_profile(tx, person, inboxes)
+
+    async def _group_edited(self, tx: Transaction, entry: journal.Entry) -> None:
+        actor = await actors.actor(tx, entry.group_id or 0)
+        group = await groups.group(tx, entry.group_id or 0)
+        if actor is None or group is None or group.mode != "federated":
+            return
+        # Mastodon wants an Update of the group to be signed by the group itself (§4.9).
+        await self._send_profile(tx, actor, await recipients.group_members(tx, group.id))
+
+    async def _send_profile(
+        self, tx: Transaction, actor: actors.Actor, inboxes: Sequence[Inbox]
+    ) -> None:
+        inboxes = [inbox for inbox in inboxes if await self._is_welcome(tx, inbox.host_id)]
+        if not inboxes:
+            return
+        document = await self._catalogue.actor(tx, actor)
+        update = self._renderer.activity(
+            new_id(),
+            "Update",
+            str(document["id"]),
+            {key: value for key, value in document.items() if key != "@context"},
+            to=[AS_PUBLIC],
+            cc=[str(document["followers"])],
+        )
+        await self._send(tx, actor.id, "Update", update, inboxes, subject_id=actor.id)
+
+    # Sending
+
+    async def _announce(
+        self,
+        tx: Transaction,
+        group: groups.Group,
+        thing: threads.Thing,
+        content: JSONObject | str,
+        inboxes: Sequence[Inbox],
+        form: str,
+        *,
+        recall: bool = False,
+    ) -> None:
+        author = await actors.actor(tx, thing.author_id)
+        activity_id = new_id()
+        announce = self._renderer.announce(
+            activity_id,
+            self._at.group(group.id),
+            content,
+            author_uri=self._at.actor(author) if author is not None else None,
+            published=now_ms(),
+        )
+        await self._send(
+            tx,
+            group.id,
+            f"Announce/{form}",
+            announce,
+            inboxes,
+            thing,
+            activity_id,
+            recall=recall,
+            keep=form in ("activity", "id") and thing.kind == "topic",
+        )
+
+    async def _announce_to_threads(
+        self, tx: Transaction, thing: threads.Thing, content: JSONObject | None
+    ) -> None:
+        """What happened to something in a group, as activity, to the servers that build threads from it (§4.3)."""
+        if content is None or thing.visibility != "public":
+            return
+        group = await self._federated_group(tx, thing)
+        if group is None:
+            return
+        inboxes = [
+            inbox
+            for inbox in await recipients.group_members(tx, group.id)
+            if peers.wants_activities(inbox.software)
+        ]
+        kind = content.get("type")
+        await self._announce(tx, group, thing, content, inboxes, str(kind))
+
+    async def _send(
+        self,
+        tx: Transaction,
+        actor_id: int,
+        kind: str,
+        activity: JSONObject,
+        inboxes: Sequence[Inbox],
+        thing: threads.Thing | None = None,
+        activity_id: int | None = None,
+        *,
+        subject_id: int | None = None,
+        recall: bool = False,
+        keep: bool = False,
+    ) -> None:
+        """Keep the activity, serialised once, and a delivery row for each inbox.
+
+        `recall`: its delivery is an answer to "give it back", noted so in the ledger of reach. Without any inbox
+        only a Create (its id must dereference), a reaction (its Undo names it) and what is to be kept is stored.
+        """
+        if not inboxes and not keep and kind not in ("Create", "Like", "Dislike", "Follow"):
+            return
+        number = activity_id or self._at.local(str(activity["id"]), "c")
+        assert number is not None
+        now = now_ms()
+        await tx.execute(
+            "INSERT INTO activities (id, actor_id, type, object_id, subject_id, body, created_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            number,
+            actor_id,
+            kind,
+            thing.id if thing is not None else None,
+            subject_id,
+            dumps(with_context(activity)).decode(),
+            now,
+        )
+        if not inboxes:
+            return
+        order_key = (thing.topic_id or thing.id) if thing is not None else actor_id
+        await tx.many(
+            "INSERT INTO deliveries (id, activity_id, host_id, inbox, order_key, state, recall,"
+            " created_at) VALUES (?, ?, ?, ?, ?, 'waiting', ?, ?)"
+            " ON CONFLICT (activity_id, inbox) DO NOTHING",
+            [
+                (new_id(), number, inbox.host_id, inbox.url, order_key, int(recall), now)
+                for inbox in inboxes
+            ],
+        )
+        await lanes.wake(tx, "delivery", [inbox.host_id for inbox in inboxes])
+
+    # Looking up
+
+    async def _thing(self, tx: Transaction, entry: journal.Entry) -> threads.Thing | None:
+        return await threads.thing(tx, entry.object_id) if entry.object_id is not None else None
+
+    async def _federated_group(self, tx: Transaction, thing: threads.Thing) -> groups.Group | None:
+        if thing.group_id is None:
+            return None
+        group = await groups.group(tx, thing.group_id)
+        return group if group is not None and group.mode == "federated" else None
+
+    async def _addressed(self, tx: Transaction, thing: threads.Thing) -> set[int]:
+        """Who is mentioned, and the author of what is answered."""
+        people = {
+            int(row["actor_id"])
+            for row in await tx.all("SELECT actor_id FROM mentions WHERE object_id = ?", thing.id)
+        }
+        if thing.parent_id is not None:
+            author = await tx.value("SELECT author_id FROM objects WHERE id = ?", thing.parent_id)
+            if author is not None:
+                people.add(int(author))
+        return people
+
+    async def _received(
+        self, tx: Transaction, object_id: int, kind: str, actor_id: int
+    ) -> JSONObject | None:
+        """The last activity of this kind as it came, for wrapping it value-identical."""
+        body = await tx.value(
+            "SELECT body FROM received_activities WHERE object_id = ? AND type = ? AND actor_id = ?"
+            " ORDER BY created_at DESC LIMIT 1",
+            object_id,
+            kind,
+            actor_id,
+        )
+        return parse_object(str(body).encode()) if body is not None else None
+
+    async def _is_welcome(self, tx: Transaction, host_id: int) -> bool:
+        policy = await tx.value("SELECT policy FROM hosts WHERE id = ?", host_id)
+        return bool(policy != "suspend")

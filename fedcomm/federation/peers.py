@@ -1,0 +1,57 @@
+"""What is sent to whom: the only place that names other servers' software (federation.md §3.4, §4.2, §6.1).
+
+Each rule says which peer and why. A server that is not named gets what suits an unknown one.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Form = Literal["activity", "id"]
+"""How a group announces: the whole activity, or the object's id as a string."""
+
+THREADIVERSE = frozenset({"lemmy", "piefed", "nodebb", "mbin", "kbin", "fedcomm"})
+"""They build threads from `Announce` of an activity; Lemmy refuses the other form (§4.2)."""
+
+MICROBLOGS = frozenset(
+    {
+        "mastodon", "hometown", "glitchcafe", "gotosocial", "pixelfed", "misskey", "sharkey", "firefish",
+        "iceshrimp", "iceshrimp.net", "foundkey", "calckey", "pleroma", "akkoma", "discourse",
+        "wordpress", "friendica", "takahe", "snac", "snac2", "hubzilla", "hollo", "ghost",
+    }
+)  # fmt: skip
+"""They show `Announce` of an id as a boost and drop, or boost one by one, announced activities (§4.2)."""
+
+
+def topic_forms(software: str | None) -> tuple[Form, ...]:
+    """How a new topic is announced to a server, in this order (§4.3)."""
+    if software in THREADIVERSE:
+        return ("activity",)
+    if software in MICROBLOGS:
+        return ("id",)
+    return ("activity", "id")
+
+
+def wants_activities(software: str | None) -> bool:
+    """Whether replies, votes, edits and moderation in a group are announced to a server.
+
+    Not to microblogs: Mastodon would boost each comment into its followers' home timelines (A1).
+    """
+    return software not in MICROBLOGS
+
+
+def delete_as_string(software: str | None) -> bool:
+    """Whether a Delete names its object by id only: NodeBB keeps the text when it sees a Tombstone,
+    and purges when the id answers 404 (§6.1)."""
+    return software == "nodebb"
+
+
+def retries_other_style(status: int, software: str | None) -> bool:
+    """Whether a refusal can mean "I do not understand this style of signature" (§3.4, rule 3)."""
+    return status in (400, 401) or (status == 403 and software == "nodebb")
+
+
+def concurrent_requests(software: str | None) -> int:
+    """How many deliveries a server gets at once: one, so that order per host is kept for everybody
+    (Lemmy, PieFed and Discourse need it: §7.2)."""
+    return 1

@@ -1,0 +1,213 @@
+"""POST to an inbox: bounded, verified, made durable, then 202 (federation.md §3.5, §7.3; INV-1, INV-2, INV-42).
+
+Nothing is processed here. What was acknowledged is a row that survives a crash.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from hashlib import sha256
+
+from aiohttp import web
+
+from activitypub.accessors import Refused
+from activitypub.documents import ActivityDocument, read_activity
+from activitypub.ijson import IJSONError, parse_object
+from activitypub.origins import same_origin
+from activitypub.signatures import ACCEPT_SIGNATURE, SignatureRefused
+from activitypub.vocabulary import is_activity_type
+from fedcomm.config import Config
+from fedcomm.federation import lanes
+from fedcomm.federation.addresses import Addresses
+from fedcomm.federation.directory import Directory, KnownKey
+from fedcomm.federation.lanes import idle
+from fedcomm.federation.visitors import Turned, Visitors
+from fedcomm.hub.visibility import can_see_group, remote
+from fedcomm.store.database import Database, DatabaseError
+from fedcomm.store.ids import new_id, now_ms
+
+log = logging.getLogger("fedcomm.inbox")
+
+INSERT = (
+    "INSERT INTO inbox (id, uri, host_id, signer_uri, recipient_id, state, body, received_at)"
+    " VALUES (?, ?, ?, ?, ?, 'waiting', ?, ?) ON CONFLICT (uri) DO NOTHING"
+)
+HEARD = "UPDATE hosts SET heard_at = ? WHERE id = ?"
+HEARD_EVERY_MS = 60_000
+RETRY_AFTER_S = 30
+SEEN_ENTRIES = 20_000
+"""Activity ids that this process answers from memory; the table remembers the rest."""
+
+BUSY_LOOK_S = 2.0
+"""How long the length of the queue is believed."""
+
+
+class Reception:
+    """Accepts or refuses what is posted to inboxes."""
+
+    def __init__(
+        self,
+        config: Config,
+        db: Database,
+        visitors: Visitors,
+        directory: Directory,
+        addresses: Addresses,
+        *,
+        allow_http: bool,
+    ) -> None:
+        self._config = config
+        self._db = db
+        self._visitors = visitors
+        self._directory = directory
+        self._at = addresses
+        self._http = allow_http
+        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._heard: dict[int, int] = {}
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._queued = (0.0, 0)
+        self.wake: Callable[[], None] = idle
+
+    async def post(self, request: web.Request, recipient_id: int | None) -> web.Response:
+        """Answer a POST: 202, or 4xx with a reason, or 503 when it cannot be stored now."""
+        try:
+            await self._accept(request, recipient_id)
+        except Turned as turned:
+            log.info("inbox: turned away: %s (%d)", turned.reason, turned.status)
+            return _refusal(turned)
+        except DatabaseError as error:
+            log.error("inbox: not stored: %s", error)
+            return _refusal(Turned(503, "storage"))
+        return web.Response(status=202)
+
+    async def _accept(self, request: web.Request, recipient_id: int | None) -> None:
+        body = await _body(request, self._config.server.max_body_bytes)
+        if not is_activity_type(request.headers.get("Content-Type")):
+            raise Turned(415, "content-type", "Send application/activity+json.")
+        try:
+            activity = read_activity(parse_object(body), allow_http=self._http)
+        except IJSONError as error:
+            raise Turned(400, "json", str(error)) from error
+        except Refused as error:
+            raise Turned(400, error.reason) from error
+        try:
+            claim = self._visitors.claim(request, body)
+        except SignatureRefused as error:
+            raise Turned(401, error.reason, error.message) from error
+        if not same_origin(claim.key_id, activity.actor, allow_http=self._http):
+            raise Turned(401, "signer", "The key is not the actor's.")
+        if self._at.is_ours(activity.actor):
+            raise Turned(401, "our-own")
+        about_themselves = activity.object_id == activity.actor
+        if about_themselves and activity.type in ("Delete", "Update"):
+            # Somebody unknown says that they are gone or changed: nothing to do, nothing to fetch.
+            known = await self._directory.known_key(claim.key_id)
+            if known is None:
+                return
+        signer = await self._visitors.signer(claim)
+        if signer.actor_uri != activity.actor:
+            raise Turned(401, "signer", "The key is not the actor's.")
+        self._admit(activity)
+        await self._check_recipient(recipient_id, signer)
+        uri = activity.id or f"sha256:{sha256(body).hexdigest()}"
+        if uri in self._seen:
+            self._seen.move_to_end(uri)
+            return
+        await self._check_room()
+        now = now_ms()
+        statements: list[tuple[str, tuple[int | str | None, ...]]] = [
+            (
+                INSERT,
+                (new_id(), uri, signer.host_id, signer.actor_uri, recipient_id, body.decode(), now),
+            ),
+            (lanes.WAKE, ("inbox", signer.host_id, now)),
+        ]
+        if now - self._heard.get(signer.host_id, 0) > HEARD_EVERY_MS:
+            self._heard[signer.host_id] = now
+            statements.append((HEARD, (now, signer.host_id)))
+            await self._note_style(claim.style, signer.host_id)
+        await self._db.append_together(*statements)
+        self._seen[uri] = None
+        while len(self._seen) > SEEN_ENTRIES:
+            self._seen.popitem(last=False)
+        self.wake()
+
+    async def _check_recipient(self, recipient_id: int | None, signer: KnownKey) -> None:
+        """A private group's inbox does not exist for those who are not in it (INV-20)."""
+        if recipient_id is None:
+            return
+        row = await self._db.one(
+            "SELECT kind, deleted_at FROM actors WHERE id = ? AND host_id IS NULL", recipient_id
+        )
+        if row is None or row["deleted_at"] is not None:
+            raise Turned(404, "no-such-inbox")
+        if row["kind"] == "group":
+            viewer = remote(signer.actor_id, signer.host_id)
+            if not await can_see_group(self._db, viewer, recipient_id):
+                raise Turned(404, "no-such-inbox")
+
+    def _admit(self, activity: ActivityDocument) -> None:
+        """A token bucket for each host: 20 a second sustained by default, then 429 (security.md §10)."""
+        rate = self._config.inbox.per_host_per_second
+        if rate <= 0:
+            return
+        burst = max(rate * 10, 100.0)
+        authority = activity.actor.split("/", 3)[2]
+        now = time.monotonic()
+        tokens, at = self._buckets.get(authority, (burst, now))
+        tokens = min(burst, tokens + (now - at) * rate)
+        if tokens < 1:
+            raise Turned(429, "rate")
+        self._buckets[authority] = (tokens - 1, now)
+        self._buckets.move_to_end(authority)
+        while len(self._buckets) > 10_000:
+            self._buckets.popitem(last=False)
+
+    async def _check_room(self) -> None:
+        """More waiting than may wait: 503, and the peer comes again (federation.md §7.3)."""
+        now = time.monotonic()
+        looked, queued = self._queued
+        if now - looked > BUSY_LOOK_S:
+            limit = self._config.inbox.queued
+            queued = int(
+                await self._db.value(
+                    "SELECT count(*) FROM (SELECT 1 AS one FROM inbox WHERE state = 'waiting'"
+                    " LIMIT ?) AS waiting",
+                    limit,
+                )
+            )
+            self._queued = (now, queued)
+        if queued >= self._config.inbox.queued:
+            raise Turned(503, "busy")
+
+    async def _note_style(self, style: str, host_id: int) -> None:
+        """A peer that signs with RFC 9421 understands it as well (§3.4, rule 2), NodeBB up to 4.15 excepted."""
+        if style == "rfc9421":
+            await self._db.append(
+                "UPDATE hosts SET signature_style = 'rfc9421', signature_learned_at = ?,"
+                " signature_source = 'inbound' WHERE id = ? AND signature_style IS NULL"
+                " AND COALESCE(software, '') <> 'nodebb'",
+                (now_ms(), host_id),
+            )
+
+
+async def _body(request: web.Request, limit: int) -> bytes:
+    if request.content_length is not None and request.content_length > limit:
+        raise Turned(413, "too-large")
+    chunks = bytearray()
+    async for chunk in request.content.iter_chunked(65_536):
+        chunks += chunk
+        if len(chunks) > limit:
+            raise Turned(413, "too-large")
+    return bytes(chunks)
+
+
+def _refusal(turned: Turned) -> web.Response:
+    headers = {}
+    if turned.status == 401:
+        headers["Accept-Signature"] = ACCEPT_SIGNATURE
+    if turned.status in (429, 503):
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+    return web.json_response({"error": str(turned)}, status=turned.status, headers=headers)

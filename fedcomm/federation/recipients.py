@@ -1,0 +1,109 @@
+"""Who gets an activity: inboxes, one for each host where it has a shared one, in the order of hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from fedcomm.store.database import Reader, Row, Value, marks
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """An inbox and whose it is."""
+
+    url: str
+    host_id: int
+    software: str | None
+
+
+_COLUMNS = "COALESCE(a.shared_inbox, a.inbox) AS inbox, a.host_id, h.software"
+_LIVE = "a.deleted_at IS NULL AND a.inbox IS NOT NULL"
+_WELCOME = f"{_LIVE} AND h.policy <> 'suspend'"
+
+
+async def group_members(db: Reader, group_id: int) -> list[Inbox]:
+    """The inboxes of a group's active members on other servers."""
+    return await _inboxes(
+        db,
+        f"SELECT DISTINCT {_COLUMNS} FROM memberships s JOIN actors a ON a.id = s.actor_id"
+        f" JOIN hosts h ON h.id = a.host_id WHERE s.group_id = ? AND s.state = 'active' AND {_WELCOME}",
+        group_id,
+    )
+
+
+async def followers(db: Reader, actor_id: int) -> list[Inbox]:
+    """The inboxes of a member's followers on other servers."""
+    return await _inboxes(
+        db,
+        f"SELECT DISTINCT {_COLUMNS} FROM follows f JOIN actors a ON a.id = f.follower_id"
+        f" JOIN hosts h ON h.id = a.host_id WHERE f.followed_id = ? AND f.state = 'active' AND {_WELCOME}",
+        actor_id,
+    )
+
+
+async def people(db: Reader, actor_ids: Iterable[int]) -> list[Inbox]:
+    """The inboxes of these people, as far as they are on other servers."""
+    ids = sorted(set(actor_ids))
+    if not ids:
+        return []
+    return await _inboxes(
+        db,
+        f"SELECT DISTINCT {_COLUMNS} FROM actors a JOIN hosts h ON h.id = a.host_id"
+        f" WHERE a.id IN ({marks(len(ids))}) AND {_WELCOME}",
+        *ids,
+    )
+
+
+async def own_inbox(db: Reader, actor_id: int) -> list[Inbox]:
+    """One person's own inbox: for what concerns them alone (Accept, Follow, Like of theirs)."""
+    return await _inboxes(
+        db,
+        "SELECT a.inbox, a.host_id, h.software FROM actors a JOIN hosts h ON h.id = a.host_id"
+        f" WHERE a.id = ? AND {_WELCOME}",
+        actor_id,
+    )
+
+
+async def reached(db: Reader, subject_id: int) -> list[Inbox]:
+    """One inbox of every host that has, or may have, a copy of the subject: the ledger of reach, and deliveries
+    that were tried without an answer. Blocked hosts are asked as well (product.md, principle 4)."""
+    hosts = [
+        row["host_id"]
+        for row in await db.all(
+            "SELECT host_id FROM reach WHERE subject_id = ?"
+            " UNION SELECT d.host_id FROM deliveries d JOIN activities c ON c.id = d.activity_id"
+            " WHERE c.object_id = ? AND (d.attempts > 0 OR d.state = 'sending')",
+            subject_id,
+            subject_id,
+        )
+    ]
+    return await of_hosts(db, hosts)
+
+
+async def of_hosts(db: Reader, host_ids: Sequence[int]) -> list[Inbox]:
+    """One inbox of each host: the shared one that most of its actors name, else anybody's."""
+    found: list[Inbox] = []
+    for host_id in sorted(set(host_ids)):
+        row = await db.one(
+            f"SELECT {_COLUMNS} FROM actors a JOIN hosts h ON h.id = a.host_id"
+            f" WHERE a.host_id = ? AND {_LIVE}"
+            " ORDER BY CASE WHEN a.shared_inbox IS NULL THEN 1 ELSE 0 END, a.id LIMIT 1",
+            host_id,
+        )
+        if row is not None:
+            found.append(_inbox(row))
+    return found
+
+
+def merged(*lists: Sequence[Inbox]) -> list[Inbox]:
+    """All inboxes once, in order."""
+    return list(dict.fromkeys(inbox for inboxes in lists for inbox in inboxes))
+
+
+async def _inboxes(db: Reader, sql: str, *args: Value) -> list[Inbox]:
+    return [_inbox(row) for row in await db.all(sql, *args)]
+
+
+def _inbox(row: Row) -> Inbox:
+    return Inbox(row["inbox"], row["host_id"], row["software"])

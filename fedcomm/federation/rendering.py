@@ -1,0 +1,375 @@
+"""From the hub to the wire: documents of our actors, objects and activities (federation.md §2, §4, §5, §6).
+
+Everything is plain data out of values that were loaded before; nothing here reads or writes.
+`to`, `cc`, `tag` and `attachment` are always arrays, `attributedTo`, `inReplyTo`, `actor` and
+`object` always single (§0.2, rule 8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import escape
+from typing import Any
+
+from activitypub.contexts import with_context
+from activitypub.ijson import JSONObject
+from activitypub.vocabulary import AS_PUBLIC
+from fedcomm.federation.addresses import Addresses
+from fedcomm.federation.keyring import KeyPair
+from fedcomm.hub.actors import Actor
+from fedcomm.hub.groups import Group
+from fedcomm.hub.media import StoredImage
+from fedcomm.hub.sanitizer import excerpt, text_of
+from fedcomm.hub.timelines import Post
+
+RFC_9421 = {
+    "href": "https://datatracker.ietf.org/doc/html/rfc9421",
+    "name": "RFC-9421: HTTP Message Signatures",
+}
+LANGUAGE_NAMES = {
+    "en": "English",
+    "it": "Italiano",
+    "de": "Deutsch",
+    "fr": "Français",
+    "es": "Español",
+}
+
+
+def iso(milliseconds: int) -> str:
+    """Unix milliseconds as `2026-11-21T10:15:00Z`; with milliseconds where they are not zero, so that
+    a reply is never dated before its parent (§12)."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    text = moment.isoformat(timespec="milliseconds" if milliseconds % 1000 else "seconds")
+    return text.replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Whom something is addressed to."""
+
+    to: tuple[str, ...]
+    cc: tuple[str, ...]
+
+
+class Renderer:
+    """Renders for one hub."""
+
+    def __init__(self, addresses: Addresses, *, hub_name: str, media_prefix: str) -> None:
+        self._at = addresses
+        self._hub_name = hub_name
+        self._media_prefix = media_prefix
+        self._host = addresses.origin.split("://", 1)[1]
+
+    # Actors
+
+    def person(
+        self,
+        member: Actor,
+        keys: KeyPair,
+        images: Mapping[int, StoredImage],
+        *,
+        aliases: Sequence[str] = (),
+    ) -> JSONObject:
+        """A member (§2.2, §2.3)."""
+        document = self._actor(member, "Person", keys, images)
+        document["manuallyApprovesFollowers"] = member.locked
+        if aliases:
+            document["alsoKnownAs"] = list(aliases)
+        return with_context(document)
+
+    def group(
+        self, actor: Actor, group: Group, keys: KeyPair, images: Mapping[int, StoredImage]
+    ) -> JSONObject:
+        """A group (§2.2). `manuallyApprovesFollowers` on a Group means *private* to Lemmy, so a public
+        group whose members are approved sends false (§4.10)."""
+        document = self._actor(actor, "Group", keys, images)
+        moderators = f"{keys.actor_uri}/moderators"
+        document |= {
+            "attributedTo": moderators,
+            "moderators": moderators,
+            "postingRestrictedToMods": group.posting_restricted,
+            "manuallyApprovesFollowers": group.mode == "private",
+            "language": [_language(group.language)],
+        }
+        return with_context(document)
+
+    def actor_stub(self, document: JSONObject) -> JSONObject:
+        """What an unsigned fetch gets of a person in authorized-fetch mode (§0.2, rule 5)."""
+        kept = {
+            "id", "type", "preferredUsername", "inbox", "outbox", "followers", "following", "url",
+            "endpoints", "publicKey", "assertionMethod", "manuallyApprovesFollowers", "webfinger",
+        }  # fmt: skip
+        return with_context({key: value for key, value in document.items() if key in kept})
+
+    def instance(self, keys: KeyPair) -> JSONObject:
+        """The instance actor (§1.3)."""
+        uri = keys.actor_uri
+        return with_context(
+            {
+                "id": uri,
+                "type": "Application",
+                "preferredUsername": self._host,
+                "name": self._hub_name,
+                "url": f"{self._at.origin}/about",
+                "inbox": f"{uri}/inbox",
+                "outbox": f"{uri}/outbox",
+                "endpoints": {"sharedInbox": self._at.shared_inbox},
+                "manuallyApprovesFollowers": True,
+                "discoverable": False,
+                "webfinger": f"{self._host}@{self._host}",
+                "implements": [RFC_9421],
+                **self._keys(keys),
+            }
+        )
+
+    def _actor(
+        self, actor: Actor, kind: str, keys: KeyPair, images: Mapping[int, StoredImage]
+    ) -> JSONObject:
+        uri = keys.actor_uri
+        document: JSONObject = {
+            "id": uri,
+            "type": kind,
+            "preferredUsername": actor.name,
+            "name": actor.title,
+            "summary": actor.summary_html,
+            "source": {"content": actor.summary_source, "mediaType": "text/markdown"},
+            "url": self._at.page(actor),
+            "webfinger": f"{actor.name}@{self._host}",
+            "inbox": f"{uri}/inbox",
+            "outbox": f"{uri}/outbox",
+            "followers": f"{uri}/followers",
+            "following": f"{uri}/following",
+            "featured": f"{uri}/featured",
+            "endpoints": {"sharedInbox": self._at.shared_inbox},
+            "discoverable": actor.discoverable,
+            "indexable": actor.indexable,
+            "published": iso(actor.created_at),
+            "updated": iso(actor.updated_at),
+            "generator": {
+                "id": self._at.instance,
+                "type": "Application",
+                "implements": [RFC_9421],
+            },
+            **self._keys(keys),
+        }
+        for key, media_id in (("icon", actor.avatar_id), ("image", actor.header_id)):
+            image = images.get(media_id) if media_id is not None else None
+            if image is not None:
+                document[key] = {
+                    "type": "Image",
+                    "mediaType": image.mime,
+                    "url": self._media_prefix + image.file,
+                    "name": image.alt,
+                }
+        return document
+
+    def _keys(self, keys: KeyPair) -> JSONObject:
+        return {
+            "publicKey": {
+                "id": keys.key_id,
+                "owner": keys.actor_uri,
+                "publicKeyPem": keys.rsa.public().to_pem(),
+            },
+            "assertionMethod": [
+                {
+                    "id": keys.multikey_id,
+                    "type": "Multikey",
+                    "controller": keys.actor_uri,
+                    "publicKeyMultibase": keys.ed25519.public().to_multibase(),
+                }
+            ],
+        }
+
+    # Objects
+
+    def audience(
+        self, post: Post, author_uri: str, group_uri: str | None, others: Sequence[str]
+    ) -> Audience:
+        """Whom a local object is addressed to. `others`: ids of the parent's author and of who is mentioned.
+
+        A topic names its group first, since Lemmy takes the first community that it finds (§4.4).
+        """
+        followers = f"{author_uri}/followers"
+        rest = [uri for uri in others if uri not in (author_uri, group_uri)]
+        visibility = post.thing.visibility
+        group = [group_uri] if group_uri else []
+        if visibility == "public":
+            if post.thing.kind == "topic":
+                return Audience((*group, AS_PUBLIC), _unique(followers, *rest))
+            return Audience((AS_PUBLIC,), _unique(*group, *rest, followers))
+        if visibility == "unlisted":
+            return Audience(_unique(followers, *rest), _unique(*group, AS_PUBLIC))
+        if visibility == "followers":
+            return Audience((followers,), _unique(*rest))
+        return Audience(_unique(*rest), ())
+
+    def object(
+        self,
+        post: Post,
+        *,
+        audience: Audience,
+        author_uri: str,
+        group_uri: str | None,
+        parent_uri: str | None,
+        mentions: Sequence[Actor],
+        hashtags: Sequence[str],
+    ) -> JSONObject:
+        """A topic as titled `Page` (§4.4), a reply as `Note` (§4.5)."""
+        thing = post.thing
+        uri = self._at.object(thing)
+        is_topic = thing.kind == "topic"
+        document: JSONObject = {
+            "id": uri,
+            "type": thing.type,
+            "attributedTo": author_uri,
+            "to": list(audience.to),
+            "cc": list(audience.cc),
+            "content": thing.html,
+            "mediaType": "text/html",
+            "source": {"content": thing.source, "mediaType": "text/markdown"},
+            "sensitive": thing.sensitive,
+            "url": self._at.thing_page(thing, post.group_name),
+            "published": iso(thing.published_at),
+            "attachment": self._attachments(post),
+            "tag": self._tags(post, mentions, hashtags),
+            "replies": f"{uri}/replies",
+            "likes": f"{uri}/likes",
+            "shares": f"{uri}/shares",
+            "interactionPolicy": {"canQuote": {"automaticApproval": [AS_PUBLIC]}},
+        }
+        if thing.edited_at is not None:
+            document["updated"] = iso(thing.edited_at)
+        if group_uri is not None:
+            document["audience"] = group_uri
+        context = self._at.context(thing)
+        if context is not None:
+            document["context"] = context
+        if thing.language:
+            document["contentMap"] = {thing.language: thing.html}
+            document["language"] = _language(thing.language)
+        if parent_uri is not None:
+            document["inReplyTo"] = parent_uri
+        if is_topic:
+            text = text_of(thing.html)
+            document["name"] = thing.title
+            # Mastodon shows name, summary and a link of a Page and nothing else (§4.4).
+            shown = thing.summary if thing.sensitive and thing.summary else excerpt(text)
+            document["summary"] = f"<p>{escape(shown)}</p>" if shown else ""
+            document["preview"] = {
+                "type": "Note",
+                "attributedTo": author_uri,
+                "content": f"<p><strong>{escape(thing.title)}</strong></p><p>{escape(shown)}</p>",
+                "published": iso(thing.published_at),
+            }
+        elif thing.summary:
+            document["summary"] = thing.summary
+        return document
+
+    def _attachments(self, post: Post) -> list[JSONObject]:
+        found: list[JSONObject] = []
+        for file in post.attachments:
+            names = post.media_files.get(file.media_id) if file.media_id is not None else None
+            if names is None:
+                continue
+            image: dict[str, Any] = {
+                "type": "Image",
+                "mediaType": file.mime,
+                "url": self._media_prefix + names[0],
+                "name": file.alt,
+                "width": file.width,
+                "height": file.height,
+            }
+            if file.blurhash:
+                image["blurhash"] = file.blurhash
+            if file.focal and file.focal != (0.0, 0.0):
+                image["focalPoint"] = list(file.focal)
+            found.append(image)
+        return found
+
+    def _tags(
+        self, post: Post, mentions: Sequence[Actor], hashtags: Sequence[str]
+    ) -> list[JSONObject]:
+        tags: list[JSONObject] = [
+            {
+                "type": "Mention",
+                "name": f"@{person.name}@{person.host or self._host}",
+                "href": self._at.actor(person),
+            }
+            for person in mentions
+        ]
+        if post.thing.group_id is not None and post.group_name:
+            href = self._at.group(post.thing.group_id)
+            if all(tag["href"] != href for tag in tags):
+                # So that answers from third servers reach the group as well (§4.4).
+                tags.append(
+                    {"type": "Mention", "name": f"@{post.group_name}@{self._host}", "href": href}
+                )
+        tags += [
+            {"type": "Hashtag", "name": f"#{tag}", "href": f"{self._at.origin}/tags/{tag}"}
+            for tag in hashtags
+        ]
+        return tags
+
+    # Activities
+
+    def activity(
+        self,
+        activity_id: int,
+        kind: str,
+        actor_uri: str,
+        content: JSONObject | str,
+        *,
+        to: Sequence[str] | None = None,
+        cc: Sequence[str] | None = None,
+        published: int | None = None,
+        **more: Any,
+    ) -> JSONObject:
+        """Any activity of ours, without its context (`with_context` adds it to the outermost)."""
+        document: JSONObject = {
+            "id": self._at.activity(activity_id),
+            "type": kind,
+            "actor": actor_uri,
+        }
+        if to is not None:
+            document["to"] = list(to)
+        if cc is not None:
+            document["cc"] = list(cc)
+        if published is not None:
+            document["published"] = iso(published)
+        document["object"] = content
+        return document | {key: value for key, value in more.items() if value is not None}
+
+    def announce(
+        self,
+        activity_id: int,
+        group_uri: str,
+        content: JSONObject | str,
+        *,
+        author_uri: str | None,
+        published: int,
+    ) -> JSONObject:
+        """A group's `Announce`: Public in `to`, so that Mastodon files it as public (§4.3)."""
+        return self.activity(
+            activity_id,
+            "Announce",
+            group_uri,
+            content,
+            to=[AS_PUBLIC],
+            cc=_unique(f"{group_uri}/followers", author_uri),
+            published=published,
+        )
+
+
+def tombstone(uri: str) -> JSONObject:
+    """What a Delete names (§5.7)."""
+    return {"id": uri, "type": "Tombstone"}
+
+
+def _language(tag: str) -> JSONObject:
+    return {"identifier": tag, "name": LANGUAGE_NAMES.get(tag.split("-")[0], tag)}
+
+
+def _unique(*uris: str | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(uri for uri in uris if uri))

@@ -1,0 +1,448 @@
+"""GET of what is ours: to whom the gate and authorized fetch allow (federation.md §3.6, §7.5).
+
+A signed fetch is evidence of a copy, so it is written to the ledger of reach.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from hashlib import sha256
+from typing import Literal
+
+from aiohttp import web
+
+from activitypub.contexts import with_context
+from activitypub.ijson import JSONObject, dumps, parse_object
+from activitypub.signatures import ACCEPT_SIGNATURE_GET
+from activitypub.vocabulary import CONTENT_TYPE, wants_activity
+from fedcomm.config import Config
+from fedcomm.federation.addresses import Addresses
+from fedcomm.federation.catalogue import Catalogue
+from fedcomm.federation.directory import KnownKey
+from fedcomm.federation.keyring import Keyring
+from fedcomm.federation.reception import Reception
+from fedcomm.federation.visitors import Turned, Visitors
+from fedcomm.hub import actors, groups, threads, timelines
+from fedcomm.hub.visibility import ANONYMOUS, Viewer, can_read, can_see_group
+from fedcomm.store.database import Database
+from fedcomm.store.ids import now_ms, parse_id
+
+log = logging.getLogger("fedcomm.federation")
+
+PAGE = 20
+MAX_AGE_S = 180
+VARY = "Accept, Signature, Signature-Input"
+FETCHES_NOTED = 20_000
+
+FETCHED = (
+    "INSERT INTO reach (subject_id, host_id, how, first_at, last_at) VALUES (?, ?, 2, ?, ?)"
+    " ON CONFLICT (subject_id, host_id) DO UPDATE SET last_at = excluded.last_at,"
+    " how = CASE WHEN reach.how = 1 THEN 3 ELSE reach.how END"
+)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Serving:
+    """The GET and POST handlers under /ap/."""
+
+    def __init__(
+        self,
+        config: Config,
+        db: Database,
+        keyring: Keyring,
+        catalogue: Catalogue,
+        visitors: Visitors,
+        reception: Reception,
+        addresses: Addresses,
+    ) -> None:
+        self._config = config
+        self._db = db
+        self._keyring = keyring
+        self._catalogue = catalogue
+        self._visitors = visitors
+        self._reception = reception
+        self._at = addresses
+        self._noted: OrderedDict[tuple[int, int], None] = OrderedDict()
+
+    def add_routes(self, app: web.Application) -> None:
+        """Everything under /ap/."""
+        router = app.router
+        router.add_post("/ap/inbox", self._shared_inbox)
+        router.add_get("/ap/instance", self._instance)
+        router.add_post("/ap/instance/inbox", self._shared_inbox)
+        router.add_get("/ap/instance/outbox", self._guarded(self._empty))
+        for path in ("p", "g"):
+            base = f"/ap/{path}/{{id}}"
+            router.add_get(base, self._guarded(self._actor))
+            router.add_post(f"{base}/inbox", self._inbox)
+            router.add_get(f"{base}/outbox", self._guarded(self._outbox))
+            router.add_get(f"{base}/followers", self._guarded(self._followers))
+            router.add_get(f"{base}/following", self._guarded(self._following))
+            router.add_get(f"{base}/featured", self._guarded(self._featured))
+        router.add_get("/ap/g/{id}/moderators", self._guarded(self._moderators))
+        router.add_get("/ap/o/{id}", self._guarded(self._object))
+        router.add_get("/ap/o/{id}/replies", self._guarded(self._replies))
+        router.add_get("/ap/o/{id}/likes", self._guarded(self._counted))
+        router.add_get("/ap/o/{id}/shares", self._guarded(self._counted))
+        router.add_get("/ap/c/{id}", self._guarded(self._activity))
+        router.add_get("/ap/x/{id}", self._guarded(self._context))
+
+    # Inboxes
+
+    async def _shared_inbox(self, request: web.Request) -> web.Response:
+        return await self._reception.post(request, None)
+
+    async def _inbox(self, request: web.Request) -> web.Response:
+        recipient = parse_id(request.match_info["id"])
+        if recipient is None:
+            return _error(404, "There is no such inbox.")
+        return await self._reception.post(request, recipient)
+
+    # Actors
+
+    async def _instance(self, request: web.Request) -> web.Response:
+        # Always to everybody: two strict servers must be able to check each other's keys (A2).
+        actor = await actors.actor(self._db, await self._keyring.instance_actor())
+        assert actor is not None
+        document = await self._catalogue.actor(self._db, actor)
+        return _document(request, document, public=True)
+
+    async def _actor(self, request: web.Request) -> web.StreamResponse:
+        actor = await self._local_actor(request)
+        if not wants_activity(request.headers.get("Accept")) and _wants_html(request):
+            raise web.HTTPSeeOther(self._at.page(actor))
+        return await self.actor_response(request, actor)
+
+    async def actor_response(self, request: web.Request, actor: actors.Actor) -> web.Response:
+        """The document of a member or group, whole or as much as the fetcher may have."""
+        viewer, known = await self._visitors.viewer(request)
+        if actor.kind == "group" and not await can_see_group(self._db, viewer, actor.id):
+            raise Turned(404, "hidden-group")
+        document = await self._catalogue.actor(self._db, actor)
+        if actor.kind == "person" and known is None and self._config.federation.authorized_fetch:
+            return _document(request, self._catalogue.stub(document), public=True)
+        await self._note(actor.id, known)
+        return _document(request, document, public=known is None)
+
+    async def _outbox(self, request: web.Request) -> web.Response:
+        actor = await self._local_actor(request)
+        viewer, known = await self._visitors.viewer(request)
+        await self._require_group_visible(actor, viewer)
+        uri = f"{self._at.actor(actor)}/outbox"
+        before = _page_id(request)
+        if actor.kind == "group":
+            items, last = await self._catalogue.group_outbox(
+                self._db, actor.id, before=before, limit=PAGE
+            )
+            total = await self._count_topics(actor.id)
+        else:
+            self._require_signature(known)
+            items, last = await self._catalogue.member_outbox(
+                self._db, ANONYMOUS, actor.id, before=before, limit=PAGE
+            )
+            total = await self._count_written(actor.id)
+        # Lemmy reads inline items and no pages (§2.4); the others read totalItems and first.
+        collection: JSONObject = {"id": uri, "type": "OrderedCollection", "totalItems": total}
+        if "page" in request.query:
+            collection = {
+                "id": str(request.url.with_query(request.query).relative()),
+                "type": "OrderedCollectionPage",
+                "partOf": uri,
+                "totalItems": total,
+            }
+            collection["id"] = self._at.origin + collection["id"]
+        else:
+            collection["first"] = f"{uri}?page=true"
+        if last is not None and "page" in request.query:
+            collection["next"] = f"{uri}?page=true&before={last}"
+        if actor.kind == "group" or "page" in request.query:
+            collection["orderedItems"] = items
+        return _document(request, with_context(collection), public=known is None)
+
+    async def _followers(self, request: web.Request) -> web.Response:
+        actor = await self._local_actor(request)
+        viewer, known = await self._visitors.viewer(request)
+        await self._require_group_visible(actor, viewer)
+        sql = (
+            "SELECT count(*) FROM memberships WHERE group_id = ? AND state = 'active'"
+            if actor.kind == "group"
+            else "SELECT count(*) FROM follows WHERE followed_id = ? AND state = 'active'"
+        )
+        total = int(await self._db.value(sql, actor.id))
+        return self._totals(request, actor, "followers", total, known)
+
+    async def _following(self, request: web.Request) -> web.Response:
+        actor = await self._local_actor(request)
+        viewer, known = await self._visitors.viewer(request)
+        await self._require_group_visible(actor, viewer)
+        total = int(
+            await self._db.value(
+                "SELECT count(*) FROM follows WHERE follower_id = ? AND state = 'active'", actor.id
+            )
+        )
+        return self._totals(request, actor, "following", total, known)
+
+    async def _featured(self, request: web.Request) -> web.Response:
+        actor = await self._local_actor(request)
+        viewer, known = await self._visitors.viewer(request)
+        await self._require_group_visible(actor, viewer)
+        items: list[str] = []
+        if actor.kind == "group":
+            pinned = await timelines.pinned_topics(self._db, viewer, actor.id)
+            items = [self._at.object(post.thing) for post in pinned]
+        return self._ordered(request, f"{self._at.actor(actor)}/featured", items, known)
+
+    async def _moderators(self, request: web.Request) -> web.Response:
+        actor = await self._local_actor(request)
+        viewer, known = await self._visitors.viewer(request)
+        await self._require_group_visible(actor, viewer)
+        people = await groups.moderators(self._db, actor.id)
+        items = [self._at.actor(person) for person in people]
+        return self._ordered(request, f"{self._at.actor(actor)}/moderators", items, known)
+
+    async def _empty(self, request: web.Request) -> web.Response:
+        uri = f"{self._at.instance}/outbox"
+        return self._ordered(request, uri, [], None)
+
+    # Objects
+
+    async def _object(self, request: web.Request) -> web.StreamResponse:
+        number = parse_id(request.match_info["id"])
+        if number is None:
+            raise Turned(404, "no-such-object")
+        if not wants_activity(request.headers.get("Accept")) and _wants_html(request):
+            raise web.HTTPSeeOther(f"{self._at.origin}/o/{number}")
+        return await self.object_response(request, number)
+
+    async def object_response(self, request: web.Request, number: int) -> web.Response:
+        """The document of a local object."""
+        viewer, known = await self._visitors.viewer(request)
+        thing = await threads.thing(self._db, number)
+        if thing is None or not thing.is_local:
+            raise Turned(404, "no-such-object")
+        if thing.deleted_at is not None:
+            # Once deletion is final the id answers 404: that is what makes Mastodon and NodeBB let
+            # go of their copy (§6.4); the Tombstone went out in the Delete.
+            raise Turned(404, "deleted")
+        if not await can_read(self._db, viewer, number):
+            raise Turned(404, "hidden")
+        self._require_signature(known)
+        document = await self._catalogue.object(self._db, number)
+        if document is None:
+            raise Turned(404, "no-such-object")
+        await self._note(number, known)
+        return _document(request, with_context(document), public=known is None)
+
+    async def _replies(self, request: web.Request) -> web.Response:
+        thing, viewer, known = await self._readable(request)
+        document = await self._catalogue.replies(self._db, viewer, thing)
+        if "page" in request.query:
+            document = with_context(document["first"])
+        return _document(request, document, public=known is None)
+
+    async def _counted(self, request: web.Request) -> web.Response:
+        """Likes and shares as numbers only: who voted is nobody's business."""
+        thing, _, known = await self._readable(request)
+        name = request.path.rsplit("/", 1)[1]
+        total = thing.like_count if name == "likes" else thing.share_count
+        document = with_context(
+            {
+                "id": f"{self._at.object(thing)}/{name}",
+                "type": "OrderedCollection",
+                "totalItems": total,
+            }
+        )
+        return _document(request, document, public=known is None)
+
+    async def _context(self, request: web.Request) -> web.Response:
+        thing, viewer, known = await self._readable(request)
+        if thing.kind != "topic" or thing.group_id is None:
+            raise Turned(404, "no-such-context")
+        document = await self._catalogue.context(self._db, viewer, thing)
+        assert document is not None
+        return _document(request, document, public=known is None)
+
+    async def _activity(self, request: web.Request) -> web.Response:
+        """An activity of ours by its id: Mastodon and NodeBB fetch `Create` to believe it (§4.3, §12)."""
+        number = parse_id(request.match_info["id"])
+        row = None
+        if number is not None:
+            row = await self._db.one(
+                "SELECT actor_id, type, object_id, body FROM activities WHERE id = ?", number
+            )
+        viewer, known = await self._visitors.viewer(request)
+        if number is None or row is None or row["object_id"] is None:
+            raise Turned(404, "no-such-activity")
+        if not await can_read(self._db, viewer, row["object_id"]):
+            raise Turned(404, "hidden")
+        self._require_signature(known)
+        document: JSONObject | None = None
+        if row["type"] == "Create":
+            current = await self._catalogue.object(self._db, row["object_id"])
+            thing = await threads.thing(self._db, row["object_id"])
+            if current is not None and thing is not None:
+                document = with_context(self._catalogue.create(number, current, thing.published_at))
+        elif row["body"] is not None:
+            document = parse_object(row["body"].encode())
+        if document is None:
+            raise Turned(404, "no-such-activity")
+        await self._note(row["object_id"], known)
+        return _document(request, document, public=known is None)
+
+    # What the handlers share
+
+    def _guarded(self, handler: Handler) -> Handler:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            try:
+                return await handler(request)
+            except Turned as turned:
+                return refusal(turned)
+
+        return answer
+
+    async def respond(
+        self, request: web.Request, kind: Literal["actor", "object"], number: int
+    ) -> web.StreamResponse:
+        """The document of what a page shows, at the page's own address."""
+        try:
+            if kind == "object":
+                return await self.object_response(request, number)
+            actor = await actors.actor(self._db, number)
+            if actor is None or not actor.is_local or actor.deleted_at is not None:
+                return _error(404, "There is no such actor.")
+            return await self.actor_response(request, actor)
+        except Turned as turned:
+            return refusal(turned)
+
+    async def _local_actor(self, request: web.Request) -> actors.Actor:
+        number = parse_id(request.match_info["id"])
+        actor = await actors.actor(self._db, number) if number is not None else None
+        wanted = "group" if request.path.startswith("/ap/g/") else "person"
+        if actor is None or not actor.is_local or actor.kind != wanted:
+            raise Turned(404, "no-such-actor")
+        if actor.deleted_at is not None:
+            raise Turned(410, "erased-actor")
+        if actor.suspended_at is not None:
+            raise Turned(403, "suspended-actor")
+        return actor
+
+    async def _readable(
+        self, request: web.Request
+    ) -> tuple[threads.Thing, Viewer, KnownKey | None]:
+        number = parse_id(request.match_info["id"])
+        viewer, known = await self._visitors.viewer(request)
+        thing = await threads.thing(self._db, number) if number is not None else None
+        if thing is None or not await can_read(self._db, viewer, thing.id):
+            raise Turned(404, "hidden")
+        self._require_signature(known)
+        return thing, viewer, known
+
+    async def _require_group_visible(self, actor: actors.Actor, viewer: Viewer) -> None:
+        if actor.kind == "group" and not await can_see_group(self._db, viewer, actor.id):
+            raise Turned(404, "hidden-group")
+
+    def _require_signature(self, known: KnownKey | None) -> None:
+        if known is None and self._config.federation.authorized_fetch:
+            raise Turned(401, "unsigned", "Sign this request.")
+
+    async def _note(self, subject_id: int, known: KnownKey | None) -> None:
+        """A signed GET is a copy: one line in the ledger for each object and host (promise 3)."""
+        if known is None or (subject_id, known.host_id) in self._noted:
+            return
+        now = now_ms()
+        await self._db.append(FETCHED, (subject_id, known.host_id, now, now))
+        self._noted[subject_id, known.host_id] = None
+        while len(self._noted) > FETCHES_NOTED:
+            self._noted.popitem(last=False)
+
+    async def _count_topics(self, group_id: int) -> int:
+        return int(
+            await self._db.value(
+                "SELECT count(*) FROM objects WHERE group_id = ? AND kind = 'topic'"
+                " AND deleted_at IS NULL AND visibility = 'public'",
+                group_id,
+            )
+        )
+
+    async def _count_written(self, author_id: int) -> int:
+        return int(
+            await self._db.value(
+                "SELECT count(*) FROM objects WHERE author_id = ? AND deleted_at IS NULL"
+                " AND visibility IN ('public', 'unlisted')",
+                author_id,
+            )
+        )
+
+    def _totals(
+        self,
+        request: web.Request,
+        actor: actors.Actor,
+        name: str,
+        total: int,
+        known: KnownKey | None,
+    ) -> web.Response:
+        """A collection that tells its size and nothing else (INV-18)."""
+        document = with_context(
+            {
+                "id": f"{self._at.actor(actor)}/{name}",
+                "type": "OrderedCollection",
+                "totalItems": total,
+            }
+        )
+        return _document(request, document, public=known is None)
+
+    def _ordered(
+        self, request: web.Request, uri: str, items: list[str], known: KnownKey | None
+    ) -> web.Response:
+        document = with_context(
+            {
+                "id": uri,
+                "type": "OrderedCollection",
+                "totalItems": len(items),
+                "orderedItems": items,
+            }
+        )
+        return _document(request, document, public=known is None)
+
+
+def refusal(turned: Turned) -> web.Response:
+    """The answer to a fetch that was turned away."""
+    headers = {"Vary": VARY, "Cache-Control": "private, no-store"}
+    if turned.status == 401:
+        headers["Accept-Signature"] = ACCEPT_SIGNATURE_GET
+    if turned.status == 503:
+        headers["Retry-After"] = "30"
+    words = {404: "There is nothing here.", 410: "This was deleted."}.get(
+        turned.status, str(turned)
+    )
+    return _error(turned.status, words, headers)
+
+
+def _error(status: int, words: str, headers: dict[str, str] | None = None) -> web.Response:
+    return web.json_response({"error": words}, status=status, headers=headers)
+
+
+def _document(request: web.Request, document: JSONObject, *, public: bool) -> web.Response:
+    """An ActivityStreams answer: exactly this content type (Lemmy compares it whole), ETag, Vary (INV-31)."""
+    body = dumps(document)
+    etag = f'"{sha256(body).hexdigest()[:32]}"'
+    headers = {
+        "Vary": VARY,
+        "ETag": etag,
+        "Cache-Control": f"public, max-age={MAX_AGE_S}" if public else "private, no-store",
+        "Access-Control-Allow-Origin": "*",
+    }
+    if request.headers.get("If-None-Match") == etag:
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=body, headers=headers | {"Content-Type": CONTENT_TYPE})
+
+
+def _wants_html(request: web.Request) -> bool:
+    return "text/html" in request.headers.get("Accept", "")
+
+
+def _page_id(request: web.Request) -> int | None:
+    return parse_id(request.query.get("before", "")) if "before" in request.query else None

@@ -1,0 +1,230 @@
+"""The ActivityPub spoke as the rest of fedcomm sees it: built from the configuration, started and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
+
+from aiohttp import web
+
+from activitypub import accessors, webfinger
+from activitypub.accessors import Refused
+from activitypub.client import Client
+from activitypub.failures import FetchBudget, FetchError
+from activitypub.network import NetworkPolicy
+from activitypub.vocabulary import ITEM_LIMIT
+from fedcomm.config import Config
+from fedcomm.federation import health, housekeeping, lanes
+from fedcomm.federation.addresses import Addresses
+from fedcomm.federation.catalogue import Catalogue
+from fedcomm.federation.couriers import Couriers
+from fedcomm.federation.directory import Directory
+from fedcomm.federation.discovery import Discovery
+from fedcomm.federation.handlers import Handlers
+from fedcomm.federation.health import HostHealth
+from fedcomm.federation.intake import Intake
+from fedcomm.federation.keyring import Keyring
+from fedcomm.federation.library import Library
+from fedcomm.federation.outbox import Outbox
+from fedcomm.federation.reception import Reception
+from fedcomm.federation.rendering import Renderer
+from fedcomm.federation.serving import Serving
+from fedcomm.federation.vault import Vault
+from fedcomm.federation.visitors import Visitors
+from fedcomm.hub import actors, threads
+from fedcomm.store.database import Database
+from fedcomm.version import VERSION
+
+log = logging.getLogger("fedcomm.federation")
+
+SUBSCRIBE_CHARACTERS = 2048
+
+
+class FederationSpoke:
+    """Everything of ActivityPub that one process runs."""
+
+    def __init__(self, config: Config, db: Database, vault: Vault) -> None:
+        allow_http = not config.is_secure or config.development.allow_http
+        self._config = config
+        self._db = db
+        self._http = allow_http
+        self._at = Addresses(config.instance.origin)
+        self._signing = ThreadPoolExecutor(
+            max_workers=min(4, os.cpu_count() or 1), thread_name_prefix="sign"
+        )
+        self._client = Client(
+            network_policy(config),
+            f"fedcomm/{VERSION} (+{config.instance.origin}/)",
+            sign_in_thread=self._signing,
+            limit=max(256, config.delivery.concurrency * 2),
+        )
+        self._keyring = Keyring(db, vault, self._at)
+        self._directory = Directory(
+            db, self._client, self._keyring, self._at, allow_http=allow_http
+        )
+        self._library = Library(
+            db, self._client, self._directory, self._keyring, self._at, allow_http=allow_http
+        )
+        handlers = Handlers(db, self._directory, self._library, self._at, allow_http=allow_http)
+        renderer = Renderer(
+            self._at,
+            hub_name=config.instance.name,
+            media_prefix=f"{config.instance.origin}/media/",
+        )
+        catalogue = Catalogue(renderer, self._keyring, self._at)
+        self._visitors = Visitors(db, self._directory, self._at.origin, allow_http=allow_http)
+        reception = Reception(
+            config, db, self._visitors, self._directory, self._at, allow_http=allow_http
+        )
+        self._serving = Serving(
+            config, db, self._keyring, catalogue, self._visitors, reception, self._at
+        )
+        self._discovery = Discovery(config, db, self._keyring, self._at)
+        self._intake = Intake(config, db, self._directory, handlers, allow_http=allow_http)
+        self._outbox = Outbox(db, renderer, catalogue, self._at)
+        self._couriers = Couriers(
+            config, db, self._client, self._keyring, self._directory, signing=self._signing
+        )
+        reception.wake = self._intake.wake
+        self._intake.on_change = self._outbox.wake
+        self._outbox.on_deliveries = self._couriers.wake
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # Life
+
+    async def start(self, *, workers: bool = True) -> None:
+        """Open the client, and start the workers of this process."""
+        await self._client.start()
+        if not workers:
+            return
+        freed = await lanes.take_over(self._db)
+        if freed:
+            log.info("took over %d lanes of a process that is gone", freed)
+        await lanes.find_lost(self._db)
+        for name, work in (
+            ("intake", self._intake.run()),
+            ("outbox", self._outbox.run()),
+            ("couriers", self._couriers.run()),
+            ("housekeeping", housekeeping.run(self._config, self._db)),
+        ):
+            self._tasks.append(asyncio.create_task(work, name=name))
+
+    async def stop(self) -> None:
+        """Stop the workers; what they hold goes back to the queues."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        await self._client.close()
+        self._signing.shutdown(wait=False, cancel_futures=True)
+
+    def add_routes(self, app: web.Application) -> None:
+        """Everything under /ap/, /.well-known/ and /nodeinfo/."""
+        self._serving.add_routes(app)
+        self._discovery.add_routes(app)
+
+    def wake(self) -> None:
+        """The journal grew."""
+        self._outbox.wake()
+
+    # For pages and the command line
+
+    def actor_uri(self, actor: actors.Actor) -> str:
+        """The ActivityPub id of an actor."""
+        return self._at.actor(actor)
+
+    def object_uri(self, thing: threads.Thing) -> str:
+        """The ActivityPub id of an object."""
+        return self._at.object(thing)
+
+    async def find_actor(self, text: str) -> actors.Actor | None:
+        """Who `@name@host`, `!name@host` or a URL names, fetched if need be; None if nobody answers to it."""
+        try:
+            return await self._directory.find(text)
+        except (FetchError, Refused) as error:
+            log.info("actor not found: %s", error)
+            return None
+
+    async def find_object(self, url: str) -> int | None:
+        """The object behind a URL, fetched if need be; its id here, or None."""
+        known = await self._library.find(self._db, url)
+        if known is not None:
+            return known.id if known.deleted_at is None else None
+        budget = FetchBudget(self._config.federation.fetch_budget)
+        try:
+            document = await self._library.fetch(url, budget=budget)
+            arrival = await self._library.prepare(document, budget=budget, wanted=True)
+        except (FetchError, Refused) as error:
+            log.info("object not found: %s", error)
+            return None
+        if arrival.visibility not in ("public", "unlisted"):
+            return None
+        async with self._db.transaction() as tx:
+            return await self._library.store(tx, arrival)
+
+    async def subscribe_template(self, handle: str) -> str | None:
+        """Where somebody's own server lets them follow from: the `subscribe` template of their JRD (§1.1)."""
+        parsed = webfinger.parse_handle(handle)
+        if parsed is None:
+            return None
+        try:
+            document = await self._directory.webfinger(webfinger.Acct(*parsed))
+        except FetchError:
+            return None
+        for link in accessors.documents(document, "links", ITEM_LIMIT):
+            if accessors.text(link, "rel", limit=200) != webfinger.REL_SUBSCRIBE:
+                continue
+            template = accessors.text(link, "template", limit=SUBSCRIBE_CHARACTERS)
+            schemes = ("https://", "http://") if self._http else ("https://",)
+            if template and template.startswith(schemes) and template.count("{uri}") == 1:
+                return template
+        return None
+
+    async def respond(
+        self, request: web.Request, kind: Literal["actor", "object"], number: int
+    ) -> web.StreamResponse:
+        """The ActivityPub document of what a page shows."""
+        return await self._serving.respond(request, kind, number)
+
+    async def health(self) -> list[HostHealth]:
+        """The hosts with something waiting or given up."""
+        return await health.host_health(self._db)
+
+    async def totals(self) -> dict[str, int]:
+        """How much waits and how much was given up."""
+        return await health.totals(self._db)
+
+    async def flush(self, host: str | None = None) -> int:
+        """Make everything that waits due now."""
+        changed = await health.flush(self._db, host)
+        self._couriers.wake()
+        self._intake.wake()
+        return changed
+
+    async def retry(self, host: str | None = None) -> int:
+        """Put what was given up back into the queue."""
+        changed = await health.retry(self._db, host)
+        self._couriers.wake()
+        return changed
+
+
+def network_policy(config: Config) -> NetworkPolicy:
+    """What outgoing requests may reach (INV-22 to INV-24)."""
+    settings = config.federation
+    resolve: Iterable[tuple[str, str]] = config.development.resolve.items()
+    return NetworkPolicy(
+        allow_private=tuple(settings.private_addresses),
+        allow_http=not config.is_secure or config.development.allow_http,
+        allow_any_port=settings.any_port,
+        development=config.is_development,
+        ca_file=str(settings.ca_file) if settings.ca_file is not None else None,
+        resolve=dict(resolve),
+        connect_seconds=settings.connect_seconds,
+        total_seconds=settings.total_seconds,
+        max_bytes=settings.fetch_bytes,
+        max_redirects=settings.redirects,
+    )

@@ -1,0 +1,83 @@
+"""Puts one hub together: the database, the spokes and the pages, as an aiohttp application."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from fedcomm.config import Config
+from fedcomm.federation.spoke import FederationSpoke
+from fedcomm.federation.vault import Vault
+from fedcomm.http import SITE
+from fedcomm.site import Site
+from fedcomm.store.schema import open_database
+
+log = logging.getLogger("fedcomm")
+
+
+async def open_site(config: Config) -> Site:
+    """The site with its database open and its spokes built, not started.
+
+    Raises SchemaMismatch, DatabaseUnavailable, VaultError.
+    """
+    db = await open_database(
+        config.database.url,
+        readers=config.database.readers,
+        pool_size=config.database.pool_size,
+    )
+    site = Site(config, db)
+    if config.federation.enabled:
+        try:
+            vault = Vault.load(config.secrets.key_file)
+        except BaseException:
+            await db.close()
+            raise
+        site.federation = FederationSpoke(config, db, vault)
+        site.wakers.append(site.federation.wake)
+    return site
+
+
+async def close_site(site: Site) -> None:
+    """Stop the spokes, finish what is being written, close the database."""
+    if site.federation is not None:
+        await site.federation.stop()
+    await site.db.close()
+
+
+def build_app(site: Site) -> web.Application:
+    """The application: its start starts the workers, its end closes the site."""
+    from fedcomm.web.middleware import middlewares
+    from fedcomm.web.routes import add_routes
+
+    config = site.config
+    warn_of_switches(config)
+    app = web.Application(middlewares=middlewares(), client_max_size=config.server.max_upload_bytes)
+    app[SITE] = site
+    if site.federation is not None:
+        site.federation.add_routes(app)
+    add_routes(app)
+    app.cleanup_ctx.append(_life)
+    return app
+
+
+async def _life(app: web.Application) -> AsyncIterator[None]:
+    site = app[SITE]
+    if site.federation is not None:
+        await site.federation.start(workers=site.config.server.workers)
+    yield
+    await close_site(site)
+
+
+def warn_of_switches(config: Config) -> None:
+    """Say loudly what a public server must not have switched on."""
+    if config.federation.private_addresses:
+        networks = ", ".join(str(network) for network in config.federation.private_addresses)
+        log.warning("federation.private_addresses lets requests reach inward: %s", networks)
+    if config.federation.any_port:
+        log.warning("federation.any_port lets requests reach any port")
+    if config.development.allow_http:
+        log.warning("development.allow_http lets other servers be without encryption")
+    if config.development.resolve:
+        log.warning("development.resolve replaces the resolution of names")
