@@ -23,34 +23,13 @@ from fedcomm.hub.visibility import (
 )
 from tests.hub.world import World, attachment, words
 
-EVERYBODY = frozenset(
-    [
-        "anonymous",
-        "author",
-        "stranger",
-        "group_member",
-        "requester",
-        "banned",
-        "follower",
-        "asked",
-        "mentioned",
-        "former",
-        "remote_stranger",
-        "remote_member",
-        "remote_requester",
-        "remote_follower",
-        "remote_asked",
-        "remote_mentioned",
-        "host_stranger",
-        "host_member",
-        "host_requester",
-        "host_follower",
-        "host_asked",
-        "host_mentioned",
-    ]
-)
 SIGNED_IN = frozenset(
-    name for name in EVERYBODY if not name.startswith(("remote", "host", "anonymous"))
+    {"author", "stranger", "group_member", "requester", "banned", "former"}
+    | {"follower", "asked", "mentioned"}
+)
+REMOTE_KINDS = ("stranger", "member", "requester", "follower", "asked", "mentioned")
+EVERYBODY = SIGNED_IN.union(
+    {"anonymous"}, (f"{who}_{kind}" for who in ("remote", "host") for kind in REMOTE_KINDS)
 )
 
 READERS: dict[Visibility, frozenset[str]] = {
@@ -84,8 +63,7 @@ async def scene(world: World) -> Scene:
     names = ("stranger", "group_member", "requester", "banned", "follower", "asked", "mentioned")
     for name in (*names, "former"):
         people[name] = await world.member(name)
-    kinds = ("stranger", "member", "requester", "follower", "asked", "mentioned")
-    for kind in kinds:
+    for kind in REMOTE_KINDS:
         people[f"remote_{kind}"] = await world.remote(f"remote_{kind}", f"{kind}.test")
 
     owner = await world.member("owner")
@@ -123,7 +101,7 @@ async def scene(world: World) -> Scene:
     viewers = {"anonymous": ANONYMOUS}
     for name, actor_id in people.items():
         viewers[name] = await world.viewer(actor_id)
-    for kind in kinds:
+    for kind in REMOTE_KINDS:
         viewers[f"host_{kind}"] = remote_host(await world.host_id(f"{kind}.test"))
     return Scene(viewers, replies, files, topic, people["author"])
 
