@@ -40,7 +40,10 @@ async def open_site(config: Config) -> Site:
 
 
 async def close_site(site: Site) -> None:
-    """Stop the spokes, finish what is being written, close the database."""
+    """Stop the spokes, finish what is being written, close the database. A second call does nothing."""
+    if site.closed:
+        return
+    site.closed = True
     if site.federation is not None:
         await site.federation.stop()
     await site.db.close()

@@ -24,6 +24,7 @@ class Site:
     db: Database
     federation: FederationSpoke | None = None
     wakers: list[Callable[[], None]] = field(default_factory=list)
+    closed: bool = False
 
     @property
     def origin(self) -> str:

@@ -18,6 +18,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
 from fedcomm import logs
+from fedcomm.cli.watchdog import Watchdog
 from fedcomm.config import Config
 from fedcomm.server import build_app, close_site, open_site
 
@@ -75,8 +76,11 @@ async def _serve(config: Config, *, announce: bool) -> None:
     server = config.server
     site = await open_site(config)
     try:
+        app = build_app(site)
+        watchdog = Watchdog()
+        watchdog.attach(app)
         runner = web.AppRunner(
-            build_app(site),
+            app,
             access_log=access_log if server.access_log else None,
             access_log_class=AccessLine,
             shutdown_timeout=server.graceful_seconds,
@@ -86,7 +90,8 @@ async def _serve(config: Config, *, announce: bool) -> None:
             await _listen(runner, config)
             if announce:
                 _announce(runner, config)
-            await stopping.wait()
+            async with watchdog.watch(runner):
+                await stopping.wait()
             log.info("stopping")
         finally:
             await runner.cleanup()

@@ -143,6 +143,7 @@ class FederationSpoke:
 
     async def find_actor(self, text: str) -> actors.Actor | None:
         """Who `@name@host`, `!name@host` or a URL names, fetched if need be; None if nobody answers to it."""
+        await self._client.start()
         try:
             return await self._directory.find(text)
         except (FetchError, Refused) as error:
@@ -155,6 +156,7 @@ class FederationSpoke:
         if known is not None:
             return known.id if known.deleted_at is None else None
         budget = FetchBudget(self._config.federation.fetch_budget)
+        await self._client.start()
         try:
             document = await self._library.fetch(url, budget=budget)
             arrival = await self._library.prepare(document, budget=budget, wanted=True)
