@@ -19,7 +19,7 @@ from activitypub.origins import same_origin
 from activitypub.vocabulary import ACTOR_TYPES, OBJECT_TYPES
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.directory import Directory
-from fedcomm.federation.library import Library
+from fedcomm.federation.library import Library, fitted
 from fedcomm.hub import actors, follows, groups, journal, reactions, threads
 from fedcomm.store.database import Database, Transaction
 from fedcomm.store.ids import new_id, now_ms
@@ -272,7 +272,7 @@ class Handlers:
                 tx,
                 received.signer.id,
                 known.id,
-                content if current.kind == "topic" else self._library.untitled(content),
+                fitted(content, current.kind),
                 edited_at=min(thing.updated or now_ms(), now_ms()),
                 visibility=audience,
             )
@@ -423,7 +423,7 @@ class Handlers:
                 tx,
                 author.id,
                 known.id,
-                content if known.kind == "topic" else self._library.untitled(content),
+                fitted(content, known.kind),
                 edited_at=min(thing.updated or now_ms(), now_ms()),
                 visibility=audience,
             )

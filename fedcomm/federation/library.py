@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from html import escape
 
@@ -32,6 +32,9 @@ ANCESTORS = 20
 
 TITLE_CHARACTERS = 80
 """A topic from a microblog has no title: its first words become one (§4.6)."""
+
+UNTITLED = "…"
+"""The title of a topic that consists of a picture alone."""
 
 CLEANED_IN_PLACE = 10_000
 """Characters of HTML that are cleaned on the event loop; more than that goes to a thread (INV-26)."""
@@ -145,14 +148,18 @@ class Library:
                 tx,
                 arrival.author.id,
                 arrival.parent_id,
-                _untitled(arrival.content),
+                fitted(arrival.content, "reply"),
                 provenance=provenance,
                 visibility=arrival.visibility,
             )
         if arrival.group_id is not None and arrival.visibility in ("public", "unlisted"):
             # A message to a group that was not said in public must not become public (INV-16).
             return await threads.create_topic(
-                tx, arrival.author.id, arrival.group_id, arrival.content, provenance=provenance
+                tx,
+                arrival.author.id,
+                arrival.group_id,
+                fitted(arrival.content, "topic"),
+                provenance=provenance,
             )
         if arrival.wanted:
             return await threads.store_post(
@@ -164,10 +171,6 @@ class Library:
                 parent_uri=document.in_reply_to,
             )
         return None
-
-    def untitled(self, content: Content) -> Content:
-        """The content of a reply or post: a title that was made of its first words goes."""
-        return _untitled(content)
 
     async def audience_of(self, document: ObjectDocument, author: actors.Actor) -> Visibility:
         """Who the document is addressed to (INV-16)."""
@@ -264,13 +267,8 @@ class Library:
         # On a Note the summary is the warning; on a titled post it is an excerpt (§5.2).
         warns = document.type in ("Note", "Question") or document.sensitive
         summary = plain_name(text_of(document.summary or ""), 500) if warns else ""
-        title = plain_name(document.name or "", 200)
-        if not title:
-            title = excerpt(plain_name(plain, 200), TITLE_CHARACTERS) or plain_name(
-                document.id, 200
-            )
         return Content(
-            title=title,
+            title=plain_name(document.name or "", 200),
             source=document.content_source or "",
             html=html,
             plain=plain,
@@ -301,19 +299,12 @@ class Library:
         )
 
 
-def _untitled(content: Content) -> Content:
-    return Content(
-        "",
-        content.source,
-        content.html,
-        content.plain,
-        content.summary,
-        content.sensitive,
-        content.language,
-        content.mentions,
-        content.hashtags,
-        content.attachments,
-    )
+def fitted(content: Content, kind: threads.Kind) -> Content:
+    """The content as its place wants it: a topic has a title, if need be its first words; a reply has none."""
+    if kind == "topic" and not content.title:
+        words = excerpt(plain_name(content.plain, 200), TITLE_CHARACTERS)
+        return replace(content, title=words or UNTITLED)
+    return replace(content, title="") if kind == "reply" else content
 
 
 def _details(document: ObjectDocument) -> str | None:
