@@ -5,22 +5,14 @@ Exit codes: 0 done, 1 refused or failed (one sentence on standard error), 2 wron
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
-
 import click
 
 from fedcomm.cli.console import Nouns, with_config
-
-
-def _version() -> str:
-    try:
-        return version("fedcomm")
-    except PackageNotFoundError:
-        return "unknown"
+from fedcomm.version import VERSION
 
 
 @click.group(cls=Nouns, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(_version(), prog_name="fedcomm")
+@click.version_option(VERSION, prog_name="fedcomm")
 @click.option("--debug", is_flag=True, help="Show where an unexpected failure happened.")
 @with_config
 def main(debug: bool) -> None:

@@ -52,7 +52,6 @@ class AccessLine(AbstractAccessLogger):
 def serve(config: Config) -> int:
     """Run until a signal; the exit code. Blocks."""
     logs.configure(config.logging)
-    _warn(config)
     if config.server.processes > 1:
         return _serve_in_processes(config)
     return _serve_in_one_loop(config, announce=True)
@@ -162,26 +161,6 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
-
-
-def _warn(config: Config) -> None:
-    """Say loudly what a public server must not be run with."""
-    if networks := config.federation.private_addresses:
-        log.warning(
-            "PRIVATE NETWORKS ARE REACHABLE: whoever can make the hub fetch an address reaches "
-            "what listens there (federation.private_addresses): %s",
-            ", ".join(map(str, networks)),
-        )
-    switches = {
-        "instance.origin is http": not config.is_secure,
-        "development.allow_http": config.development.allow_http,
-        "development.resolve": bool(config.development.resolve),
-        "federation.any_port": config.federation.any_port,
-    }
-    if on := [name for name, is_on in switches.items() if is_on]:
-        log.warning(
-            "DEVELOPMENT SWITCHES ARE ON, which a public server must not have: %s", ", ".join(on)
-        )
 
 
 # --- Several processes ---

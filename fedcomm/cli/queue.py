@@ -19,7 +19,8 @@ from fedcomm.cli.console import (
 )
 
 if TYPE_CHECKING:
-    from fedcomm.federation.spoke import FederationSpoke, HostHealth
+    from fedcomm.federation.health import HostHealth
+    from fedcomm.federation.spoke import FederationSpoke
     from fedcomm.site import Site
 
 
