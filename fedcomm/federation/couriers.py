@@ -139,10 +139,7 @@ class Couriers:
                     log.error("couriers: the database is away: %s", error)
                 except Exception:
                     log.exception("couriers: unexpected")
-                try:
-                    await asyncio.wait_for(self._awake.wait(), IDLE_S)
-                except TimeoutError:
-                    continue
+                await lanes.pause(self._awake, IDLE_S)
         finally:
             for task in self._lanes:
                 task.cancel()

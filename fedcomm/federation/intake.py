@@ -69,10 +69,7 @@ class Intake:
                     log.error("intake: the database is away: %s", error)
                 except Exception:
                     log.exception("intake: unexpected")
-                try:
-                    await asyncio.wait_for(self._awake.wait(), IDLE_S)
-                except TimeoutError:
-                    continue
+                await lanes.pause(self._awake, IDLE_S)
         finally:
             for task in self._lanes:
                 task.cancel()

@@ -7,6 +7,7 @@ the same machine starts (INV-45, INV-46).
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import socket
@@ -155,6 +156,15 @@ async def find_lost(db: Database) -> None:
                 now_ms(),
                 queue,
             )
+
+
+async def pause(awake: asyncio.Event, seconds: float) -> None:
+    """Sleep until woken, `seconds` at most."""
+    try:
+        async with asyncio.timeout(seconds):
+            await awake.wait()
+    except TimeoutError:
+        return
 
 
 def idle() -> None:

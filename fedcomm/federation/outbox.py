@@ -85,10 +85,7 @@ class Outbox:
                 log.error("outbox: the database is away: %s", error)
             except Exception:
                 log.exception("outbox: unexpected")
-            try:
-                await asyncio.wait_for(self._awake.wait(), IDLE_S)
-            except TimeoutError:
-                continue
+            await lanes.pause(self._awake, IDLE_S)
 
     async def consume(self) -> int:
         """Turn the next entries into activities; how many entries were read."""
