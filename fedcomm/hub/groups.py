@@ -188,8 +188,10 @@ async def find_groups(db: Reader, viewer: Viewer, text: str, *, limit: int = 10)
     clause = group_visible(viewer)
     pattern = text.lower().replace("\\", "").replace("%", "").replace("_", "\\_")
     rows = await db.all(
-        f"SELECT {_COLUMNS} {_FROM} WHERE (a.name LIKE ? ESCAPE '\\'"
-        f" OR lower(a.display_name) LIKE ? ESCAPE '\\') AND {clause.sql} ORDER BY a.name LIMIT ?",
+        # By way of the handles, which are ours alone: `actors` holds everybody we ever heard of.
+        f"SELECT {_COLUMNS} {_FROM} JOIN handles n ON n.actor_id = g.actor_id WHERE n.name > ''"
+        " AND (n.name LIKE ? ESCAPE '\\' OR lower(a.display_name) LIKE ? ESCAPE '\\')"
+        f" AND {clause.sql} ORDER BY n.name LIMIT ?",
         f"%{pattern}%",
         f"%{pattern}%",
         *clause.args,

@@ -173,8 +173,8 @@ CREATE TABLE objects (
 );
 CREATE INDEX objects_by_group_activity ON objects (group_id, kind, active_at, id);
 CREATE INDEX objects_by_group ON objects (group_id, kind, id);
-CREATE INDEX objects_pinned ON objects (group_id) WHERE pinned_at IS NOT NULL;
-CREATE INDEX objects_by_topic ON objects (topic_id, id);
+CREATE INDEX objects_pinned ON objects (group_id, pinned_at) WHERE pinned_at IS NOT NULL;
+CREATE INDEX objects_by_topic ON objects (topic_id, kind, id);
 CREATE INDEX objects_by_author ON objects (author_id, id);
 CREATE INDEX objects_by_parent ON objects (parent_id, id);
 CREATE INDEX objects_by_parent_uri ON objects (parent_uri) WHERE parent_uri IS NOT NULL;

@@ -1,0 +1,326 @@
+"""No read of the hub walks through a table that grows: each goes by an index."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from fedcomm.hub import (
+    actors,
+    follows,
+    groups,
+    instance,
+    journal,
+    media,
+    members,
+    notifications,
+    passwords,
+    reactions,
+    search,
+    sessions,
+    threads,
+    timelines,
+)
+from fedcomm.hub.visibility import ANONYMOUS, can_read, can_see_group, remote_host
+from fedcomm.store.database import Database, Row, Transaction, Value
+from tests.databases import ORIGIN
+from tests.hub.world import World, words
+
+SMALL = frozenset({"settings", "cursors", "groups", "handles", "alembic_version"})
+"""Tables that may be walked through: a hub has tens or hundreds of groups."""
+
+FIGURES = re.compile(r"^SELECT count\(\*\) FROM members WHERE state = 'active'")
+"""The figures of NodeInfo, which are cached: accounts may be counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    sql: str
+    args: tuple[Value, ...]
+
+
+class Recorder:
+    """Notes every statement on its way to a database or a transaction."""
+
+    def __init__(self, inner: Any, seen: dict[str, Statement]) -> None:
+        self._inner = inner
+        self._seen = seen
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def _note(self, sql: str, args: Sequence[Value]) -> None:
+        # Lists of marks of different lengths are one statement.
+        self._seen.setdefault(re.sub(r"\?(, \?)+", "?…", sql), Statement(sql, tuple(args)))
+
+    async def all(self, sql: str, *args: Value) -> Sequence[Row]:
+        self._note(sql, args)
+        rows: Sequence[Row] = await self._inner.all(sql, *args)
+        return rows
+
+    async def one(self, sql: str, *args: Value) -> Row | None:
+        self._note(sql, args)
+        row: Row | None = await self._inner.one(sql, *args)
+        return row
+
+    async def value(self, sql: str, *args: Value) -> Any:
+        self._note(sql, args)
+        return await self._inner.value(sql, *args)
+
+    async def execute(self, sql: str, *args: Value) -> int:
+        self._note(sql, args)
+        changed: int = await self._inner.execute(sql, *args)
+        return changed
+
+    async def many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
+        kept = list(rows)
+        if kept:
+            self._note(sql, kept[0])
+        await self._inner.many(sql, kept)
+
+    async def append(self, sql: str, row: Sequence[Value]) -> None:
+        self._note(sql, row)
+        await self._inner.append(sql, row)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        async with self._inner.transaction() as tx:
+            yield Recorder(tx, self._seen)  # type: ignore[misc]
+
+
+async def live_through_everything(world: World) -> None:
+    """Calls every operation and every read of the hub."""
+    db = world.db
+    password = await passwords.hash_password("correct horse")
+    anna = await world.member("anna", password_hash=password, email="anna@hub.test")
+    berta = await world.member("berta")
+    bob = await world.remote("bob")
+    await world.remote("bob")
+    group = await world.group("ambiente", anna, approval=True)
+    await world.do(groups.join, group, berta)
+    await world.do(groups.join, group, bob, follow_uri="https://far.test/1")
+    await world.do(groups.join, group, bob, follow_uri="https://far.test/2")
+    for person in (berta, bob):
+        await world.do(groups.add_member, group, anna, person)
+    await world.do(groups.join, group, bob, follow_uri="https://far.test/3")
+    await world.do(
+        groups.edit_group,
+        group,
+        anna,
+        title="A",
+        description="",
+        approval=False,
+        announce_replies=False,
+        posting_restricted=False,
+        local_origin=ORIGIN,
+    )
+    picture, file = await world.picture(anna)
+    await world.do(media.describe, anna, picture, "a tree")
+    content = await world.compose(
+        anna, "Hello @berta and @bob@far.test #tag", is_topic=True, title="t", media=(picture,)
+    )
+    topic = await world.do(threads.create_topic, anna, group, content)
+    reply = await world.reply(berta, topic)
+    nested = await world.reply(anna, reply)
+    await world.do(threads.edit, anna, topic, words("again", title="t", hashtags=("tag",)))
+    await world.do(threads.set_pinned, anna, topic, pinned=True)
+    await world.do(threads.set_locked, anna, topic, locked=True)
+    post = await world.post(bob)
+    await world.do(reactions.add, bob, topic, "like")
+    await world.do(reactions.add, bob, topic, "dislike")
+    await world.do(reactions.add, bob, topic, "share")
+    await world.do(reactions.withdraw, bob, topic, "dislike")
+    await world.do(follows.request, anna, bob)
+    await world.do(follows.set_activity, anna, bob, 1)
+    await world.do(follows.accept, anna, bob)
+    await world.do(follows.request, bob, anna, follow_uri="https://far.test/f")
+    await world.do(follows.end, bob, anna)
+    session = await sessions.log_in(db, "anna", "correct horse")
+    other = await sessions.log_in(db, "anna@hub.test", "correct horse")
+    await world.run("UPDATE sessions SET seen_at = seen_at - 100000 WHERE member_id = ?", anna)
+    await sessions.member_of_session(db, session)
+    await sessions.sessions_of(db, anna)
+    await world.do(sessions.end_session, anna, sessions.token_hash(other)[:24])
+    await sessions.bearer(
+        db, await world.do(sessions.create_token, anna, name="app", scopes=["read"])
+    )
+    host = await world.host_id("far.test")
+    viewers = [ANONYMOUS, await world.viewer(anna), await world.viewer(bob), remote_host(host)]
+    for viewer in viewers:
+        await can_read(db, viewer, topic)
+        await can_see_group(db, viewer, group)
+        await groups.visible_group(db, viewer, "ambiente")
+        await groups.list_groups(db, viewer)
+        await groups.find_groups(db, viewer, "amb")
+        await timelines.post(db, viewer, topic)
+        await timelines.posts(db, viewer, [topic, reply])
+        await timelines.group_topics(db, viewer, group)
+        await timelines.pinned_topics(db, viewer, group)
+        await timelines.newest_topics(db, viewer, group)
+        await timelines.newest_everywhere(db, viewer)
+        await timelines.replies(db, viewer, topic)
+        await timelines.page_start(db, viewer, topic, nested, size=1)
+        await timelines.answers(db, viewer, topic)
+        await timelines.by_author(db, viewer, anna)
+        await timelines.home(db, viewer)
+        await timelines.tagged(db, viewer, "tag")
+        await search.find(db, viewer, "again")
+        await media.mime_of_file(db, await world.viewer(anna), file)
+    await media.image(db, picture)
+    await media.images(db, [picture])
+    await media.attached_to(db, topic)
+    await world.do(media.unreferenced)
+    await media.remove_orphans(db, world.site.media_folder, [picture])
+    await members.member(db, anna)
+    await members.member_by_name(db, "anna")
+    await members.list_members(db)
+    await actors.actors(db, [anna, bob])
+    await actors.actor_by_uri(db, "https://far.test/users/bob")
+    await actors.local_actor(db, "anna")
+    await actors.remote_actor(db, "bob", "far.test")
+    await groups.group(db, group)
+    await groups.membership(db, group, anna)
+    await groups.memberships_of(db, anna)
+    await groups.member_count(db, group)
+    await groups.member_counts(db, [group])
+    await groups.list_memberships(db, group, "active")
+    await groups.moderators(db, group)
+    await threads.thing_by_uri(db, "https://far.test/objects/1")
+    await threads.revisions(db, topic)
+    await follows.find(db, anna, bob)
+    await follows.counts(db, anna)
+    await follows.requests_to(db, anna)
+    await follows.followed_by(db, anna)
+    await notifications.unread_count(db, berta)
+    lines = await notifications.list_notifications(db, berta)
+    await world.do(notifications.mark_read, berta, lines[0].id)
+    await journal.entries_after(db, 0, 10)
+    await journal.last_seq(db)
+    await journal.cursor(db, "feeds")
+    await world.do(journal.move_cursor, "feeds", 1)
+    await instance.usage(db)
+    await instance.setting(db, "a")
+    await world.do(instance.set_setting, "a", "b")
+    await world.do(threads.delete, berta, reply)
+    await world.do(threads.delete, anna, topic)
+    await world.do(reactions.add, anna, post, "like")
+    await world.do(actors.forget_remote, bob)
+    await world.do(groups.leave, group, berta)
+    await world.do(members.set_password, anna, password)
+    await world.do(members.suspend_member, anna, suspended=True)
+    await world.do(sessions.log_out, session)
+
+
+@pytest.fixture
+async def statements(world: World) -> dict[str, Statement]:
+    """Every statement that the hub says, by its text."""
+    seen: dict[str, Statement] = {}
+    plain: Database = world.db
+    world.db = Recorder(plain, seen)  # type: ignore[assignment]
+    await live_through_everything(world)
+    world.db = plain
+    assert len(seen) > 120
+    return seen
+
+
+NAMES = re.compile(
+    r"\b(?:FROM|JOIN|UPDATE|INTO)\s+(\w+)(?:\s+(?:AS\s+)?(?!WHERE|ON|SET|JOIN|CROSS|LEFT|ORDER|VALUES)(\w+))?"
+)
+
+
+def tables_of(sql: str) -> dict[str, str]:
+    """Alias → table."""
+    found = {}
+    for table, alias in NAMES.findall(sql):
+        found[alias or table] = table
+        found.setdefault(table, table)
+    return found
+
+
+async def plan_of(db: Database, statement: Statement) -> list[str]:
+    if db.dialect == "sqlite":
+        rows = await db.all(f"EXPLAIN QUERY PLAN {statement.sql}", *statement.args)
+        return [row["detail"] for row in rows]
+    async with db.transaction() as tx:
+        # An empty table is always walked through, unless that is forbidden.
+        await tx.execute("SET LOCAL enable_seqscan = off")
+        rows = await tx.all(f"EXPLAIN {statement.sql}", *statement.args)
+    return [row["QUERY PLAN"] for row in rows]
+
+
+WALKS = {
+    "sqlite": re.compile(r"^SCAN (\w+)(?! VIRTUAL)"),
+    "postgresql": re.compile(r"Seq Scan on (\w+)(?: (\w+))?"),
+}
+
+
+async def test_no_statement_of_the_hub_walks_through_a_growing_table(
+    world: World, statements: dict[str, Statement]
+) -> None:
+    walked = []
+    for statement in statements.values():
+        if FIGURES.match(statement.sql):
+            continue
+        tables = tables_of(statement.sql)
+        for line in await plan_of(world.db, statement):
+            match = WALKS[world.db.dialect].search(line)
+            if match is None or "VIRTUAL TABLE" in line:
+                continue
+            name = match.group(1)
+            table = tables.get(name)
+            if table is not None and table not in SMALL:
+                walked.append(f"{line}: {statement.sql}")
+    assert not walked, "\n\n".join(walked)
+
+
+on_sqlite = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+"""PostgreSQL chooses by statistics, which the tables of a test do not have."""
+
+LISTS_BY_INDEX = {
+    "o.group_id = ? AND o.kind = 'topic' AND o.pinned_at IS NULL": "objects_by_group_activity",
+    "o.group_id = ? AND o.kind = 'topic' AND o.id < ?": "objects_by_group",
+    "o.kind = 'topic' AND o.visibility = 'public' AND o.id < ?": "objects_by_kind",
+    "o.group_id = ? AND o.pinned_at IS NOT NULL": "objects_pinned",
+    "WHERE o.topic_id = ? AND o.kind = 'reply' AND o.id > ?": "objects_by_topic",
+    "WHERE o.parent_id = ? AND o.id > ?": "objects_by_parent",
+    "WHERE o.author_id = ? AND o.id < ?": "objects_by_author",
+    "WHERE t.tag = ? AND t.object_id < ?": "hashtags_by_tag",
+    "FROM notifications n JOIN actors": "notifications_by_member",
+}
+"""What stands in a list's statement → the index by which it goes, in the order of the list."""
+
+
+@on_sqlite
+@pytest.mark.parametrize("condition", LISTS_BY_INDEX)
+async def test_a_page_of_a_list_is_read_in_the_order_of_its_index(
+    world: World, statements: dict[str, Statement], condition: str
+) -> None:
+    found = [each for each in statements.values() if condition in each.sql and "LIMIT" in each.sql]
+    assert found
+    for statement in found:
+        plan = await plan_of(world.db, statement)
+        assert any(f"INDEX {LISTS_BY_INDEX[condition]} " in line for line in plan), plan
+        assert not any("TEMP B-TREE FOR ORDER BY" in line for line in plan), plan
+
+
+@on_sqlite
+async def test_home_walks_from_the_members_own_rows(
+    world: World, statements: dict[str, Statement]
+) -> None:
+    found = [each for each in statements.values() if "hm CROSS JOIN objects" in each.sql]
+    assert found
+    for statement in found:
+        plan = "\n".join(await plan_of(world.db, statement))
+        for step in (
+            r"SEARCH hm USING .*memberships_by_actor \(actor_id=\? AND state=\?\)",
+            r"SEARCH t USING .*objects_by_group \(group_id=\? AND kind=\? AND id>\? AND id<\?\)",
+            r"SEARCH t USING .*objects_by_author \(author_id=\? AND id>\? AND id<\?\)",
+            r"SEARCH hr USING .*reactions_by_actor \(actor_id=\? AND kind=\? AND object_id>\?",
+            r"SEARCH o USING INTEGER PRIMARY KEY",
+        ):
+            assert re.search(step, plan), (step, plan)
