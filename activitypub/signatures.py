@@ -32,6 +32,9 @@ ACCEPT_SIGNATURE: Final = (
 ACCEPT_SIGNATURE_GET: Final = 'sig1=("@method" "@target-uri");created;keyid;alg="rsa-v1_5-sha256"'
 """The same for a GET, which has no body to digest."""
 
+KEY_FRAGMENT: Final = "#main-key"
+"""The fragment of the key ids that the fediverse fetches (federation reference §0.2 rule 4)."""
+
 KEY_ID_CHARS_MAX: Final = 2048
 """Longest key id, in characters."""
 
@@ -251,20 +254,26 @@ def _inspect_message(request: Request, fields: dict[str, str], now: int) -> Clai
         _require(covered, "content-digest")
     _check_digests(request, fields, covered)
 
+    urls = [request.url]
+    if "@target-uri" in covered and not _has_body(request):
+        # Fedify (2.3) fetches a key by its id and signs the fragment, which never travels, as well.
+        # Refused, it would give up RFC 9421 towards us for good.
+        urls.append(request.url + KEY_FRAGMENT)
     return Claim(
         style="rfc9421",
         key_id=parsed.key_id,
         key_algorithm=_MESSAGE_ALGORITHMS[parsed.algorithm],
         signature=parsed.signature,
-        messages=(
+        messages=tuple(
             message_signatures.signature_base(
                 parsed.components,
                 parsed.parameters,
                 method=request.method,
-                url=request.url,
+                url=url,
                 target=request.target,
                 fields=fields,
-            ),
+            )
+            for url in urls
         ),
         signed_at=parsed.created,
         covered=parsed.components,

@@ -220,6 +220,36 @@ def test_cavage_is_tried_with_and_then_without_the_query() -> None:
     assert len(inspect(signed("cavage"), now=NOW).messages) == 1
 
 
+@pytest.mark.parametrize(
+    ("method", "signed_url", "good"),
+    [
+        ("GET", ORIGIN + "/ap/g/1#main-key", True),
+        ("GET", ORIGIN + "/ap/g/1", True),
+        ("GET", ORIGIN + "/ap/g/1#other", False),
+        ("GET", ORIGIN + "/ap/g/2#main-key", False),
+        ("POST", ORIGIN + "/ap/g/1#main-key", False),
+    ],
+)
+def test_fedify_signs_the_fragment_of_the_key_that_it_fetches(
+    method: str, signed_url: str, good: bool
+) -> None:
+    quoted = f'("@method" "@target-uri" "content-digest"){PARAMETERS}'
+    body = BODY if method == "POST" else b""
+    fields = {"host": "hub.example", "content-digest": content_digest_header(body)}
+    base = message_signatures.signature_base(
+        ("@method", "@target-uri", "content-digest"),
+        quoted,
+        method=method,
+        url=signed_url,
+        target="/ap/g/1",
+        fields=fields,
+    )
+    fields["Signature-Input"] = f"s={quoted}"
+    fields["Signature"] = f"s=:{b64encode(RSA.sign(base)).decode()}:"
+    sent = request(fields, method=method, target="/ap/g/1", body=body)
+    assert accepted(sent) is good
+
+
 def test_discourse_signs_times_instead_of_a_date() -> None:
     sent = cavage_signed(
         "(request-target) (created) (expires) host digest",
