@@ -135,8 +135,9 @@ class Claim:
     covered: tuple[str, ...]
 
 
-def inspect(request: Request, *, now: int) -> Claim:
-    """Read the signature of a request and check all that needs no key. `now` is in Unix seconds.
+def inspect(request: Request, *, now: int, window: int = WINDOW_S) -> Claim:
+    """Read the signature of a request and check all that needs no key. `now` is in Unix seconds,
+    `window` in seconds.
 
     Raises :class:`SignatureRefused`, never anything else, whatever the headers hold.
     """
@@ -150,9 +151,9 @@ def inspect(request: Request, *, now: int) -> Claim:
     try:
         # One style, never the other as a second chance: else a stripped header would downgrade.
         if "signature-input" in fields:
-            return _inspect_message(request, fields, now)
+            return _inspect_message(request, fields, now, window)
         if "signature" in fields:
-            return _inspect_cavage(request, fields, now)
+            return _inspect_cavage(request, fields, now, window)
     except message_signatures.UnsupportedComponent as error:
         raise SignatureRefused("component", str(error)) from error
     except cavage.MalformedSignature as error:
@@ -171,7 +172,7 @@ def verify(claim: Claim, key: PublicKey) -> bool:
     return any(key.verify(claim.signature, message) for message in claim.messages)
 
 
-def _inspect_cavage(request: Request, fields: dict[str, str], now: int) -> Claim:
+def _inspect_cavage(request: Request, fields: dict[str, str], now: int, window: int) -> Claim:
     parsed = cavage.parse(fields["signature"])
     _check_key_id(parsed.key_id)
     if parsed.algorithm not in _CAVAGE_ALGORITHMS:
@@ -187,10 +188,10 @@ def _inspect_cavage(request: Request, fields: dict[str, str], now: int) -> Claim
             raise SignatureRefused("malformed", "(created) is only for the algorithm hs2019.")
         if parsed.created is not None:
             signed_at = parsed.created
-            _check_window(signed_at, now)
+            _check_window(signed_at, now, window)
     if "date" in covered and "date" in fields:
         signed_at = cavage.parse_http_date(fields["date"].strip(" \t"))
-        _check_window(signed_at, now)
+        _check_window(signed_at, now, window)
     if signed_at is None:
         raise SignatureRefused("uncovered", "The signature covers no time: date or (created).")
     _check_expiry(parsed.expires, now)
@@ -225,7 +226,7 @@ def _inspect_cavage(request: Request, fields: dict[str, str], now: int) -> Claim
     )
 
 
-def _inspect_message(request: Request, fields: dict[str, str], now: int) -> Claim:
+def _inspect_message(request: Request, fields: dict[str, str], now: int, window: int) -> Claim:
     if "signature" not in fields:
         raise SignatureRefused("malformed", "Signature-Input comes without Signature.")
     parsed = message_signatures.parse(fields["signature-input"], fields["signature"])
@@ -245,9 +246,9 @@ def _inspect_message(request: Request, fields: dict[str, str], now: int) -> Clai
 
     if parsed.created is None:
         raise SignatureRefused("uncovered", "The signature has no time of creation.")
-    _check_window(parsed.created, now)
+    _check_window(parsed.created, now, window)
     if "date" in covered and "date" in fields:
-        _check_window(cavage.parse_http_date(fields["date"].strip(" \t")), now)
+        _check_window(cavage.parse_http_date(fields["date"].strip(" \t")), now, window)
     _check_expiry(parsed.expires, now)
 
     if _has_body(request):
@@ -322,8 +323,8 @@ def _check_host(request: Request, fields: dict[str, str]) -> None:
         raise SignatureRefused("host", "The request is addressed to another host.")
 
 
-def _check_window(moment: int, now: int) -> None:
-    if not -WINDOW_S <= now - moment <= WINDOW_S:
+def _check_window(moment: int, now: int, window: int) -> None:
+    if not -window <= now - moment <= WINDOW_S:
         raise SignatureRefused("time", "The time of the signature is too far from ours.")
 
 

@@ -259,10 +259,6 @@ class Delivery:
     concurrency: int = field(
         default=64, metadata=about("Requests under way at once, to all hosts.", low=1, high=2000)
     )
-    per_host: int = field(
-        default=1,
-        metadata=about("Requests under way at once to one host; 1 keeps order.", low=1, high=50),
-    )
     retry_minutes: tuple[float, ...] = field(
         default=(1, 5, 15, 60, 180, 360, 720, 1440, 1440, 1440, 1440, 1440, 1440),
         metadata=about(
@@ -290,24 +286,10 @@ class Delivery:
     set_aside_after: int = field(
         default=8,
         metadata=about(
-            "Failures of our own (not the host's) before a delivery waits for an administrator.",
+            "Refusals of one delivery by a host that answers before it waits for an administrator.",
             "attempts",
             low=1,
             high=100,
-        ),
-    )
-    breaker_failures: int = field(
-        default=5,
-        metadata=about("Failures that make a host count as down …", "failures", low=1, high=1000),
-    )
-    breaker_window_minutes: float = field(
-        default=10.0,
-        metadata=about("… when they fall within this time.", "minutes", low=0.0001, high=1440),
-    )
-    breaker_probe_minutes: float = field(
-        default=30.0,
-        metadata=about(
-            "How often a host that is down is tried again.", "minutes", low=0.0001, high=1440
         ),
     )
     dead_after_days: float = field(
@@ -416,10 +398,6 @@ class Rates:
     )
     posts_per_member_5min: int = field(
         default=30, metadata=about("Topics and replies by one member.", "per 5 minutes", low=1)
-    )
-    anonymous_per_5min: int = field(
-        default=300,
-        metadata=about("API requests without a token from one prefix.", "per 5 minutes", low=1),
     )
     uploads_per_30min: int = field(
         default=30, metadata=about("Files uploaded by one member.", "per 30 minutes", low=1)

@@ -94,7 +94,7 @@ def test_a_misspelt_option_is_refused_with_its_line_and_the_nearest_right_name(
 
 
 def test_a_misspelt_table_is_refused_with_the_nearest_right_name(write: Write) -> None:
-    path = write("\n[delivry]\nper_host = 2\n")
+    path = write("\n[delivry]\nconcurrency = 2\n")
     [problem] = problems_of(path)
     assert problem.place == f"{path}:2"
     assert "did you mean delivery?" in problem.text

@@ -38,7 +38,6 @@ any_port = true
 [delivery]
 # Seconds rather than hours, so that a server that was stopped catches up while you watch.
 retry_minutes = [0.05, 0.1, 0.25, 0.5, 1, 5]
-breaker_probe_minutes = 0.25
 
 [development]
 allow_http = true

@@ -8,7 +8,9 @@ A lane is taken with the first of its rows in one transaction. What a host answe
     everything else         the lane waits by the schedule; nothing of this host overtakes
     a head that is refused too often while its host answers is set aside; what follows goes on
 
-A host that fails in a row is probed with one delivery at a time; others never wait for it (INV-45).
+The lane is the circuit breaker: a host that fails is probed with one delivery at a time, by the
+schedule, and others never wait for it (INV-45). A host that answered nothing for days is dead: nothing
+new is queued for it until it writes, or a probe finds it (housekeeping).
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import random
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from activitypub import cavage, message_signatures
 from activitypub.client import Client, Response
@@ -83,6 +85,7 @@ class Peer:
     software: str | None
     style: str | None
     policy: str
+    dead: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +181,11 @@ class Couriers:
                 for position, parcel in enumerate(parcels):
                     outcome = await self._deliver(parcel, peer)
                     if outcome.style is not None and outcome.style != peer.style:
-                        peer = Peer(peer.name, peer.software, outcome.style, peer.policy)
+                        peer = replace(peer, style=outcome.style)
                     if outcome.verdict == "later":
                         await self._put_off(lane, failures + 1, parcel, outcome, parcels[position:])
                         return
-                    await self._settle(parcel, lane.host_id, outcome)
+                    await self._settle(parcel, lane.host_id, peer, outcome)
                     failures = 0
                 if not await lanes.renew(
                     self._db, "delivery", lane.host_id, lease_ms=self._lease_ms
@@ -258,7 +261,7 @@ class Couriers:
 
     # What becomes of it
 
-    async def _settle(self, parcel: Parcel, host_id: int, outcome: Outcome) -> None:
+    async def _settle(self, parcel: Parcel, host_id: int, peer: Peer, outcome: Outcome) -> None:
         """Done, for good or ill: one group-committed write."""
         now = now_ms()
         statements: list[tuple[str, tuple[int | str | None, ...]]] = []
@@ -277,6 +280,8 @@ class Couriers:
                 statements.append((REACHED, (subject, host_id, now, now)))
         if parcel.recall and outcome.verdict != "dropped":
             statements.append((RECALLED, (now, outcome.status, parcel.object_id, host_id)))
+        if outcome.delivered and peer.dead:
+            statements.append(("UPDATE hosts SET dead_at = NULL WHERE id = ?", (host_id,)))
         if outcome.style is not None:
             statements.append(
                 (
@@ -323,6 +328,14 @@ class Couriers:
             )
             if too_old:
                 await self._give_up_old(tx, lane.host_id, now, outcome)
+            if not outcome.status and now - failing_since > self._settings.dead_after_days * DAY_MS:
+                await tx.execute(
+                    "UPDATE hosts SET dead_at = ? WHERE id = ? AND dead_at IS NULL"
+                    " AND COALESCE(heard_at, 0) < ?",
+                    now,
+                    lane.host_id,
+                    failing_since,
+                )
             # A head that only this activity's fault holds up is set aside, and the next gets its turn.
             next_at = now if aside else now + delay
             waiting = await tx.value(
@@ -395,7 +408,7 @@ class Couriers:
 
     async def _peer(self, host_id: int) -> Peer:
         row = await self._db.one(
-            "SELECT name, software, signature_style, signature_learned_at, probed_at, policy"
+            "SELECT name, software, signature_style, signature_learned_at, policy, dead_at"
             " FROM hosts WHERE id = ?",
             host_id,
         )
@@ -403,7 +416,7 @@ class Couriers:
         style = row["signature_style"]
         if (row["signature_learned_at"] or 0) < now_ms() - STYLE_MEMORY_MS:
             style = None
-        return Peer(row["name"], row["software"], style, row["policy"])
+        return Peer(row["name"], row["software"], style, row["policy"], row["dead_at"] is not None)
 
 
 def _signed(style: str, url: str, body: bytes, keys: KeyPair) -> dict[str, str]:

@@ -272,11 +272,14 @@ class Directory:
 
     # Hosts
 
-    async def probe(self, host_id: int) -> None:
-        """Learn a host's software from its NodeInfo, once a day at most; failures are noted as unknown."""
+    async def probe(self, host_id: int) -> bool:
+        """Learn a host's software from its NodeInfo, once a day at most; whether it answered.
+
+        A failure is noted too: then the software stays what it was, or unknown."""
         row = await self._db.one("SELECT name, probed_at FROM hosts WHERE id = ?", host_id)
         if row is None or (row["probed_at"] or 0) > now_ms() - REFRESH_MS:
-            return
+            return False
+        answered = False
         software: tuple[str, str] | None = None
         for scheme in ("https", "http") if self._http else ("https",):
             origin = f"{scheme}://{row['name']}"
@@ -284,6 +287,7 @@ class Directory:
                 links = await self._client.get_json(
                     f"{origin}/.well-known/nodeinfo", "application/json"
                 )
+                answered = True
                 target = nodeinfo.pick_schema(links, origin, allow_http=self._http)
                 if target is not None:
                     document = await self._client.get_json(target, "application/json")
@@ -298,6 +302,7 @@ class Directory:
             " software_version = COALESCE(?, software_version), probed_at = ? WHERE id = ?",
             (*(software or (None, None)), now_ms(), host_id),
         )
+        return answered
 
     def forget_keys(self, actor_id: int) -> None:
         """Drop cached keys of an actor that was deleted or whose host's policy changed."""

@@ -113,7 +113,7 @@ class Discovery:
             version,
             nodeinfo.Software("fedcomm", VERSION, f"{self._at.origin}/about", self._at.origin),
             await self._figures(),
-            open_registrations=False,
+            open_registrations=self._config.accounts.registration == "open",
             metadata={
                 "nodeName": self._config.instance.name,
                 "nodeDescription": self._config.instance.description,

@@ -31,7 +31,7 @@ class HostHealth:
 async def host_health(db: Database, *, limit: int = 200) -> list[HostHealth]:
     """The hosts with something waiting or given up, those that fail first."""
     rows = await db.all(
-        "SELECT h.name, h.software, h.policy, l.failures, l.next_at, l.error,"
+        "SELECT h.name, h.software, h.policy, h.dead_at, l.failures, l.next_at, l.error,"
         " d.waiting, d.failed, d.oldest, d.reason"
         " FROM (SELECT host_id, sum(CASE WHEN state = 'failed' THEN 0 ELSE 1 END) AS waiting,"
         "  sum(CASE WHEN state = 'failed' THEN 1 ELSE 0 END) AS failed,"
@@ -50,6 +50,8 @@ async def host_health(db: Database, *, limit: int = 200) -> list[HostHealth]:
         state: State = "waiting" if waiting else "given up"
         if failures:
             state = "failing"
+        if row["dead_at"] is not None:
+            state = "given up"
         found.append(
             HostHealth(
                 row["name"],

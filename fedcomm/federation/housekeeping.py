@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from fedcomm.config import Config
+from fedcomm.federation.directory import Directory
 from fedcomm.store.database import Database
 from fedcomm.store.ids import first_id_at, now_ms
 
@@ -22,15 +23,19 @@ FAILED_DAYS = 30
 TOMBSTONE_MS = 6 * 3_600_000
 """A Delete that overtook its Create is remembered this long (federation.md §6.1)."""
 
+DEAD_HOSTS = 50
+"""Dead hosts that one round asks."""
+
 BODY_DAYS = 7
 """The rendered text of an activity is kept this long after it was made, then made anew when asked for."""
 
 
-async def run(config: Config, db: Database) -> None:
+async def run(config: Config, db: Database, directory: Directory) -> None:
     """Tidy up every hour until cancelled."""
     while True:
         try:
             await tidy(config, db)
+            await look_for_the_dead(db, directory)
         except Exception:
             log.exception("housekeeping")
         await asyncio.sleep(EVERY_S)
@@ -73,6 +78,21 @@ async def tidy(config: Config, db: Database) -> int:
             first_id_at(now - BODY_DAYS * DAY_MS),
         )
     )
+
+
+async def look_for_the_dead(db: Database, directory: Directory) -> int:
+    """Ask dead hosts for their NodeInfo, each once a day; how many came back (federation.md §7.2, rule 6)."""
+    found = 0
+    for row in await db.all(
+        "SELECT id FROM hosts WHERE dead_at IS NOT NULL AND COALESCE(probed_at, 0) < ?"
+        " ORDER BY probed_at LIMIT ?",
+        now_ms() - DAY_MS,
+        DEAD_HOSTS,
+    ):
+        if await directory.probe(row["id"]):
+            await db.append("UPDATE hosts SET dead_at = NULL WHERE id = ?", (row["id"],))
+            found += 1
+    return found
 
 
 async def _stepwise(db: Database, sql: str, before: int) -> int:

@@ -35,11 +35,15 @@ INSERT = (
     "INSERT INTO inbox (id, uri, host_id, signer_uri, recipient_id, state, body, received_at)"
     " VALUES (?, ?, ?, ?, ?, 'waiting', ?, ?) ON CONFLICT (uri) DO NOTHING"
 )
-HEARD = "UPDATE hosts SET heard_at = ? WHERE id = ?"
+HEARD = "UPDATE hosts SET heard_at = ?, dead_at = NULL WHERE id = ?"
+"""Whoever writes is alive, whatever was thought of them."""
+
 HEARD_EVERY_MS = 60_000
 RETRY_AFTER_S = 30
 SEEN_ENTRIES = 20_000
 """Activity ids that this process answers from memory; the table remembers the rest."""
+
+HOSTS_COUNTED = 10_000
 
 BUSY_LOOK_S = 2.0
 """How long the length of the queue is believed."""
@@ -67,7 +71,7 @@ class Reception:
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._heard: dict[int, int] = {}
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        self._queued = (0.0, 0)
+        self._queued: dict[int | None, tuple[float, int]] = {}
         self.wake: Callable[[], None] = idle
 
     async def post(self, request: web.Request, recipient_id: int | None) -> web.Response:
@@ -115,7 +119,7 @@ class Reception:
         if uri in self._seen:
             self._seen.move_to_end(uri)
             return
-        await self._check_room()
+        await self._check_room(signer.host_id)
         now = now_ms()
         statements: list[tuple[str, tuple[int | str | None, ...]]] = [
             (
@@ -165,22 +169,33 @@ class Reception:
         while len(self._buckets) > 10_000:
             self._buckets.popitem(last=False)
 
-    async def _check_room(self) -> None:
-        """More waiting than may wait: 503, and the peer comes again (federation.md §7.3)."""
+    async def _check_room(self, host_id: int) -> None:
+        """More waiting than may wait, 429 for one host and 503 for all: the peer comes again (§7.3)."""
+        settings = self._config.inbox
+        if await self._waiting(host_id, settings.per_host_queued) >= settings.per_host_queued:
+            raise Turned(429, "host-busy")
+        if await self._waiting(None, settings.queued) >= settings.queued:
+            raise Turned(503, "busy")
+
+    async def _waiting(self, host_id: int | None, limit: int) -> int:
+        """How many activities wait (of one host, or of all), as it was a moment ago, `limit` at most."""
         now = time.monotonic()
-        looked, queued = self._queued
+        looked, waiting = self._queued.get(host_id, (0.0, 0))
         if now - looked > BUSY_LOOK_S:
-            limit = self._config.inbox.queued
-            queued = int(
+            of_host = "" if host_id is None else " AND host_id = ?"
+            args = () if host_id is None else (host_id,)
+            waiting = int(
                 await self._db.value(
                     "SELECT count(*) FROM (SELECT 1 AS one FROM inbox WHERE state = 'waiting'"
-                    " LIMIT ?) AS waiting",
+                    f"{of_host} LIMIT ?) AS waiting",
+                    *args,
                     limit,
                 )
             )
-            self._queued = (now, queued)
-        if queued >= self._config.inbox.queued:
-            raise Turned(503, "busy")
+            self._queued[host_id] = (now, waiting)
+            while len(self._queued) > HOSTS_COUNTED:
+                self._queued.pop(next(iter(self._queued)))
+        return waiting
 
     async def _note_style(self, style: str, host_id: int) -> None:
         """A peer that signs with RFC 9421 understands it as well (§3.4, rule 2), NodeBB up to 4.15 excepted."""

@@ -19,7 +19,7 @@ class Inbox:
 
 _COLUMNS = "COALESCE(a.shared_inbox, a.inbox) AS inbox, a.host_id, h.software"
 _LIVE = "a.deleted_at IS NULL AND a.inbox IS NOT NULL"
-_WELCOME = f"{_LIVE} AND h.policy <> 'suspend'"
+_WELCOME = f"{_LIVE} AND h.policy <> 'suspend' AND h.dead_at IS NULL"
 
 
 async def group_members(db: Reader, group_id: int) -> list[Inbox]:

@@ -58,7 +58,7 @@ class FederationSpoke:
         )
         self._client = Client(
             network_policy(config),
-            f"fedcomm/{VERSION} (+{config.instance.origin}/)",
+            user_agent(config),
             sign_in_thread=self._signing,
             limit=max(256, config.delivery.concurrency * 2),
         )
@@ -76,7 +76,13 @@ class FederationSpoke:
             media_prefix=f"{config.instance.origin}/media/",
         )
         catalogue = Catalogue(renderer, self._keyring, self._at)
-        self._visitors = Visitors(db, self._directory, self._at.origin, allow_http=allow_http)
+        self._visitors = Visitors(
+            db,
+            self._directory,
+            self._at.origin,
+            allow_http=allow_http,
+            window_seconds=config.federation.signature_window_seconds,
+        )
         reception = Reception(
             config, db, self._visitors, self._directory, self._at, allow_http=allow_http
         )
@@ -109,7 +115,7 @@ class FederationSpoke:
             ("intake", self._intake.run()),
             ("outbox", self._outbox.run()),
             ("couriers", self._couriers.run()),
-            ("housekeeping", housekeeping.run(self._config, self._db)),
+            ("housekeeping", housekeeping.run(self._config, self._db, self._directory)),
         ):
             self._tasks.append(asyncio.create_task(work, name=name))
 
@@ -212,6 +218,13 @@ class FederationSpoke:
         changed = await health.retry(self._db, host)
         self._couriers.wake()
         return changed
+
+
+def user_agent(config: Config) -> str:
+    """How our requests introduce themselves; GoToSocial answers 418 to those who do not."""
+    contact = config.federation.user_agent_contact
+    about = f"+{config.instance.origin}/" + (f"; {contact}" if contact else "")
+    return f"fedcomm/{VERSION} ({about})"
 
 
 def network_policy(config: Config) -> NetworkPolicy:

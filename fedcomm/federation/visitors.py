@@ -40,12 +40,19 @@ class Visitors:
     """Verifies signed requests."""
 
     def __init__(
-        self, db: Database, directory: Directory, origin: str, *, allow_http: bool
+        self,
+        db: Database,
+        directory: Directory,
+        origin: str,
+        *,
+        allow_http: bool,
+        window_seconds: int,
     ) -> None:
         self._db = db
         self._directory = directory
         self._origin = origin
         self._http = allow_http
+        self._window = window_seconds
         self._policies: OrderedDict[str, tuple[float, str]] = OrderedDict()
 
     def claim(self, request: web.Request, body: bytes) -> Claim:
@@ -60,6 +67,7 @@ class Visitors:
                 body,
             ),
             now=int(time.time()),
+            window=self._window,
         )
 
     async def signer(self, claim: Claim) -> KnownKey:

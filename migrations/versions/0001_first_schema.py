@@ -33,7 +33,7 @@ CREATE TABLE hosts (
   signature_style TEXT,
   signature_learned_at BIGINT,
   signature_source TEXT,
-  signature_refusals INTEGER NOT NULL DEFAULT 0,
+  dead_at BIGINT,
   policy TEXT NOT NULL DEFAULT 'none'
 );
 
