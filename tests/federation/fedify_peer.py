@@ -104,6 +104,8 @@ class FedifyPeer:
     """0 lets the system choose; after `start` it is the real one, kept over a restart."""
     authorized_fetch: bool = False
     """Whether the bot's objects (never its actor) are for signed requests only."""
+    first_knock: str = "rfc9421"
+    """The style of the first signature: or `draft-cavage-http-signatures-12`."""
     origin: str = ""
     control: str = ""
     _process: asyncio.subprocess.Process | None = None
@@ -141,6 +143,7 @@ class FedifyPeer:
             "FEDIFY_NAME": self.name,
             "FEDIFY_PORT": str(self.port),
             "FEDIFY_AUTHORIZED_FETCH": "1" if self.authorized_fetch else "0",
+            "FEDIFY_FIRST_KNOCK": self.first_knock,
         }
         with self.error_log.open("ab") as error_log:
             self._process = await asyncio.create_subprocess_exec(

@@ -25,6 +25,7 @@ const HOST = process.env.FEDIFY_HOST ?? "bot.test";
 const KEYS_FILE = process.env.FEDIFY_KEYS;
 // Answers nothing but the actor to a GET without a valid signature ("authorized fetch").
 const AUTHORIZED_FETCH = process.env.FEDIFY_AUTHORIZED_FETCH === "1";
+const FIRST_KNOCK = process.env.FEDIFY_FIRST_KNOCK ?? "rfc9421";
 
 resolveOnly(JSON.parse(process.env.FEDIFY_HOSTS ?? "{}"));
 const sent = rememberRequests();
@@ -70,6 +71,7 @@ function createBot(origin) {
     allowPrivateAddress: true, // resolveOnly() leaves nothing but loopback to reach
     userAgent: { software: "fedcomm-test-peer", url: origin },
     inboxChallengePolicy: { enabled: true },
+    firstKnock: FIRST_KNOCK,
   });
 
   federation.setNodeInfoDispatcher("/nodeinfo/2.1", () => ({
