@@ -19,7 +19,7 @@ from activitypub.origins import same_origin
 from activitypub.vocabulary import ACTOR_TYPES, OBJECT_TYPES
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.directory import Directory
-from fedcomm.federation.library import Library, fitted
+from fedcomm.federation.library import Library, addressed, fitted
 from fedcomm.hub import actors, follows, groups, journal, reactions, threads
 from fedcomm.store.database import Database, Transaction
 from fedcomm.store.ids import new_id, now_ms
@@ -211,7 +211,7 @@ class Handlers:
         activity = received.activity
         document = activity.object
         if isinstance(document, dict):
-            thing = read_object(document, allow_http=self._http)
+            thing = addressed(read_object(document, allow_http=self._http), activity)
             if thing.attributed_to != activity.actor:
                 raise Refused("not-the-author")
             if not same_origin(thing.id, activity.actor, allow_http=self._http):
@@ -247,7 +247,7 @@ class Handlers:
             await self._directory.actor(activity.actor, budget=received.budget, refresh=True)
             return _nothing("profile refreshed")
         if isinstance(document, dict) and str(document.get("type")) not in ACTOR_TYPES:
-            thing = read_object(document, allow_http=self._http)
+            thing = addressed(read_object(document, allow_http=self._http), activity)
         elif activity.object_id is not None:
             thing = await self._library.fetch(activity.object_id, budget=received.budget)
         else:
@@ -310,8 +310,7 @@ class Handlers:
             current = await threads.thing(tx, known.id)
             if current is None or current.deleted_at is not None:
                 return "already deleted"
-            if current.author_id == signer_id:
-                await _keep(tx, received, object_id=known.id)
+            await _keep(tx, received, object_id=known.id)
             await threads.delete(tx, signer_id, known.id)
             return "deleted"
 

@@ -14,7 +14,12 @@ from html import escape
 
 from activitypub.accessors import Refused
 from activitypub.client import Client
-from activitypub.documents import ObjectDocument, audience_class, read_object
+from activitypub.documents import (
+    ActivityDocument,
+    ObjectDocument,
+    audience_class,
+    read_object,
+)
 from activitypub.failures import FetchBudget, FetchError
 from activitypub.origins import same_origin
 from fedcomm.federation.addresses import Addresses
@@ -297,6 +302,14 @@ class Library:
                 for file in document.attachments
             ),
         )
+
+
+def addressed(document: ObjectDocument, activity: ActivityDocument) -> ObjectDocument:
+    """The embedded object with the addressing of its activity, where a peer states it only there."""
+    if document.to or document.cc:
+        return document
+    audience = document.audience or activity.audience
+    return replace(document, to=activity.to, cc=activity.cc, audience=audience)
 
 
 def fitted(content: Content, kind: threads.Kind) -> Content:

@@ -199,8 +199,12 @@ class Outbox:
             await self._send_deletes(tx, thing, uri, group_uri, have_it)
         if group is None or group_uri is None:
             return
-        if removed:
-            wrapped: JSONObject | None = self._renderer.activity(
+        moderator = await actors.actor(tx, entry.actor_id or 0) if removed else None
+        wrapped: JSONObject | None
+        if moderator is not None and not moderator.is_local:
+            wrapped = await self._received(tx, thing.id, "Delete", moderator.id)
+        elif removed:
+            wrapped = self._renderer.activity(
                 new_id(),
                 "Delete",
                 self._at.member(entry.actor_id or 0),
