@@ -1,0 +1,118 @@
+"""What administrators see: figures, how the other servers do, members, reports."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from aiohttp import web
+
+from fedcomm.http import site_of
+from fedcomm.hub import instance, members, reports
+from fedcomm.hub.errors import Invalid
+from fedcomm.hub.passwords import hash_password
+from fedcomm.i18n import gettext as _
+from fedcomm.settings import LOCALES
+from fedcomm.web.forms import Form, query_id, read_form
+from fedcomm.web.rendering import page, see_other
+from fedcomm.web.visits import administrator, visit_of
+
+MEMBERS_PER_PAGE = 50
+
+
+async def overview(request: web.Request) -> web.StreamResponse:
+    """Figures, and how deliveries to other servers do."""
+    administrator(request)
+    site = site_of(request)
+    federation = site.federation
+    return await page(
+        request,
+        "admin.html",
+        usage=await instance.usage(site.db),
+        hosts=await federation.health() if federation else [],
+        totals=await federation.totals() if federation else {},
+        federates=federation is not None,
+    )
+
+
+async def members_page(request: web.Request) -> web.StreamResponse:
+    """Everybody with an account."""
+    administrator(request)
+    return await _members_page(request, None, {})
+
+
+async def create_member(request: web.Request) -> web.StreamResponse:
+    """Make an account; its first password is handed over by the administrator."""
+    administrator(request)
+    site = site_of(request)
+    form = await read_form(request)
+    name = form.line("name").lower().removeprefix("@")
+    password = form.text("password")
+    locale = form.line("locale")
+    try:
+        members.password_acceptable(password, name, form.line("email"))
+        hashed = await hash_password(password)
+        async with site.db.transaction() as tx:
+            await members.create_member(
+                tx,
+                name,
+                display_name=form.line("display_name"),
+                email=form.line("email") or None,
+                password_hash=hashed,
+                role=cast(members.Role, form.line("role")),
+                locale=locale if locale in LOCALES else site.config.instance.default_locale,
+            )
+    except Invalid as refusal:
+        return await _members_page(request, form, {refusal.field: _(refusal.message)})
+    site.wake()
+    return see_other("/admin/members", "created")
+
+
+async def suspend_member(request: web.Request) -> web.StreamResponse:
+    """Suspend an account, or let it back in."""
+    person = administrator(request)
+    site = site_of(request)
+    known = await members.member_by_name(site.db, request.match_info["name"])
+    if known is None:
+        raise web.HTTPNotFound()
+    suspended = (await read_form(request)).flag("suspended")
+    if known.id == person.id:
+        return await _members_page(
+            request, None, {"suspend": _("You cannot suspend your own account.")}
+        )
+    async with site.db.transaction() as tx:
+        await members.suspend_member(tx, known.id, suspended=suspended)
+    site.wake()
+    return see_other("/admin/members", "suspended" if suspended else "reinstated")
+
+
+async def reports_page(request: web.Request) -> web.StreamResponse:
+    """What was reported, newest first."""
+    administrator(request)
+    visit = visit_of(request)
+    found = await reports.list_reports(visit.site.db, before=query_id(request, "before"), limit=51)
+    return await page(
+        request,
+        "admin_reports.html",
+        reports=found[:50],
+        following=found[49].id if len(found) > 50 else None,
+    )
+
+
+async def _members_page(
+    request: web.Request, form: Form | None, errors: dict[str, str]
+) -> web.StreamResponse:
+    visit = visit_of(request)
+    found = await members.list_members(
+        visit.site.db, after=query_id(request, "after") or 0, limit=MEMBERS_PER_PAGE + 1
+    )
+    shown = found[:MEMBERS_PER_PAGE]
+    return await page(
+        request,
+        "admin_members.html",
+        status=422 if errors else 200,
+        members=shown,
+        following=shown[-1].id if len(found) > MEMBERS_PER_PAGE else None,
+        form=form or Form({"role": ["member"], "locale": [visit.locale]}),
+        errors=errors,
+        roles=members.ROLES,
+    )

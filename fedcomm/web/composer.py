@@ -1,0 +1,190 @@
+"""The form in which members write: topics, replies and edits share it, with pictures and a preview.
+
+Pictures are stored as soon as they arrive, so that a form that comes back with an error, or as a
+preview, need not send them again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from fedcomm.http import site_of
+from fedcomm.hub import media
+from fedcomm.hub.composition import Content, Draft
+from fedcomm.hub.errors import Invalid
+from fedcomm.hub.images import ATTACHMENT, ImageLimits
+from fedcomm.hub.members import Member
+from fedcomm.hub.sanitizer import SafeHtml
+from fedcomm.hub.threads import Thing
+from fedcomm.i18n import LANGUAGES
+from fedcomm.i18n import gettext as _
+from fedcomm.site import Site
+from fedcomm.store.database import Reader
+from fedcomm.web.forms import FILES_PER_FORM, Form, UploadedFile, read_form
+from fedcomm.web.middleware import THROTTLE
+
+FOCAL_POINTS: Final[dict[str, tuple[float, float]]] = {
+    "centre": (0.0, 0.0),
+    "top": (0.0, 0.9),
+    "bottom": (0.0, -0.9),
+    "left": (-0.9, 0.0),
+    "right": (0.9, 0.0),
+}
+"""Where the important part of a picture is, as (x, y) from -1 to 1, y upwards."""
+
+
+@dataclass(slots=True)
+class Writing:
+    """A form as it was typed, to be shown again or composed. `errors`: field to sentence."""
+
+    title: str = ""
+    text: str = ""
+    summary: str = ""
+    sensitive: bool = False
+    language: str = ""
+    pictures: list[media.StoredImage] = field(default_factory=list)
+    errors: dict[str, str] = field(default_factory=dict)
+    preview: SafeHtml | None = None
+    preview_title: str = ""
+    wants_preview: bool = False
+
+    @property
+    def draft(self) -> Draft:
+        """What is composed."""
+        return Draft(
+            source=self.text,
+            title=self.title,
+            summary=self.summary,
+            sensitive=self.sensitive,
+            language=self.language,
+            media=tuple(picture.id for picture in self.pictures),
+        )
+
+    @property
+    def is_unfolded(self) -> bool:
+        """Whether one of the fields that are folded away at first holds something."""
+        return bool(
+            self.summary
+            or self.sensitive
+            or self.pictures
+            or {"media", "summary"} & set(self.errors)
+        )
+
+
+async def read_writing(request: web.Request, member: Member) -> Writing:
+    """The posted form; its new pictures are stored. What is wrong with a picture is in `errors`."""
+    form = await read_form(request, files=FILES_PER_FORM)
+    site = site_of(request)
+    language = form.line("language")
+    writing = Writing(
+        title=form.line("title"),
+        text=form.text("text"),
+        summary=form.line("summary"),
+        sensitive=form.flag("sensitive"),
+        language=language if language in LANGUAGES else "",
+        wants_preview=form.text("action") == "preview",
+    )
+    kept = await media.images(site.db, form.ids("media"))
+    owned = await _owned(site.db, member.id, list(kept))
+    try:
+        for media_id in owned:
+            alt = form.text(f"alt_{media_id}")
+            if alt.strip() != kept[media_id].alt:
+                async with site.db.transaction() as tx:
+                    await media.describe(tx, member.id, media_id, alt)
+        added = await _store_files(request, form, member)
+    except Invalid as refusal:
+        writing.errors["media"] = _(refusal.message)
+        added = []
+    stored = await media.images(site.db, [*owned, *added])
+    writing.pictures = list(stored.values())
+    return writing
+
+
+async def store_picture(
+    request: web.Request,
+    file: UploadedFile,
+    member: Member,
+    *,
+    purpose: media.Purpose,
+    limits: ImageLimits,
+    alt: str = "",
+    focal: tuple[float, float] = (0.0, 0.0),
+) -> int:
+    """Store one uploaded picture of the member; its id. Raises Invalid, and 429 past the limit."""
+    wait = request.config_dict[THROTTLE].spend("uploads_per_30min", str(member.id))
+    if wait:
+        raise web.HTTPTooManyRequests(headers={hdrs.RETRY_AFTER: str(wait)})
+    site = site_of(request)
+    if len(file.data) > site.config.media.max_image_bytes:
+        raise Invalid("media", "The image file is too large.")
+    return await media.upload(
+        site.db,
+        member.id,
+        file.data,
+        folder=site.media_folder,
+        purpose=purpose,
+        alt=alt,
+        focal=focal,
+        limits=limits,
+        daily_bytes=site.config.media.daily_bytes_per_member,
+    )
+
+
+async def try_compose(
+    site: Site, db: Reader, writing: Writing, *, is_topic: bool, author_id: int
+) -> Content | None:
+    """What the form says, or None with the reason in `errors`; also None for a preview."""
+    if writing.errors:
+        return None
+    try:
+        content = await site.compose(db, writing.draft, is_topic=is_topic, author_id=author_id)
+    except Invalid as refusal:
+        writing.errors[refusal.field] = _(refusal.message)
+        return None
+    if writing.wants_preview:
+        writing.preview = content.html
+        writing.preview_title = content.title
+        return None
+    return content
+
+
+async def writing_of(site: Site, thing: Thing) -> Writing:
+    """The form filled with what stands there now."""
+    images = await media.images(site.db, await media.attached_to(site.db, thing.id))
+    return Writing(
+        title=thing.title,
+        text=thing.source,
+        summary=thing.summary,
+        sensitive=thing.sensitive,
+        language=thing.language,
+        pictures=list(images.values()),
+    )
+
+
+async def _store_files(request: web.Request, form: Form, member: Member) -> list[int]:
+    added = []
+    for number in range(FILES_PER_FORM):
+        file = form.files.get(f"file_{number}")
+        if file is None:
+            continue
+        added.append(
+            await store_picture(
+                request,
+                file,
+                member,
+                purpose="attachment",
+                limits=ATTACHMENT,
+                alt=form.text(f"new_alt_{number}"),
+                focal=FOCAL_POINTS.get(form.text(f"focal_{number}"), (0.0, 0.0)),
+            )
+        )
+    return added
+
+
+async def _owned(db: Reader, owner_id: int, ids: list[int]) -> list[int]:
+    """Those of the images that the member uploaded as attachments."""
+    return [image for image in ids if await media.is_attachment_of(db, image, owner_id)]

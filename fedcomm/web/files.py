@@ -1,0 +1,60 @@
+"""Files: pictures of members behind the gate, and the static files of the pages."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from fedcomm.http import site_of
+from fedcomm.hub import media
+from fedcomm.web import headers
+from fedcomm.web.rendering import RENDERER, STATIC_TYPES
+from fedcomm.web.visits import visit_of
+
+MEDIA_NAME: Final = re.compile(r"[A-Za-z0-9_-]{8,80}\.(jpg|png|webp|gif)")
+"""Names as we make them: nothing else reaches the disk."""
+
+
+async def media_file(request: web.Request) -> web.StreamResponse:
+    """A picture, if the visitor may see what it belongs to."""
+    site = site_of(request)
+    name = request.match_info["file"]
+    if not MEDIA_NAME.fullmatch(name):
+        raise web.HTTPNotFound()
+    mime, public = await media.mime_of_file(site.db, visit_of(request).viewer, name)
+    path = site.media_folder / name
+    if not path.is_file():
+        raise web.HTTPNotFound()
+    sent = {
+        hdrs.CONTENT_TYPE: mime,
+        hdrs.CONTENT_DISPOSITION: "inline" if mime.startswith("image/") else "attachment",
+        "Content-Security-Policy": headers.MEDIA_POLICY,
+        hdrs.CACHE_CONTROL: headers.FOREVER if public else headers.PRIVATE,
+    }
+    if public:
+        sent["Cross-Origin-Resource-Policy"] = "cross-origin"
+    else:
+        sent["Cross-Origin-Resource-Policy"] = "same-origin"
+        sent[hdrs.VARY] = headers.VARY
+    return web.FileResponse(path, headers=sent)
+
+
+async def static_file(request: web.Request) -> web.StreamResponse:
+    """A style sheet, script or picture of the pages."""
+    name = request.match_info["file"]
+    renderer = request.config_dict[RENDERER]
+    path = renderer.static_file(name)
+    if path is None:
+        raise web.HTTPNotFound()
+    current = renderer.static_path(name).partition("?v=")[2]
+    kept = request.query.get("v") == current
+    return web.FileResponse(
+        path,
+        headers={
+            hdrs.CONTENT_TYPE: STATIC_TYPES[name.rpartition(".")[2]],
+            hdrs.CACHE_CONTROL: headers.FOREVER if kept else headers.PUBLIC,
+            hdrs.VARY: hdrs.ACCEPT_ENCODING,
+        },
+    )

@@ -1,0 +1,162 @@
+"""What moderators of a group do: its texts and rules, its pictures, its people."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from fedcomm.http import site_of
+from fedcomm.hub import actors, groups, media
+from fedcomm.hub.errors import Invalid, NotAllowed
+from fedcomm.hub.images import AVATAR, HEADER
+from fedcomm.i18n import gettext as _
+from fedcomm.web import paths, presentation
+from fedcomm.web.composer import store_picture
+from fedcomm.web.forms import Form, query_id, read_form
+from fedcomm.web.groups import posted_id
+from fedcomm.web.rendering import page, see_other
+from fedcomm.web.threads import place_in
+from fedcomm.web.visits import signed_in, visit_of
+
+MEMBERS_PER_PAGE = 50
+
+
+async def manage_form(request: web.Request) -> web.StreamResponse:
+    """Everything that moderators can change, on one page."""
+    group = await _moderated(request)
+    return await _manage_page(request, group, None, {})
+
+
+async def manage(request: web.Request) -> web.StreamResponse:
+    """Change the group's texts, rules and pictures."""
+    member = signed_in(request)
+    site = site_of(request)
+    group = await _moderated(request)
+    form = await read_form(request, files=2)
+    try:
+        pictures: dict[str, int | None] = {"avatar": None, "header": None}
+        if "avatar" in form.files:
+            pictures["avatar"] = await store_picture(
+                request,
+                form.files["avatar"],
+                member,
+                purpose="avatar",
+                limits=AVATAR,
+                alt=form.text("avatar_alt"),
+            )
+        if "header" in form.files:
+            pictures["header"] = await store_picture(
+                request,
+                form.files["header"],
+                member,
+                purpose="header",
+                limits=HEADER,
+                alt=form.text("header_alt"),
+            )
+        async with site.db.transaction() as tx:
+            await groups.edit_group(
+                tx,
+                group.id,
+                member.id,
+                title=form.line("title"),
+                description=form.text("description"),
+                approval=form.flag("approval"),
+                announce_replies=form.flag("announce_replies"),
+                posting_restricted=form.flag("posting_restricted"),
+                local_origin=site.origin,
+                avatar_id=pictures["avatar"],
+                header_id=pictures["header"],
+            )
+    except Invalid as refusal:
+        return await _manage_page(request, group, form, {refusal.field: _(refusal.message)})
+    site.wake()
+    replaced = [
+        old
+        for old, new in ((group.avatar_id, "avatar"), (group.header_id, "header"))
+        if old is not None and pictures[new] is not None
+    ]
+    await media.remove_orphans(site.db, site.media_folder, replaced)
+    return see_other(f"{paths.group_path(group.name)}/manage", "saved")
+
+
+async def members(request: web.Request) -> web.StreamResponse:
+    """Let somebody in, refuse or remove them, add a member by name, change a role."""
+    member = signed_in(request)
+    site = site_of(request)
+    group = await _moderated(request)
+    form = await read_form(request)
+    action = form.text("action")
+    said = "saved"
+    try:
+        async with site.db.transaction() as tx:
+            if action == "add":
+                name = form.line("name").lower().removeprefix("@")
+                person = await actors.local_actor(tx, name)
+                if person is None or person.kind != "person":
+                    raise Invalid("name", "There is no member with this name.")
+                await groups.add_member(tx, group.id, member.id, person.id)
+            elif action in ("approve", "demote"):
+                await groups.add_member(tx, group.id, member.id, posted_id(form, "person"))
+                said = "accepted" if action == "approve" else "saved"
+            elif action == "promote":
+                person_id = posted_id(form, "person")
+                await groups.add_member(tx, group.id, member.id, person_id, "moderator")
+            elif action in ("refuse", "remove"):
+                await groups.refuse(tx, group.id, member.id, posted_id(form, "person"))
+                said = "refused" if action == "refuse" else "removed"
+            else:
+                raise web.HTTPBadRequest()
+    except Invalid as refusal:
+        return await _manage_page(request, group, None, {refusal.field: _(refusal.message)}, form)
+    site.wake()
+    return see_other(f"{paths.group_path(group.name)}/manage", said)
+
+
+async def _moderated(request: web.Request) -> groups.Group:
+    signed_in(request)
+    visit = visit_of(request)
+    group = await groups.visible_group(visit.site.db, visit.viewer, request.match_info["name"])
+    if not (await place_in(visit, group)).moderates:
+        raise NotAllowed("Only moderators of the group can do this.")
+    return group
+
+
+async def _manage_page(
+    request: web.Request,
+    group: groups.Group,
+    form: Form | None,
+    errors: dict[str, str],
+    people_form: Form | None = None,
+) -> web.StreamResponse:
+    visit = visit_of(request)
+    db = visit.site.db
+    after = query_id(request, "after") or 0
+    requests = await groups.list_memberships(db, group.id, "requested", limit=100)
+    found = await groups.list_memberships(
+        db, group.id, "active", after=after, limit=MEMBERS_PER_PAGE + 1
+    )
+    shown = found[:MEMBERS_PER_PAGE]
+    if form is None:
+        form = Form(
+            {
+                "title": [group.title],
+                "description": [group.summary_source],
+                "approval": ["1" if group.approval else ""],
+                "announce_replies": ["1" if group.announce_replies else ""],
+                "posting_restricted": ["1" if group.posting_restricted else ""],
+            }
+        )
+    faces = await presentation.faces(db, [person for person, _role in shown])
+    return await page(
+        request,
+        "group_manage.html",
+        status=422 if errors else 200,
+        group=group,
+        card=(await presentation.group_cards(db, [group]))[0],
+        place=await place_in(visit, group),
+        form=form,
+        errors=errors,
+        added_name=people_form.line("name") if people_form else "",
+        requests=await presentation.faces(db, [person for person, _role in requests]),
+        people=[(face, role) for face, (_person, role) in zip(faces, shown, strict=True)],
+        following=shown[-1][0].id if len(found) > MEMBERS_PER_PAGE else None,
+    )

@@ -1,0 +1,38 @@
+"""What a page says after a change, by the word in its address: texts of ours only, never a
+visitor's."""
+
+from __future__ import annotations
+
+from typing import Final
+
+
+def N_(message: str) -> str:
+    """Mark a text for the catalogues; it is translated when it is shown."""
+    return message
+
+
+NOTICES: Final = {
+    "saved": N_("Saved."),
+    "posted": N_("Posted."),
+    "edited": N_("Your changes are saved."),
+    "deleted": N_("Deleted here, and asked back from the servers that had it."),
+    "removed": N_("Removed."),
+    "joined": N_("Welcome! You are a member of this group now."),
+    "requested": N_("Your request is waiting for an answer."),
+    "left": N_("You have left the group."),
+    "followed": N_("You follow them now."),
+    "unfollowed": N_("You do not follow them any more."),
+    "accepted": N_("Accepted."),
+    "refused": N_("Refused."),
+    "password": N_("Your password is changed. All other sessions have ended."),
+    "session": N_("The session has ended."),
+    "goodbye": N_("You are logged out."),
+    "pinned": N_("Pinned to the top of the group."),
+    "unpinned": N_("No longer pinned."),
+    "locked": N_("The thread is closed."),
+    "unlocked": N_("The thread is open again."),
+    "suspended": N_("The account is suspended."),
+    "reinstated": N_("The account is active again."),
+    "created": N_("Created."),
+    "read": N_("All marked as read."),
+}

@@ -1,0 +1,242 @@
+"""From rows to what a page shows: people with pictures and initials, posts with links and rights.
+
+Here, and nowhere else, stored HTML gets the type that templates do not escape (INV-27): only the
+sanitiser's output is ever stored in these columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from fedcomm.hub import actors, media
+from fedcomm.hub.groups import Group
+from fedcomm.hub.sanitizer import SafeHtml, excerpt, text_of
+from fedcomm.hub.threads import Revision, Thing
+from fedcomm.hub.timelines import Post
+from fedcomm.store.database import Reader
+from fedcomm.web import paths
+from fedcomm.web.notices import N_
+
+HUES: Final = 8
+"""Colours of initial circles; the style sheet has one class for each."""
+
+DESCRIPTION_LENGTH: Final = 200
+"""Characters of a page's description for search engines and link previews."""
+
+TYPE_NAMES: Final = {
+    "Article": N_("Article"),
+    "Question": N_("Poll"),
+    "Event": N_("Event"),
+    "Video": N_("Video"),
+    "Audio": N_("Audio"),
+    "Image": N_("Picture"),
+    "Document": N_("Document"),
+    "Place": N_("Place"),
+}
+"""What an object of another server is called when it is more than a note."""
+
+
+def html_of(words: Thing | Revision | actors.Actor | Group) -> SafeHtml:
+    """The clean HTML of something that was written or of somebody's description."""
+    if isinstance(words, Thing | Revision):
+        return SafeHtml(words.html)
+    return SafeHtml(words.summary_html)
+
+
+def summary_of(words: Thing | actors.Actor | Group, length: int = DESCRIPTION_LENGTH) -> str:
+    """The first words, as plain text; a content warning stands for what it hides."""
+    if isinstance(words, Thing):
+        if words.sensitive and words.summary:
+            return words.summary
+        return excerpt(text_of(words.html), length)
+    return excerpt(text_of(words.summary_html), length)
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """Somebody as pages show them. `host` only for people of other servers; `picture` only ours."""
+
+    id: int
+    title: str
+    handle: str
+    host: str | None
+    path: str
+    initial: str
+    hue: int
+    picture: str | None
+    is_group: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image of a post, by the addresses of its files here."""
+
+    id: int
+    file: str
+    thumbnail: str
+    alt: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A file on another server: we do not load it, we link to it."""
+
+    url: str
+    host: str
+    alt: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A post as pages show it."""
+
+    post: Post
+    author: Face
+    path: str
+    pictures: tuple[Picture, ...]
+    links: tuple[Link, ...]
+    type_name: str
+    original: str | None
+    """The post's address on its own server."""
+
+    @property
+    def thing(self) -> Thing:
+        return self.post.thing
+
+    @property
+    def liked(self) -> bool:
+        return "like" in self.post.reacted
+
+
+def initial(title: str) -> str:
+    """The first letter or digit of a name."""
+    return next((letter for letter in title if letter.isalnum()), "?").upper()
+
+
+async def files_of(db: Reader, ids: Iterable[int | None]) -> dict[int, media.StoredImage]:
+    """The stored images with these ids."""
+    return await media.images(db, [found for found in ids if found is not None])
+
+
+def face(actor: actors.Actor, files: dict[int, media.StoredImage]) -> Face:
+    """How `actor` is shown."""
+    picture = files.get(actor.avatar_id) if actor.avatar_id is not None else None
+    return Face(
+        actor.id,
+        actor.title,
+        actor.handle,
+        actor.host,
+        paths.actor_path(actor),
+        initial(actor.title),
+        actor.id % HUES,
+        f"/media/{picture.thumbnail}" if picture else None,
+        actor.kind == "group",
+    )
+
+
+async def faces(db: Reader, people: Sequence[actors.Actor]) -> list[Face]:
+    """How `people` are shown, in their order."""
+    files = await files_of(db, (person.avatar_id for person in people))
+    return [face(person, files) for person in people]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCard:
+    """A group as pages show it."""
+
+    group: Group
+    path: str
+    initial: str
+    hue: int
+    picture: str | None
+    picture_alt: str
+    header: str | None
+    members: int
+
+
+async def group_cards(
+    db: Reader, found: Sequence[Group], counts: dict[int, int] | None = None
+) -> list[GroupCard]:
+    """How groups are shown, in their order."""
+    ids = [image for group in found for image in (group.avatar_id, group.header_id)]
+    files = await files_of(db, ids)
+    return [_group_card(group, files, (counts or {}).get(group.id, 0)) for group in found]
+
+
+def _group_card(group: Group, files: dict[int, media.StoredImage], members: int) -> GroupCard:
+    picture = files.get(group.avatar_id) if group.avatar_id is not None else None
+    header = files.get(group.header_id) if group.header_id is not None else None
+    return GroupCard(
+        group,
+        paths.group_path(group.name),
+        initial(group.title),
+        group.id % HUES,
+        f"/media/{picture.file}" if picture else None,
+        picture.alt if picture else "",
+        f"/media/{header.file}" if header else None,
+        members,
+    )
+
+
+async def entries(db: Reader, posts: Sequence[Post]) -> list[Entry]:
+    """How `posts` are shown, in their order."""
+    files = await files_of(db, (post.author.avatar_id for post in posts))
+    return [_entry(post, files) for post in posts]
+
+
+def _entry(post: Post, files: dict[int, media.StoredImage]) -> Entry:
+    thing = post.thing
+    pictures = []
+    links = []
+    for attachment in post.attachments:
+        names = post.media_files.get(attachment.media_id or 0)
+        if names is not None:
+            pictures.append(
+                Picture(
+                    attachment.media_id or 0,
+                    f"/media/{names[0]}",
+                    f"/media/{names[1]}",
+                    attachment.alt,
+                    attachment.width or 0,
+                    attachment.height or 0,
+                )
+            )
+        elif (url := web_address(attachment.uri)) is not None:
+            links.append(
+                Link(
+                    url, urlsplit(url).netloc, attachment.alt, (attachment.mime or "").split("/")[0]
+                )
+            )
+    return Entry(
+        post,
+        face(post.author, files),
+        entry_path(post),
+        tuple(pictures),
+        tuple(links),
+        "" if thing.is_local else TYPE_NAMES.get(thing.type, ""),
+        None if thing.is_local else web_address(thing.url) or web_address(thing.uri),
+    )
+
+
+def entry_path(post: Post) -> str:
+    """Where a post is read: a topic at its thread, everything else through its permanent address."""
+    if post.thing.kind == "topic" and post.group_name:
+        return paths.thread_path(post.group_name, post.thing.id, post.thing.title)
+    return paths.object_path(post.thing.id)
+
+
+def web_address(url: str | None) -> str | None:
+    """`url` if a browser may be sent there: http or https, with a host."""
+    if not url:
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return url if parts.scheme in ("https", "http") and parts.netloc else None

@@ -1,0 +1,111 @@
+"""Every page and its address."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from fedcomm.http import SITE
+from fedcomm.web import (
+    about,
+    accounts,
+    administration,
+    feeds,
+    files,
+    group_management,
+    groups,
+    home,
+    interaction,
+    notifications,
+    people,
+    posts,
+    searching,
+    settings,
+    threads,
+)
+from fedcomm.web.middleware import THROTTLE
+from fedcomm.web.rendering import RENDERER, Renderer
+from fedcomm.web.throttle import Throttle
+
+NAME = r"[A-Za-z0-9_.-]{1,64}"
+ID = r"[0-9]{1,19}"
+HOST = r"[^/@]{1,255}"
+
+
+def add_routes(app: web.Application) -> None:
+    """Add the pages to `app`; `app[SITE]` must be there when the server starts."""
+    app.on_startup.append(_prepare)
+    app.add_routes(
+        [
+            web.get("/", home.home),
+            web.get("/about", about.about),
+            web.get("/robots.txt", about.robots),
+            web.get("/manifest.webmanifest", about.manifest),
+            web.get("/source.tar.gz", about.source),
+            web.get("/health", about.health),
+            web.get("/ready", about.health),
+            web.get("/static/{file:.+}", files.static_file),
+            web.get("/media/{file}", files.media_file),
+            web.get("/feed.atom", feeds.site_feed),
+            web.get("/login", accounts.login_form),
+            web.post("/login", accounts.login),
+            web.post("/logout", accounts.logout),
+            web.post("/language", accounts.language),
+            web.get("/groups", groups.groups_page),
+            web.get("/groups/new", groups.new_group_form),
+            web.post("/groups/new", groups.new_group),
+            web.get(f"/g/{{name:{NAME}}}", groups.group_page),
+            web.get(f"/g/{{name:{NAME}}}/about", groups.group_about),
+            web.get(f"/g/{{name:{NAME}}}/feed.atom", feeds.group_feed),
+            web.post(f"/g/{{name:{NAME}}}/membership", groups.membership),
+            web.get(f"/g/{{name:{NAME}}}/manage", group_management.manage_form),
+            web.post(f"/g/{{name:{NAME}}}/manage", group_management.manage),
+            web.post(f"/g/{{name:{NAME}}}/members", group_management.members),
+            web.get(f"/g/{{name:{NAME}}}/new", threads.new_topic_form),
+            web.post(f"/g/{{name:{NAME}}}/new", threads.new_topic),
+            web.get(f"/g/{{name:{NAME}}}/t/{{id:{ID}}}", threads.thread),
+            web.get(f"/g/{{name:{NAME}}}/t/{{id:{ID}}}/{{slug:[^/]*}}", threads.thread),
+            web.get(f"/o/{{id:{ID}}}", posts.permalink),
+            web.get(f"/o/{{id:{ID}}}/reply", threads.reply_form),
+            web.post(f"/o/{{id:{ID}}}/reply", threads.reply),
+            web.get(f"/o/{{id:{ID}}}/edit", posts.edit_form),
+            web.post(f"/o/{{id:{ID}}}/edit", posts.edit),
+            web.get(f"/o/{{id:{ID}}}/delete", posts.delete_form),
+            web.post(f"/o/{{id:{ID}}}/delete", posts.delete),
+            web.get(f"/o/{{id:{ID}}}/history", posts.history),
+            web.post(f"/o/{{id:{ID}}}/like", posts.like),
+            web.post(f"/o/{{id:{ID}}}/pin", posts.pin),
+            web.post(f"/o/{{id:{ID}}}/lock", posts.lock),
+            web.get(f"/@{{name:{NAME}}}", people.member_page),
+            web.get(f"/@{{name:{NAME}}}@{{host:{HOST}}}", people.remote_page),
+            web.get("/following", people.following_page),
+            web.post("/following", people.follow_handle),
+            web.post(f"/following/{{id:{ID}}}", people.follow),
+            web.post(f"/followers/{{id:{ID}}}", people.answer_follower),
+            web.get("/notifications", notifications.notifications_page),
+            web.post("/notifications", notifications.mark_read),
+            web.get("/search", searching.search_page),
+            web.post("/search/fetch", searching.fetch),
+            web.get("/tags/{tag}", searching.tag_page),
+            web.get("/interact", interaction.interact_form),
+            web.post("/interact", interaction.interact),
+            web.post(
+                f"/follow-from/{{kind:group|person}}/{{name:{NAME}}}", interaction.follow_from
+            ),
+            web.get("/settings", settings.settings_page),
+            web.post("/settings/profile", settings.save_profile),
+            web.post("/settings/password", settings.change_password),
+            web.post("/settings/sessions", settings.end_session),
+            web.get("/admin", administration.overview),
+            web.get("/admin/members", administration.members_page),
+            web.post("/admin/members", administration.create_member),
+            web.post(f"/admin/members/{{name:{NAME}}}/suspend", administration.suspend_member),
+            web.get("/admin/reports", administration.reports_page),
+        ]
+    )
+
+
+async def _prepare(app: web.Application) -> None:
+    config = app[SITE].config
+    app[RENDERER] = Renderer(config)
+    app[THROTTLE] = Throttle(config.rates)
+    app[about.SOURCE] = []

@@ -1,0 +1,278 @@
+"""Threads: reading one, opening one, answering in one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from activitypub.vocabulary import CONTENT_TYPE
+from fedcomm.http import site_of
+from fedcomm.hub import groups, threads, timelines
+from fedcomm.hub.errors import NotAllowed, NotFound
+from fedcomm.hub.visibility import Viewer
+from fedcomm.site import Site
+from fedcomm.store.database import Reader
+from fedcomm.web import paths, presentation
+from fedcomm.web.composer import Writing, read_writing, try_compose
+from fedcomm.web.federated import activity_answer, object_uri
+from fedcomm.web.forms import path_id, query_id
+from fedcomm.web.rendering import page, see_other
+from fedcomm.web.visits import Visit, signed_in, visit_of
+
+REPLIES_PER_PAGE: Final = 200
+"""Replies on one page of a thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What the visitor may do in a group."""
+
+    group: groups.Group
+    membership: groups.Membership | None
+    is_signed_in: bool
+
+    @property
+    def is_member(self) -> bool:
+        return self.membership is not None and self.membership.state == "active"
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.membership is not None and self.membership.state == "requested"
+
+    @property
+    def is_banned(self) -> bool:
+        return self.membership is not None and self.membership.state == "banned"
+
+    @property
+    def is_owner(self) -> bool:
+        return self.membership is not None and self.membership.role == "owner"
+
+    @property
+    def moderates(self) -> bool:
+        return self.membership is not None and self.membership.moderates
+
+    @property
+    def can_open_topics(self) -> bool:
+        return self.is_member and (self.moderates or not self.group.posting_restricted)
+
+
+async def place_in(visit: Visit, group: groups.Group) -> Place:
+    """What the visitor is in `group`."""
+    member = visit.member
+    known = None
+    if member is not None:
+        known = await groups.membership(visit.site.db, group.id, member.id)
+    return Place(group, known, member is not None)
+
+
+async def thread(request: web.Request) -> web.StreamResponse:
+    """A thread: its topic, up to 200 replies, and the form to answer."""
+    visit = visit_of(request)
+    db = visit.site.db
+    topic_id = path_id(request)
+    answer = await activity_answer(request, "object", topic_id)
+    if answer is not None:
+        return answer
+    group = await groups.visible_group(db, visit.viewer, request.match_info["name"])
+    topic = await timelines.post(db, visit.viewer, topic_id)
+    if topic is None:
+        return await _deleted_thread(request, group, topic_id)
+    if topic.thing.group_id != group.id or topic.thing.kind != "topic":
+        raise NotFound("There is no such topic.")
+    path = paths.thread_path(group.name, topic_id, topic.thing.title)
+    if request.rel_url.raw_path != path:
+        query = f"?{request.query_string}" if request.query_string else ""
+        raise web.HTTPMovedPermanently(path + query)
+    after = query_id(request, "after") or 0
+    answers, following = await _replies(db, visit.viewer, topic_id, after)
+    topic_entry, *replies = await presentation.entries(db, [topic, *answers])
+    place = await place_in(visit, group)
+    wanted = query_id(request, "reply")
+    parent = next((entry for entry in replies if entry.thing.id == wanted), topic_entry)
+    response = await page(
+        request,
+        "thread.html",
+        public=True,
+        group=group,
+        topic=topic_entry,
+        replies=replies,
+        shown={entry.thing.id: entry for entry in replies},
+        place=place,
+        can_reply=can_reply(place, topic.thing),
+        parent=parent,
+        writing=Writing(language=topic.thing.language or group.language),
+        after=after,
+        following=following,
+        path=path,
+        activity_uri=object_uri(visit.site, topic.thing),
+    )
+    _link_activity(response, object_uri(visit.site, topic.thing))
+    return response
+
+
+def can_reply(place: Place, topic: threads.Thing | None) -> bool:
+    """Whether the form to answer is shown; the hub decides again when it is sent."""
+    open_thread = topic is None or topic.locked_at is None or place.moderates
+    return place.is_member and open_thread
+
+
+async def _replies(
+    db: Reader, viewer: Viewer, topic_id: int, after: int
+) -> tuple[list[timelines.Post], int | None]:
+    """A page of replies, and the `after` of the next page if there is one."""
+    found = await timelines.replies(db, viewer, topic_id, after=after, limit=REPLIES_PER_PAGE + 1)
+    if len(found) <= REPLIES_PER_PAGE:
+        return found, None
+    return found[:REPLIES_PER_PAGE], found[REPLIES_PER_PAGE - 1].thing.id
+
+
+async def _deleted_thread(
+    request: web.Request, group: groups.Group, topic_id: int
+) -> web.StreamResponse:
+    """A topic that was deleted: say so, and show what others answered."""
+    visit = visit_of(request)
+    db = visit.site.db
+    known = await threads.thing(db, topic_id)
+    if (
+        known is None
+        or known.deleted_at is None
+        or known.group_id != group.id
+        or known.kind != "topic"
+    ):
+        raise NotFound("There is no such topic.")
+    after = query_id(request, "after") or 0
+    answers, following = await _replies(db, visit.viewer, topic_id, after)
+    replies = await presentation.entries(db, answers)
+    return await page(
+        request,
+        "thread_deleted.html",
+        status=410,
+        group=group,
+        topic_id=topic_id,
+        replies=replies,
+        shown={entry.thing.id: entry for entry in replies},
+        following=following,
+        place=await place_in(visit, group),
+    )
+
+
+def _link_activity(response: web.Response, uri: str | None) -> None:
+    if uri is not None:
+        response.headers.add(hdrs.LINK, f'<{uri}>; rel="alternate"; type="{CONTENT_TYPE}"')
+
+
+async def new_topic_form(request: web.Request) -> web.StreamResponse:
+    """The form to open a topic."""
+    signed_in(request)
+    group, place = await _group_to_write_in(request)
+    return await _topic_form(request, group, place, Writing(language=group.language))
+
+
+async def new_topic(request: web.Request) -> web.StreamResponse:
+    """Open a topic, or show the form again with what is wrong or as a preview."""
+    member = signed_in(request)
+    site = site_of(request)
+    group, place = await _group_to_write_in(request)
+    writing = await read_writing(request, member)
+    async with site.db.transaction() as tx:
+        content = await try_compose(site, tx, writing, is_topic=True, author_id=member.id)
+        if content is not None:
+            topic_id = await threads.create_topic(tx, member.id, group.id, content)
+    if content is None:
+        return await _topic_form(request, group, place, writing)
+    site.wake()
+    return see_other(paths.thread_path(group.name, topic_id, content.title), "posted")
+
+
+async def _group_to_write_in(request: web.Request) -> tuple[groups.Group, Place]:
+    visit = visit_of(request)
+    group = await groups.visible_group(visit.site.db, visit.viewer, request.match_info["name"])
+    place = await place_in(visit, group)
+    if not place.is_member:
+        raise NotAllowed("Join the group to write in it.")
+    if not place.can_open_topics:
+        raise NotAllowed("Only moderators start topics in this group.")
+    return group, place
+
+
+async def _topic_form(
+    request: web.Request, group: groups.Group, place: Place, writing: Writing
+) -> web.StreamResponse:
+    return await page(
+        request,
+        "new_topic.html",
+        status=422 if writing.errors else 200,
+        group=group,
+        place=place,
+        writing=writing,
+    )
+
+
+async def reply_form(request: web.Request) -> web.StreamResponse:
+    """The form to answer one post, on a page of its own."""
+    signed_in(request)
+    parent = await _parent(request)
+    return await _reply_page(request, parent, Writing(language=parent.thing.language))
+
+
+async def reply(request: web.Request) -> web.StreamResponse:
+    """Answer a post, or show the form again with what is wrong or as a preview."""
+    member = signed_in(request)
+    site = site_of(request)
+    parent = await _parent(request)
+    writing = await read_writing(request, member)
+    async with site.db.transaction() as tx:
+        content = await try_compose(site, tx, writing, is_topic=False, author_id=member.id)
+        if content is not None:
+            reply_id = await threads.create_reply(tx, member.id, parent.thing.id, content)
+    if content is None:
+        return await _reply_page(request, parent, writing)
+    site.wake()
+    return see_other(paths.object_path(reply_id))
+
+
+async def _parent(request: web.Request) -> timelines.Post:
+    visit = visit_of(request)
+    found = await timelines.post(visit.site.db, visit.viewer, path_id(request))
+    if found is None:
+        raise NotFound("What you answer is not there any more.")
+    return found
+
+
+async def _reply_page(
+    request: web.Request, parent: timelines.Post, writing: Writing
+) -> web.StreamResponse:
+    visit = visit_of(request)
+    db = visit.site.db
+    if parent.thing.group_id is not None:
+        group = await groups.group(db, parent.thing.group_id)
+        assert group is not None
+        place = await place_in(visit, group)
+        if not place.is_member:
+            raise NotAllowed("Join the group to write in it.")
+    entry = (await presentation.entries(db, [parent]))[0]
+    return await page(
+        request,
+        "reply.html",
+        status=422 if writing.errors else 200,
+        parent=entry,
+        writing=writing,
+    )
+
+
+async def thread_location(site: Site, viewer: Viewer, thing: threads.Thing) -> str | None:
+    """Where in its thread a reply stands, or None if it is in no thread of ours."""
+    if thing.topic_id is None or thing.group_id is None:
+        return None
+    group = await groups.group(site.db, thing.group_id)
+    topic = await threads.thing(site.db, thing.topic_id)
+    if group is None or topic is None:
+        return None
+    path = paths.thread_path(group.name, topic.id, topic.title)
+    if thing.id == topic.id:
+        return path
+    after = await timelines.page_start(site.db, viewer, topic.id, thing.id, size=REPLIES_PER_PAGE)
+    query = f"?after={after}" if after else ""
+    return f"{path}{query}#r{thing.id}"
