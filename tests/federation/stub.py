@@ -1,7 +1,7 @@
 """Other servers, as many as a test wants: one process plays them all under names like `h7.test`.
 
-Each has actors with keys, answers WebFinger, NodeInfo and actor fetches, notes what is posted to its inboxes, and can be
-made ill: answer 500, hang, or be gone.
+Each has actors with keys, answers WebFinger, NodeInfo and actor fetches, notes what is posted to its inboxes,
+and can be made ill: answer 500, hang, or be gone.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,7 +37,7 @@ def test_key() -> PrivateKey:
 
 @dataclass(frozen=True)
 class Arrived:
-    """A request that came to an inbox. `at`: monotonic seconds; `verified`: its signature fits our hub's key."""
+    """A request that came to an inbox. `at`: monotonic seconds; `raw`: its body as it came."""
 
     host: str
     path: str
@@ -45,17 +45,22 @@ class Arrived:
     body: dict[str, Any]
     at: float
     status: int
+    raw: bytes = b""
 
 
 @dataclass
 class StubHost:
-    """One server. `status` is what its inboxes answer; `hang` seconds it takes for that."""
+    """One server. `status` is what its inboxes answer; `hang` seconds it takes for that.
+
+    `refuses`: whether a delivery with these headers is answered 401 instead.
+    """
 
     name: str
     origin: str
     software: str = "stub"
     status: int = 202
     hang: float = 0.0
+    refuses: Callable[[Mapping[str, str]], bool] | None = None
     actors: dict[str, dict[str, Any]] = field(default_factory=dict)
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     arrived: list[Arrived] = field(default_factory=list)
@@ -255,11 +260,11 @@ class Stubs:
         if host.hang:
             await asyncio.sleep(host.hang)
         activity = json.loads(body)
-        status = host.status
+        refused = host.refuses is not None and host.refuses(request.headers)
+        status = 401 if refused else host.status
+        headers = dict(request.headers)
         host.arrived.append(
-            Arrived(
-                host.name, request.path, dict(request.headers), activity, time.monotonic(), status
-            )
+            Arrived(host.name, request.path, headers, activity, time.monotonic(), status, body)
         )
         if self.on_arrival is not None:
             self.on_arrival(host, activity)
