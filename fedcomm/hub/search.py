@@ -24,9 +24,10 @@ MAX_INDEXED_CHARACTERS = 100_000
 def words_of(text: str) -> list[str]:
     """The words of `text` without case and accents, cut in one place for both engines: `perché`,
     `Perche` and `PERCHÉ` are one word."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    plain = "".join(c for c in decomposed if unicodedata.category(c) != "Mn")
-    return WORD.findall(plain)
+    # Twice, because what decomposes may have a case and what has a case may decompose.
+    for _ in range(2):
+        text = unicodedata.normalize("NFKD", text.casefold())
+    return WORD.findall("".join(c for c in text if unicodedata.category(c) != "Mn"))
 
 
 async def index(tx: Transaction, object_id: int, title: str, text: str) -> None:
