@@ -25,7 +25,7 @@ from fedcomm.store.database import (
 )
 from fedcomm.store.postgresql import numbered, open_postgresql
 from fedcomm.store.schema import open_database
-from fedcomm.store.sqlite import SQLiteDatabase, open_sqlite
+from fedcomm.store.sqlite import SQLiteDatabase, open_sqlite, sqlite_pragmas
 from tests.databases import PostgreSQLServer
 
 HOST = "INSERT INTO hosts (id, name, first_seen_at) VALUES (?, ?, 0)"
@@ -266,6 +266,9 @@ async def test_every_sqlite_connection_is_durable_checked_and_overwrites_what_it
     path.write_bytes(migrated_sqlite.read_bytes())
     db = await open_sqlite(path, readers=3)
     assert isinstance(db, SQLiteDatabase)
+    # Debian's SQLite is built with some of these as defaults; others are not.
+    for setting in ("synchronous = FULL", "secure_delete = ON", "foreign_keys = ON"):
+        assert f"PRAGMA {setting}" in sqlite_pragmas(1)
     connections = [db._writer, *db._readers]
     assert len(connections) == 4
     for connection in connections:
