@@ -15,6 +15,7 @@ from fedcomm.hub.errors import HubError, Invalid, NotAllowed, NotFound
 from fedcomm.i18n import gettext as _
 from fedcomm.store.database import DatabaseError
 from fedcomm.web import headers
+from fedcomm.web.notices import N_
 from fedcomm.web.rendering import page
 from fedcomm.web.throttle import Throttle, rules_of
 from fedcomm.web.visits import VISIT, begin_visit
@@ -118,7 +119,10 @@ async def same_origin(request: web.Request, handler: Handler) -> web.StreamRespo
         return await _error_page(
             request,
             403,
-            "This form was not sent from a page of this site. Go back, load the page again and retry.",
+            N_(
+                "This form was not sent from a page of this site."
+                " Go back, load the page again and try once more."
+            ),
         )
     return await handler(request)
 
