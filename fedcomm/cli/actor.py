@@ -48,7 +48,7 @@ def fetch(target: str, as_json: bool) -> None:
 
 
 async def _fetch(target: str) -> dict[str, object]:
-    async with hub(federated=True) as site:
+    async with hub() as site:
         return _facts(site, await find_actor(site, target))
 
 
@@ -80,7 +80,7 @@ def follow(target: str, author: str, wait: float, as_json: bool) -> None:
 async def _follow(target: str, author: str, wait: float) -> dict[str, object]:
     from fedcomm.hub import follows, groups
 
-    async with hub(federated=True) as site:
+    async with hub() as site:
         member = await active_member(site.db, author)
         followed = await find_actor(site, target)
         joins = followed.is_local and followed.kind == "group"
@@ -113,7 +113,7 @@ def unfollow(target: str, author: str, as_json: bool) -> None:
 async def _unfollow(target: str, author: str) -> dict[str, object]:
     from fedcomm.hub import follows, groups
 
-    async with hub(federated=True) as site:
+    async with hub() as site:
         member = await active_member(site.db, author)
         followed = await find_actor(site, target)
         async with site.db.transaction() as tx:
@@ -130,15 +130,17 @@ async def find_actor(site: Site, target: str) -> Actor:
     from fedcomm.hub import actors
 
     name = _local_name(target, site)
-    if name is not None:
-        found = await actors.local_actor(site.db, name)
-    elif site.federation is None:
-        raise Refused("federation is switched off, so nobody elsewhere can be looked up.")
-    else:
-        found = await site.federation.find_actor(target)
+    found = await actors.local_actor(site.db, name) if name is not None else await _fetched(target)
     if found is None:
         raise Refused(f"nobody was found at {target!r}.")
     return found
+
+
+async def _fetched(target: str) -> Actor | None:
+    async with hub(federated=True) as site:
+        if site.federation is None:
+            raise Refused("federation is switched off, so nobody elsewhere can be looked up.")
+        return await site.federation.find_actor(target)
 
 
 def _local_name(target: str, site: Site) -> str | None:

@@ -188,16 +188,12 @@ def found_hub(path: Path, founding: Founding, environ: Mapping[str, str]) -> Con
         raise Refused(f"{path} exists already; nothing is overwritten.")
     made: list[Path] = []
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_private(path, _configuration(founding, environ))
-        made.append(path)
+        _make_folder(path.parent, made)
+        _write_private(path, _configuration(founding, environ), made)
         config = _load(path, environ)
         _found(config, founding, made)
     except BaseException:
-        for file in reversed(made):
-            for leftover in (file, *(file.with_name(file.name + end) for end in ("-wal", "-shm"))):
-                with suppress(FileNotFoundError):
-                    leftover.unlink()
+        _remove(made)
         raise
     return config
 
@@ -221,11 +217,10 @@ def _found(config: Config, founding: Founding, made: list[Path]) -> None:
         run(_require_empty(config.database.url))
     create_key_file(config.secrets.key_file)
     made.append(config.secrets.key_file)
-    config.media.folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+    _make_folder(config.media.folder, made)
     if database is not None:
-        made.append(database)
         # Made by us, so that SQLite gives its companions the same narrow mode.
-        _write_private(database, "")
+        _write_private(database, "", made)
     migrate(config.database.url)
     run(_create_administrator(config, founding))
 
@@ -235,7 +230,11 @@ async def _require_empty(url: str) -> None:
 
     db = await open_database(url, pool_size=1, check=False)
     try:
-        if await schema_state(db) != "empty":
+        state = await schema_state(db)
+        # A schema without members is what an `init` that failed half-way leaves in PostgreSQL.
+        if state != "empty" and (
+            state != "current" or await db.value("SELECT 1 FROM members LIMIT 1")
+        ):
             raise Refused("the database holds a hub already; nothing is overwritten.")
     finally:
         await db.close()
@@ -311,8 +310,27 @@ def _load(path: Path, environ: Mapping[str, str]) -> Config:
         raise Refused(f"the configuration cannot be used:\n{error}") from error
 
 
-def _write_private(path: Path, text: str) -> None:
+def _make_folder(folder: Path, made: list[Path]) -> None:
+    """Make the folder, and those above it, readable by owner and group; what is new goes to `made`."""
+    for missing in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
+        missing.mkdir(mode=0o750)
+        made.append(missing)
+
+
+def _write_private(path: Path, text: str, made: list[Path]) -> None:
     """Write a new file that only its owner may read."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    made.append(path)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text)
+
+
+def _remove(made: list[Path]) -> None:
+    """Take back what was made, the newest first; a folder only if nothing else is in it."""
+    for path in reversed(made):
+        with suppress(OSError):
+            if path.is_dir():
+                path.rmdir()
+                continue
+            for companion in ("", "-wal", "-shm"):
+                path.with_name(path.name + companion).unlink(missing_ok=True)

@@ -300,7 +300,7 @@ async def find_thing(site: Site, target: str, viewer_id: int) -> Thing:
     object_id = object_id_in(target, site.origin)
     if object_id is None and not target.startswith(("http://", "https://")):
         raise Refused(f"{target!r} is neither an address nor a number.")
-    if object_id is None:
+    if object_id is None and not target.startswith(f"{site.origin}/"):
         known = await threads.thing_by_uri(site.db, target)
         object_id = known.id if known else await _fetched(target)
     if object_id is None or not await visibility.can_read(
@@ -366,7 +366,10 @@ async def _upload(site: Site, owner_id: int, pictures: Pictures) -> tuple[int, .
     limits = ImageLimits(bytes=site.config.media.max_image_bytes)
     site.media_folder.mkdir(mode=0o750, parents=True, exist_ok=True)
     stored = []
-    with click.progressbar(pictures, label="Pictures", file=sys.stderr) as bar:
+    bar = click.progressbar(
+        pictures, label="Pictures", file=sys.stderr, hidden=not sys.stderr.isatty()
+    )
+    with bar:
         for file, alt in bar:
             stored.append(
                 await media.upload(

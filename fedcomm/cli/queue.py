@@ -43,12 +43,13 @@ def status(host: str | None, as_json: bool) -> None:
         click.echo(f"{name.replace('_', ' ').capitalize()}: {number}")
     click.echo()
     print_table(
-        ("SERVER", "STATE", "WAITING", "OLDEST", "FAILURES", "NEXT TRY", "WHY"),
+        ("SERVER", "STATE", "WAITING", "GIVEN UP", "OLDEST", "FAILURES", "NEXT TRY", "WHY"),
         [
             (
                 each.host,
                 each.state,
                 each.waiting,
+                each.failed,
                 duration(each.oldest_ms_ago),
                 each.failures,
                 duration(each.next_try_in_ms),
@@ -56,7 +57,7 @@ def status(host: str | None, as_json: bool) -> None:
             )
             for each in hosts
         ],
-        empty="No other server is known yet.",
+        empty="Nothing waits for any server, and nothing was given up.",
     )
 
 
@@ -66,8 +67,6 @@ async def _status(host: str | None) -> tuple[dict[str, int], list[HostHealth]]:
         hosts = await federation.health()
         if host is not None:
             hosts = [each for each in hosts if each.host == host.lower()]
-            if not hosts:
-                raise Refused(f"nothing is known of a server {host!r}.")
         return await federation.totals(), hosts
 
 
@@ -81,7 +80,7 @@ def flush(host: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"flushed": number})
     else:
-        click.echo(f"{number} waiting now; the running server takes them up within a second.")
+        click.echo(f"Due now: {number} queues; the running server takes them up within seconds.")
 
 
 async def _flush(host: str | None) -> int:
@@ -99,7 +98,7 @@ def retry(host: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"retried": number})
     else:
-        click.echo(f"{number} put back into the queue.")
+        click.echo(f"Put back into the queue: {number} deliveries.")
 
 
 async def _retry(host: str | None) -> int:

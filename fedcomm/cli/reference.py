@@ -26,7 +26,10 @@ nothing else; ids are strings, times are ISO 8601 in UTC.
 def markdown(command: click.Command) -> str:
     """The whole reference of `command` and everything below it."""
     parts = [HEAD]
-    for context in _contexts(click.Context(command, info_name="fedcomm", terminal_width=WIDTH)):
+    top = click.Context(
+        command, info_name="fedcomm", terminal_width=WIDTH, **command.context_settings
+    )
+    for context in _contexts(top):
         level = "#" * (2 + context.command_path.count(" "))
         parts.append(f"{level} {context.command_path}\n\n```text\n{context.get_help()}\n```\n")
     return "\n".join(parts)
