@@ -42,6 +42,9 @@ FETCHED = (
     " how = CASE WHEN reach.how = 1 THEN 3 ELSE reach.how END"
 )
 
+VISITOR = "fedcomm.visitor"
+"""Where a request keeps who asks: (viewer, the key that signed), found out once (INV-4)."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -113,12 +116,14 @@ class Serving:
     async def _actor(self, request: web.Request) -> web.StreamResponse:
         actor = await self._local_actor(request)
         if not wants_activity(request.headers.get("Accept")) and _wants_html(request):
+            # The address of the page names the group: not to somebody who may not know of it.
+            await self._require_group_visible(actor, ANONYMOUS)
             raise web.HTTPSeeOther(self._at.page(actor))
         return await self.actor_response(request, actor)
 
     async def actor_response(self, request: web.Request, actor: actors.Actor) -> web.Response:
         """The document of a member or group, whole or as much as the fetcher may have."""
-        viewer, known = await self._visitors.viewer(request)
+        viewer, known = request[VISITOR]
         if actor.kind == "group" and not await can_see_group(self._db, viewer, actor.id):
             raise Turned(404, "hidden-group")
         document = await self._catalogue.actor(self._db, actor)
@@ -129,7 +134,7 @@ class Serving:
 
     async def _outbox(self, request: web.Request) -> web.Response:
         actor = await self._local_actor(request)
-        viewer, known = await self._visitors.viewer(request)
+        viewer, known = request[VISITOR]
         await self._require_group_visible(actor, viewer)
         uri = f"{self._at.actor(actor)}/outbox"
         before = _page_id(request)
@@ -164,7 +169,7 @@ class Serving:
 
     async def _followers(self, request: web.Request) -> web.Response:
         actor = await self._local_actor(request)
-        viewer, known = await self._visitors.viewer(request)
+        viewer, known = request[VISITOR]
         await self._require_group_visible(actor, viewer)
         sql = (
             "SELECT count(*) FROM memberships WHERE group_id = ? AND state = 'active'"
@@ -176,7 +181,7 @@ class Serving:
 
     async def _following(self, request: web.Request) -> web.Response:
         actor = await self._local_actor(request)
-        viewer, known = await self._visitors.viewer(request)
+        viewer, known = request[VISITOR]
         await self._require_group_visible(actor, viewer)
         total = int(
             await self._db.value(
@@ -187,7 +192,7 @@ class Serving:
 
     async def _featured(self, request: web.Request) -> web.Response:
         actor = await self._local_actor(request)
-        viewer, known = await self._visitors.viewer(request)
+        viewer, known = request[VISITOR]
         await self._require_group_visible(actor, viewer)
         items: list[str] = []
         if actor.kind == "group":
@@ -197,7 +202,7 @@ class Serving:
 
     async def _moderators(self, request: web.Request) -> web.Response:
         actor = await self._local_actor(request)
-        viewer, known = await self._visitors.viewer(request)
+        viewer, known = request[VISITOR]
         await self._require_group_visible(actor, viewer)
         people = await groups.moderators(self._db, actor.id)
         items = [self._at.actor(person) for person in people]
@@ -219,7 +224,7 @@ class Serving:
 
     async def object_response(self, request: web.Request, number: int) -> web.Response:
         """The document of a local object."""
-        viewer, known = await self._visitors.viewer(request)
+        viewer, known = request[VISITOR]
         thing = await threads.thing(self._db, number)
         if thing is None or not thing.is_local:
             raise Turned(404, "no-such-object")
@@ -273,7 +278,7 @@ class Serving:
             row = await self._db.one(
                 "SELECT actor_id, type, object_id, body FROM activities WHERE id = ?", number
             )
-        viewer, known = await self._visitors.viewer(request)
+        viewer, known = request[VISITOR]
         if number is None or row is None or row["object_id"] is None:
             raise Turned(404, "no-such-activity")
         if not await can_read(self._db, viewer, row["object_id"]):
@@ -297,6 +302,9 @@ class Serving:
     def _guarded(self, handler: Handler) -> Handler:
         async def answer(request: web.Request) -> web.StreamResponse:
             try:
+                # Before anything is looked up: whether it exists must not change the answer to a
+                # bad signature.
+                request[VISITOR] = await self._visitors.viewer(request)
                 return await handler(request)
             except Turned as turned:
                 return refusal(turned)
@@ -307,15 +315,16 @@ class Serving:
         self, request: web.Request, kind: Literal["actor", "object"], number: int
     ) -> web.StreamResponse:
         """The document of what a page shows, at the page's own address."""
-        try:
+
+        async def answer(request: web.Request) -> web.StreamResponse:
             if kind == "object":
                 return await self.object_response(request, number)
             actor = await actors.actor(self._db, number)
             if actor is None or not actor.is_local or actor.deleted_at is not None:
-                return _error(404, "There is no such actor.")
+                raise Turned(404, "no-such-actor")
             return await self.actor_response(request, actor)
-        except Turned as turned:
-            return refusal(turned)
+
+        return await self._guarded(answer)(request)
 
     async def _local_actor(self, request: web.Request) -> actors.Actor:
         number = parse_id(request.match_info["id"])
@@ -333,7 +342,7 @@ class Serving:
         self, request: web.Request
     ) -> tuple[threads.Thing, Viewer, KnownKey | None]:
         number = parse_id(request.match_info["id"])
-        viewer, known = await self._visitors.viewer(request)
+        viewer, known = request[VISITOR]
         thing = await threads.thing(self._db, number) if number is not None else None
         if thing is None or not await can_read(self._db, viewer, thing.id):
             raise Turned(404, "hidden")

@@ -35,6 +35,9 @@ def test_key() -> PrivateKey:
     return _KEY[0]
 
 
+test_key.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever it is called
+
+
 @dataclass(frozen=True)
 class Arrived:
     """A request that came to an inbox. `at`: monotonic seconds; `raw`: its body as it came."""
