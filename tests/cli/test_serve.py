@@ -1,0 +1,312 @@
+"""`fedcomm serve`: starting, refusing to start, stopping, several processes, slow clients."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from aiohttp import web
+
+from fedcomm.cli.watchdog import Watchdog
+from tests.cli.conftest import Hub, found
+from tests.databases import PostgreSQLDatabases, PostgreSQLServer
+
+START_SECONDS = 30.0
+
+
+def serving(hub: Hub, *arguments: str) -> subprocess.Popen[str]:
+    """Start the real server on a free port."""
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "fedcomm.cli", "serve", "--port", "0"),
+            *("--config", str(hub.config), *arguments),
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@contextmanager
+def server(hub: Hub, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A running server, and the line that it announced itself with."""
+    process = serving(hub, *arguments)
+    watch = threading.Timer(START_SECONDS, process.kill)
+    watch.start()
+    try:
+        assert process.stdout is not None
+        yield process, process.stdout.readline().strip()
+    finally:
+        watch.cancel()
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def port_in(line: str) -> int:
+    found = re.fullmatch(r"fedcomm serves https://hub\.example on http://127\.0\.0\.1:(\d+)", line)
+    assert found, line
+    return int(found[1])
+
+
+def status_of(port: int, path: str = "/health") -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path, headers={"Host": "hub.example"})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_announces_itself_answers_and_stops_cleanly(hub: Hub, number: int) -> None:
+    with server(hub) as (process, line):
+        assert status_of(port_in(line)) == 200
+        process.send_signal(number)
+        assert process.wait(15) == 0
+        assert "Traceback" not in process.stderr.read()  # type: ignore[union-attr]
+
+
+def test_a_stop_does_not_wait_for_clients_that_only_keep_a_connection(hub: Hub) -> None:
+    with (
+        server(hub) as (process, line),
+        socket.create_connection(("127.0.0.1", port_in(line))) as idle,
+    ):
+        idle.sendall(b"GET /health HTTP/1.1\r\nHost: hub.example\r\n\r\n")
+        assert idle.recv(64).startswith(b"HTTP/1.1 200")
+        started = time.monotonic()
+        process.terminate()
+        assert process.wait(15) == 0
+        assert time.monotonic() - started < 10
+
+
+def test_what_the_command_line_does_is_seen_by_the_running_server(hub: Hub) -> None:
+    with server(hub) as (_, line):
+        hub.run("group", "create", "garden", "--title", "The garden", "--owner", "anna")
+        assert status_of(port_in(line), "/g/garden") == 200
+        assert status_of(port_in(line), "/g/none") == 404
+
+
+def test_a_schema_that_is_not_todays_is_refused_or_migrated(hub: Hub) -> None:
+    for path in hub.folder.glob("fedcomm.db*"):
+        path.unlink()
+    assert "fedcomm migrate" in hub.refusal("serve")
+    with server(hub, "--migrate") as (process, line):
+        assert process.stdout is not None
+        # The migration's own words come first, on the same output.
+        assert "is at revision" in line
+        assert status_of(port_in(process.stdout.readline().strip())) == 200
+
+
+def test_a_missing_key_file_is_refused_in_a_sentence(hub: Hub) -> None:
+    (hub.folder / "fedcomm.key").unlink()
+    process = serving(hub)
+    _, errors = process.communicate(timeout=START_SECONDS)
+    assert process.returncode == 1
+    assert "key file" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_taken_port_is_refused_in_a_sentence(hub: Hub) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        process = serving(hub, "--port", port)
+        _, errors = process.communicate(timeout=START_SECONDS)
+    assert process.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in errors
+    assert "Traceback" not in errors
+
+
+def test_several_processes_need_postgresql(hub: Hub) -> None:
+    assert "needs PostgreSQL" in hub.refusal("serve", "--processes", "2")
+
+
+def test_several_processes_share_a_port_and_stop_together(
+    migrated_postgresql: tuple[PostgreSQLServer, str], tmp_path: Path
+) -> None:
+    databases = PostgreSQLDatabases(*migrated_postgresql)
+    try:
+        assert found(tmp_path / "hub", "--database", databases.empty()).exit_code == 0
+        port = free_port()
+        with server(Hub(tmp_path / "hub"), "--port", str(port), "--processes", "2") as (
+            process,
+            line,
+        ):
+            assert port_in(line) == port
+            children = psutil.Process(process.pid).children()
+            assert len(children) == 2
+            assert {status_of(port) for _ in range(8)} == {200}
+            process.terminate()
+            assert process.wait(15) == 0
+            assert not any(child.is_running() for child in children)
+
+        with server(Hub(tmp_path / "hub"), "--port", str(port), "--processes", "2") as (
+            process,
+            line,
+        ):
+            # When one dies, all end, and who supervises them sees a failure.
+            psutil.Process(process.pid).children()[0].kill()
+            assert process.wait(15) == 1
+    finally:
+        databases.remove_all()
+
+
+def test_a_unix_socket_is_listened_on_and_a_stale_one_replaced(hub: Hub) -> None:
+    # A socket's path may have 107 bytes, and temporary folders are long.
+    place = Path(f"/tmp/fedcomm-test-{hub.folder.parent.name[-20:]}.sock")
+    text = hub.config.read_text().replace("[server]", f'[server]\nunix_socket = "{place}"')
+    hub.config.write_text(text)
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(place))
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fedcomm.cli", "serve", "--config", str(hub.config)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().strip().endswith(f"on unix:{place}")
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(place))
+                client.sendall(b"GET /health HTTP/1.1\r\nHost: hub.example\r\n\r\n")
+                assert client.recv(64).startswith(b"HTTP/1.1 200")
+        finally:
+            process.terminate()
+            process.communicate(timeout=15)
+    finally:
+        place.unlink(missing_ok=True)
+
+
+def test_serving_imports_nothing_that_only_migrations_pages_or_images_need(hub: Hub) -> None:
+    program = """
+import asyncio, json, pathlib, sys
+import fedcomm.cli.listening
+from fedcomm.config import load
+from fedcomm.server import build_app, close_site, open_site
+
+async def build():
+    site = await open_site(load(pathlib.Path(sys.argv[1]), {}))
+    build_app(site)
+    await close_site(site)
+
+asyncio.run(build())
+print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(hub.config)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    loaded = set(json.loads(done.stdout))
+    assert "aiohttp" in loaded
+    assert not loaded & {"alembic", "sqlalchemy", "mako", "babel", "PIL", "playwright", "pytest"}
+
+
+def test_the_access_log_tells_the_route_and_never_the_path_or_the_client(hub: Hub) -> None:
+    text = hub.config.read_text().replace("[server]", "[server]\naccess_log = true")
+    hub.config.write_text(text + '\n[logging]\nformat = "json"\n')
+    with server(hub) as (process, line):
+        status_of(port_in(line), "/@anna?token=very-secret")
+        process.terminate()
+        _, errors = process.communicate(timeout=15)
+    lines = [json.loads(line) for line in errors.splitlines()]
+    [request] = [line for line in lines if line["logger"] == "fedcomm.access"]
+    assert (request["method"], request["status"]) == ("GET", 200)
+    assert "{" in request["route"]
+    assert "anna" not in errors
+    assert "very-secret" not in errors
+    assert "127.0.0.1" not in errors
+
+
+def test_switches_that_no_public_server_must_have_are_logged(hub: Hub) -> None:
+    text = hub.config.read_text()
+    hub.config.write_text(
+        text
+        + '\n[federation]\nprivate_addresses = ["10.0.0.0/8"]\n[development]\nallow_http = true\n'
+    )
+    with server(hub) as (process, _):
+        process.terminate()
+        _, errors = process.communicate(timeout=15)
+    warnings = [line for line in errors.splitlines() if "WARNING" in line]
+    assert any("private_addresses" in line and "10.0.0.0/8" in line for line in warnings)
+    assert any("allow_http" in line for line in warnings)
+
+
+# --- Slow clients (security.md §4) ---
+
+
+@pytest.fixture
+def quick_watchdog() -> Watchdog:
+    return Watchdog(header_seconds=0.4, idle_seconds=1.2)
+
+
+async def seconds_until_closed(port: int, request: bytes) -> tuple[float, bytes]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    started = asyncio.get_running_loop().time()
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    return asyncio.get_running_loop().time() - started, answer
+
+
+async def test_a_header_that_never_ends_loses_its_connection_and_work_in_hand_does_not(
+    quick_watchdog: Watchdog,
+) -> None:
+    async def slow(_request: web.Request) -> web.Response:
+        await asyncio.sleep(1.0)
+        return web.Response(text="done")
+
+    app = web.Application()
+    app.router.add_get("/slow", slow)
+    quick_watchdog.attach(app)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
+        async with quick_watchdog.watch(runner):
+            outcomes = await asyncio.gather(
+                seconds_until_closed(port, b""),
+                seconds_until_closed(port, b"GET /slow HTTP/1.1\r\nX-Drop: b"),
+                seconds_until_closed(port, b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"),
+            )
+    finally:
+        await runner.cleanup()
+    for seconds, answer in outcomes[:2]:
+        assert seconds < 1.0
+        assert answer == b""
+    seconds, answer = outcomes[2]
+    assert answer.endswith(b"done")
+    # It was kept for another request, for the idle time.
+    assert seconds > 2.0
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def test_the_program_is_found_on_the_path() -> None:
+    installed = shutil.which("fedcomm", path=str(Path(sys.executable).parent))
+    assert installed is not None
+    done = subprocess.run([installed, "--version"], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0
