@@ -14,10 +14,11 @@ from typing import Literal
 from aiohttp import web
 
 from activitypub.contexts import with_context
-from activitypub.ijson import JSONObject, dumps, parse_object
+from activitypub.ijson import JSONObject, dumps
 from activitypub.signatures import ACCEPT_SIGNATURE_GET
 from activitypub.vocabulary import CONTENT_TYPE, wants_activity
 from fedcomm.config import Config
+from fedcomm.federation.activities import Activities
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.directory import KnownKey
@@ -65,6 +66,7 @@ class Serving:
         self._db = db
         self._keyring = keyring
         self._catalogue = catalogue
+        self._activities = Activities(db, catalogue, addresses)
         self._visitors = visitors
         self._reception = reception
         self._at = addresses
@@ -273,28 +275,16 @@ class Serving:
     async def _activity(self, request: web.Request) -> web.Response:
         """An activity of ours by its id: Mastodon and NodeBB fetch `Create` to believe it (§4.3, §12)."""
         number = parse_id(request.match_info["id"])
-        row = None
-        if number is not None:
-            row = await self._db.one(
-                "SELECT actor_id, type, object_id, body FROM activities WHERE id = ?", number
-            )
         viewer, known = request[VISITOR]
-        if number is None or row is None or row["object_id"] is None:
+        found = None
+        if number is not None:
+            found = await self._activities.document(number, viewer, known)
+        if found is None:
             raise Turned(404, "no-such-activity")
-        if not await can_read(self._db, viewer, row["object_id"]):
-            raise Turned(404, "hidden")
         self._require_signature(known)
-        document: JSONObject | None = None
-        if row["type"] == "Create":
-            current = await self._catalogue.object(self._db, row["object_id"])
-            thing = await threads.thing(self._db, row["object_id"])
-            if current is not None and thing is not None:
-                document = with_context(self._catalogue.create(number, current, thing.published_at))
-        elif row["body"] is not None:
-            document = parse_object(row["body"].encode())
-        if document is None:
-            raise Turned(404, "no-such-activity")
-        await self._note(row["object_id"], known)
+        document, copied = found
+        if copied is not None:
+            await self._note(copied, known)
         return _document(request, document, public=known is None)
 
     # What the handlers share
