@@ -43,7 +43,7 @@ FETCHED = (
     " how = CASE WHEN reach.how = 1 THEN 3 ELSE reach.how END"
 )
 
-VISITOR = "fedcomm.visitor"
+VISITOR: web.RequestKey[tuple[Viewer, KnownKey | None]] = web.RequestKey("visitor")
 """Where a request keeps who asks: (viewer, the key that signed), found out once (INV-4)."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

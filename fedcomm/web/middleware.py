@@ -39,7 +39,7 @@ WITHOUT_VISIT: Final = (
 log = logging.getLogger("fedcomm.web")
 
 
-def middlewares() -> list[Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]]:
+def middlewares() -> list[Middleware]:
     """In the order in which they wrap each other, the outermost first."""
     return [secured, visited, explained, same_origin, throttled]
 
