@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Middleware
 
 from fedcomm.http import client_address, network_prefix, site_of
 from fedcomm.hub.errors import HubError, Invalid, NotAllowed, NotFound
