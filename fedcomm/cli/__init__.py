@@ -13,7 +13,9 @@ from fedcomm.version import VERSION
 
 @click.group(cls=Nouns, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="fedcomm")
-@click.option("--debug", is_flag=True, help="Show where an unexpected failure happened.")
+@click.option(
+    "--debug", is_flag=True, help="Show what happens, and where an unexpected failure happened."
+)
 @with_config
 def main(debug: bool) -> None:
     """A community's own server: groups, members, threads, shared with the fediverse.

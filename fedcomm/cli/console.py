@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, TypeVar
@@ -127,6 +129,7 @@ async def hub(*, federated: bool = False) -> AsyncIterator[Site]:
     With `federated` its ActivityPub spoke is there too (it needs the key file); workers never run.
     """
     config = settings()
+    _log(config)
     warn_about_other_owner(config)
     if federated:
         from fedcomm.server import close_site, open_site
@@ -146,6 +149,17 @@ async def hub(*, federated: bool = False) -> AsyncIterator[Site]:
         yield Site(config, db)
     finally:
         await db.close()
+
+
+def _log(config: Config) -> None:
+    """Keep what modules log to themselves, since a command ends in one sentence; with `--debug` show
+    all of it."""
+    if click.get_current_context().find_root().params.get("debug"):
+        from fedcomm import logs
+
+        logs.configure(replace(config.logging, level="debug"))
+    else:
+        logging.getLogger().addHandler(logging.NullHandler())
 
 
 def warn_about_other_owner(config: Config) -> None:
