@@ -334,6 +334,34 @@ async def test_an_edit_and_a_deletion_on_the_hub_reach_the_follower(world: World
     assert recalled_at and answered == 202
 
 
+async def test_whatever_id_the_follower_was_sent_can_be_fetched(world: World) -> None:
+    await world.join()
+    topic = await world.topic()
+    reply = await world.bot.reply(topic["uri"], "<p>Add compost.</p>")
+    await world.reply_arrives(reply)
+    await world.bot.like(topic["uri"])
+    await world.hub.until("SELECT like_count FROM objects WHERE id = ?", topic["id"], wanted=1)
+    await world.hub.run("follow", "gardening", "--as", "ben")
+    await world.hub.run("reply", reply, "--as", "ben", "--text", "Sand, I would say.")
+    await world.hub.run("like", reply, "--as", "ben")
+    await world.hub.run("edit", topic["url"], "--as", "anna", "--text", "Clay with sand.")
+    await world.bot.wait_for("Announce", lambda entry: entry["objectType"] == "Update")
+    await world.hub.until(DELIVERED)
+    log = await world.bot.log()
+    assert {entry["type"] for entry in log} == {"Accept", "Announce", "Create", "Like", "Update"}
+    for entry in log:
+        assert failures(await world.bot.crawl(entry["id"], 400)) == [], entry["raw"]
+
+    await world.hub.run("delete", topic["url"], "--as", "anna")
+    await world.bot.wait_for("Undo")
+    await world.hub.until(DELIVERED)
+    for entry in (await world.bot.log())[len(log) :]:
+        assert entry["type"] in ("Delete", "Announce", "Undo")
+        assert await world.status_for_bot(entry["id"]) == 200, entry["raw"]
+    for uri in (topic["uri"], f"{topic['uri']}/replies", f"{topic['uri']}/likes"):
+        assert await world.status_for_bot(uri) == 404
+
+
 async def test_inv_20_what_is_private_is_not_there_for_a_signed_stranger(world: World) -> None:
     await world.join()
     secret = await world.hub.run(
