@@ -131,6 +131,7 @@ async def store_picture(
         focal=focal,
         limits=limits,
         daily_bytes=site.config.media.daily_bytes_per_member,
+        alt_chars=site.limits.alt_chars,
     )
 
 

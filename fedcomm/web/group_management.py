@@ -65,6 +65,7 @@ async def manage(request: web.Request) -> web.StreamResponse:
                 local_origin=site.origin,
                 avatar_id=pictures["avatar"],
                 header_id=pictures["header"],
+                limits=site.limits,
             )
     except Invalid as refusal:
         return await _manage_page(request, group, form, {refusal.field: _(refusal.message)})

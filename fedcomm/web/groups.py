@@ -156,6 +156,7 @@ async def new_group(request: web.Request) -> web.StreamResponse:
                 mode=cast(groups.Mode, form.line("mode")),
                 approval=form.flag("approval"),
                 language=language if language in LANGUAGES else site.config.instance.language,
+                limits=site.limits,
             )
     except Invalid as refusal:
         return await page(

@@ -26,6 +26,9 @@ HUES: Final = 8
 DESCRIPTION_LENGTH: Final = 200
 """Characters of a page's description for search engines and link previews."""
 
+FOCUS_EDGE: Final = 0.33
+"""A focal point further from the middle than this counts as being at a side."""
+
 TYPE_NAMES: Final = {
     "Article": N_("Article"),
     "Question": N_("Poll"),
@@ -80,6 +83,8 @@ class Picture:
     alt: str
     width: int
     height: int
+    focus: str
+    """Which side is the important one: top, bottom, left, right, or empty for the middle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +210,7 @@ def _entry(post: Post, files: dict[int, media.StoredImage]) -> Entry:
                     attachment.alt,
                     attachment.width or 0,
                     attachment.height or 0,
+                    _focus(attachment.focal),
                 )
             )
         elif (url := web_address(attachment.uri)) is not None:
@@ -222,6 +228,16 @@ def _entry(post: Post, files: dict[int, media.StoredImage]) -> Entry:
         "" if thing.is_local else TYPE_NAMES.get(thing.type, ""),
         None if thing.is_local else web_address(thing.url) or web_address(thing.uri),
     )
+
+
+def _focus(focal: tuple[float, float] | None) -> str:
+    """The side of the focal point (x, y) in -1 … 1, y upwards; empty when it is near the middle."""
+    x, y = focal or (0.0, 0.0)
+    if max(abs(x), abs(y)) < FOCUS_EDGE:
+        return ""
+    if abs(y) >= abs(x):
+        return "top" if y > 0 else "bottom"
+    return "right" if x > 0 else "left"
 
 
 def entry_path(post: Post) -> str:

@@ -50,6 +50,7 @@ async def save_profile(request: web.Request) -> web.StreamResponse:
                 locale=form.text("locale"),
                 local_origin=site.origin,
                 avatar_id=avatar_id,
+                limits=site.limits,
             )
             if avatar_id is None and actor.avatar_id is not None:
                 await media.describe(tx, member.id, actor.avatar_id, form.text("avatar_alt"))

@@ -48,8 +48,11 @@ def visit_of(request: web.Request) -> Visit:
 
 
 def cookie_name(config: Config) -> str:
-    """`__Host-` ties the cookie to this very host over https; browsers refuse it on plain http."""
-    return "__Host-session" if config.is_secure else "session"
+    """`__Host-` ties the cookie to this very host over https; browsers refuse it on plain http.
+
+    There the port is part of the name, since browsers give one cookie to all ports of a host.
+    """
+    return "__Host-session" if config.is_secure else f"session-{config.host.rpartition(':')[2]}"
 
 
 async def begin_visit(request: web.Request) -> Visit:

@@ -30,6 +30,7 @@ from fedcomm.server import build_app
 from fedcomm.site import Site
 from fedcomm.store.ids import now_ms
 from fedcomm.store.schema import open_database
+from fedcomm.web.visits import cookie_name
 from tests.databases import ORIGIN, hub_config
 
 MARKER = "zanzibar"
@@ -161,7 +162,7 @@ class World:
                 now,
                 now,
             )
-        return Browser(self.client, name, {"__Host-session": token})
+        return Browser(self.client, name, {cookie_name(self.site.config): token})
 
     def thread(self, group: str) -> str:
         """The path of the group's topic, without its slug."""
@@ -188,19 +189,20 @@ class World:
 async def make_world(database_url: str, tmp_path: Path, **tables: Any) -> AsyncIterator[World]:
     """The community on a new database, served by the whole application without workers."""
     tables.setdefault("server", Server(workers=False))
+    port = tables.pop("port", None)
     config = hub_config(database_url, tmp_path, **tables)
-    async with serve(config) as world:
+    async with serve(config, port) as world:
         await populate(world)
         yield world
 
 
 @asynccontextmanager
-async def serve(config: Config) -> AsyncIterator[World]:
-    """The application of `config` on a free port, with nobody there yet."""
+async def serve(config: Config, port: int | None = None) -> AsyncIterator[World]:
+    """The application of `config` on 127.0.0.1, with nobody there yet."""
     create_key_file(config.secrets.key_file)
     site = Site(config, await open_database(config.database.url))
     site.federation = FederationSpoke(config, site.db, Vault.load(config.secrets.key_file))
-    client = TestClient(TestServer(build_app(site)), cookie_jar=DummyCookieJar())
+    client = TestClient(TestServer(build_app(site), port=port), cookie_jar=DummyCookieJar())
     await client.start_server()
     try:
         yield World(site, client)

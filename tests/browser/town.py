@@ -1,0 +1,274 @@
+"""A hub with something on every page, and the list of its pages: for tests in a browser and for
+pictures of all pages."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedcomm.config import Federation, Instance, Server
+from fedcomm.hub import actors, follows, groups, media, notifications, reactions, threads
+from fedcomm.hub.composition import Attachment, Content, Draft
+from fedcomm.hub.images import ATTACHMENT, AVATAR, HEADER
+from fedcomm.hub.sanitizer import clean_remote
+from fedcomm.store.database import Transaction
+from fedcomm.store.ids import new_id, now_ms
+from tests.web.world import MARKER, World, make_world, picture_bytes
+
+NAME = "Orti di Quartiere"
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True)
+class View:
+    """A page and who looks at it: nobody, or a member's name."""
+
+    title: str
+    path: str
+    viewer: str = ""
+    status: int = 200
+
+
+@asynccontextmanager
+async def make_town(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
+    """The community of `tests.web.world` at http://localhost:PORT, with more life in it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    instance = Instance(
+        origin=f"http://localhost:{port}",
+        name=NAME,
+        description="Gli orti comuni della città: semi, terra, tempo e vicini.",
+        contact_email="orti@example.org",
+        language="it",
+    )
+    async with make_world(
+        database_url,
+        tmp_path,
+        port=port,
+        instance=instance,
+        server=Server(workers=False),
+        federation=Federation(any_port=True),
+    ) as world:
+        await _enliven(world)
+        yield world
+
+
+async def _enliven(world: World) -> None:
+    site = world.site
+    anna, bruno, chiara, dario, elsa = (
+        world.people[name] for name in ("anna", "bruno", "chiara", "dario", "elsa")
+    )
+    garden = world.groups["garden"]
+
+    async def picture(owner: int, colour: str, size: tuple[int, int], **kind: object) -> int:
+        return await media.upload(
+            site.db,
+            owner,
+            picture_bytes(colour, size),
+            folder=site.media_folder,
+            alt="Un quadrato di colore",
+            daily_bytes=10_000_000,
+            **{"purpose": "attachment", "limits": ATTACHMENT, **kind},  # type: ignore[arg-type]
+        )
+
+    avatar = await picture(chiara, "#3d7a4b", (300, 300), purpose="avatar", limits=AVATAR)
+    header = await picture(bruno, "#7aa35a", (1500, 500), purpose="header", limits=HEADER)
+    bean = await picture(chiara, "#87a960", (640, 480))
+    pole = await picture(chiara, "#b08d57", (480, 640))
+    async with site.db.transaction() as tx:
+        await tx.execute("UPDATE actors SET avatar_id = ? WHERE id = ?", avatar, chiara)
+        await tx.execute("UPDATE actors SET header_id = ? WHERE id = ?", header, garden)
+        await tx.execute("UPDATE members SET locale = 'it' WHERE actor_id = ?", dario)
+        await groups.join(tx, garden, elsa)
+        await groups.add_member(tx, garden, bruno, dario, "moderator")
+        host_id = await actors.ensure_host(tx, "social.example")
+
+    pinned = await world.topic(
+        "garden",
+        "bruno",
+        Draft(
+            "Benvenuti! Qui si parla di *semi*, **terra** e pazienza.\n\n- sii gentile\n- metti una"
+            " descrizione alle foto\n\n> Chi semina raccoglie.\n\nRegole: https://example.org/regole",
+            title="Benvenuti: come funziona questo gruppo",
+            language="it",
+        ),
+    )
+    with_pictures = await world.topic(
+        "garden",
+        "chiara",
+        Draft(
+            "I fagioli rampicanti hanno superato i pali. #fagioli #orto\n\n```\ndistanza = 20\n```\n\n"
+            "Grazie @bruno per i pali!",
+            title="I fagioli hanno superato i pali, e adesso che cosa facciamo con tutti questi baccelli?",
+            language="it",
+            media=(bean, pole),
+        ),
+    )
+    await world.topic(
+        "garden", "dario", Draft("Si vede sangue.", title="Un taglio", summary="Ferita alla mano")
+    )
+    first = await world.reply(with_pictures, "dario", "Pali più lunghi, l’anno prossimo. @chiara")
+    second = await world.reply(first, "chiara", "Due metri e mezzo almeno.")
+    await world.reply(second, "bruno", "Io li lego **in alto**.")
+    async with site.db.transaction() as tx:
+        await threads.set_pinned(tx, bruno, pinned, pinned=True)
+        for person in (bruno, dario, anna):
+            await reactions.add(tx, person, with_pictures, "like")
+        remote = await threads.create_reply(
+            tx,
+            world.remote_id,
+            with_pictures,
+            Content(
+                title="",
+                source="",
+                html=clean_remote(
+                    '<p>Da noi si fa una <a href="https://social.example/tags/zuppa">#zuppa</a>!</p>',
+                    local_origin=site.origin,
+                ),
+                plain="Da noi si fa una zuppa!",
+                language="it",
+                attachments=(
+                    Attachment(
+                        "Image",
+                        uri="https://social.example/zuppa.jpg",
+                        mime="image/jpeg",
+                        alt="Una ciotola di zuppa",
+                    ),
+                ),
+            ),
+            provenance=threads.Provenance(
+                "https://social.example/notes/2",
+                host_id,
+                "Note",
+                "https://social.example/@rosa/2",
+                now_ms() - 3_600_000,
+            ),
+        )
+        content = await site.compose(
+            tx, Draft("Due metri e mezzo, **almeno**."), is_topic=False, author_id=chiara
+        )
+        await threads.edit(tx, chiara, second, content)
+        await follows.request(tx, elsa, chiara)
+        await follows.request(tx, world.remote_id, chiara, follow_uri="https://social.example/f/1")
+        await follows.request(tx, chiara, anna)
+        host = await actors.actor(tx, chiara)
+        assert host is not None
+        await notifications.notify(tx, host, "follow", elsa)
+        await tx.execute("UPDATE actors SET locked = 1 WHERE id = ?", dario)
+        await follows.request(tx, world.remote_id, dario, follow_uri="https://social.example/f/2")
+        for subject in (with_pictures, remote):
+            await tx.execute(
+                "INSERT INTO reach (subject_id, host_id, how, first_at, last_at)"
+                " VALUES (?, ?, 1, ?, ?)",
+                subject,
+                host_id,
+                now_ms(),
+                now_ms(),
+            )
+        await _trouble(tx, anna, host_id)
+        report = new_id()
+        await tx.execute(
+            "INSERT INTO reports (id, uri, host_id, reason, state, created_at)"
+            " VALUES (?, ?, ?, ?, 'open', ?)",
+            report,
+            "https://social.example/flags/1",
+            host_id,
+            "Pubblicità",
+            now_ms() - DAY_MS,
+        )
+        await tx.execute(
+            "INSERT INTO report_subjects (report_id, position, actor_id, object_id)"
+            " VALUES (?, 0, NULL, ?)",
+            report,
+            with_pictures,
+        )
+    world.topics["pictures"] = with_pictures
+    world.replies["edited"] = second
+
+
+async def _trouble(tx: Transaction, actor_id: int, host_id: int) -> None:
+    """Deliveries that wait at one server and were given up at another."""
+    gone = await actors.ensure_host(tx, "gone.example")
+    activity = new_id()
+    await tx.execute(
+        "INSERT INTO activities (id, actor_id, type, body, created_at) VALUES (?, ?, 'Note', '{}', ?)",
+        activity,
+        actor_id,
+        now_ms(),
+    )
+    for host, state, error in (
+        (host_id, "waiting", None),
+        (gone, "failed", "410 Gone: the inbox is not there any more"),
+    ):
+        await tx.execute(
+            "INSERT INTO deliveries (id, activity_id, host_id, inbox, order_key, state, attempts,"
+            " created_at, error) VALUES (?, ?, ?, ?, 0, ?, 3, ?, ?)",
+            new_id(),
+            activity,
+            host,
+            f"https://{host}.example/inbox",
+            state,
+            now_ms() - DAY_MS // 3,
+            error,
+        )
+    await tx.execute(
+        "INSERT INTO lanes (queue, host_id, next_at, failures, failing_since, error)"
+        " VALUES ('delivery', ?, ?, 4, ?, ?)",
+        host_id,
+        now_ms() + 900_000,
+        now_ms() - DAY_MS // 3,
+        "500 Internal Server Error",
+    )
+
+
+def views(world: World) -> list[View]:
+    """Every page there is, some as more than one kind of visitor."""
+    pictures = world.topics["pictures"]
+    path = f"/o/{pictures}"
+    reply = f"/o/{world.replies['edited']}"
+    board = f"/g/{MARKER}board"
+    return [
+        View("landing", "/"),
+        View("about", "/about"),
+        View("login", "/login"),
+        View("groups-stranger", "/groups"),
+        View("group-stranger", "/g/garden"),
+        View("group-about", "/g/garden/about"),
+        View("thread-stranger", path),
+        View("person-stranger", "/@chiara"),
+        View("tag", "/tags/orto"),
+        View("missing", "/nowhere", status=404),
+        View("home", "/", "chiara"),
+        View("home-empty", "/", "anna"),
+        View("groups", "/groups", "anna"),
+        View("group", "/g/garden", "chiara"),
+        View("group-private", board, "chiara"),
+        View("thread", path, "chiara"),
+        View("thread-moderator", path, "bruno"),
+        View("thread-warning", f"{board}/t/{world.topics[f'{MARKER}board']}", "chiara"),
+        View("new-topic", "/g/garden/new", "chiara"),
+        View("reply", f"{path}/reply", "chiara"),
+        View("edit", f"{path}/edit", "chiara"),
+        View("delete", f"{path}/delete", "chiara"),
+        View("history", f"{reply}/history", "chiara"),
+        View("remote-post", f"/o/{world.post_id}", "chiara"),
+        View("remote-person", "/@rosa@social.example", "chiara"),
+        View("person-self", "/@chiara", "chiara"),
+        View("following", "/following", "chiara"),
+        View("following-requests", "/following", "dario"),
+        View("notifications", "/notifications", "chiara"),
+        View("search", "/search?q=fagioli", "chiara"),
+        View("search-elsewhere", "/search?q=@rosa@other.example", "chiara"),
+        View("settings", "/settings", "chiara"),
+        View("interact", "/interact?uri=https://other.example/@rosa", "chiara"),
+        View("manage", "/g/garden/manage", "bruno"),
+        View("new-group", "/groups/new", "anna"),
+        View("admin", "/admin", "anna"),
+        View("admin-members", "/admin/members", "anna"),
+        View("admin-reports", "/admin/reports", "anna"),
+        View("forbidden", "/admin", "chiara", 403),
+    ]
