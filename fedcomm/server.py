@@ -31,10 +31,11 @@ async def open_site(config: Config) -> Site:
     if config.federation.enabled:
         try:
             vault = Vault.load(config.secrets.key_file)
+            site.federation = FederationSpoke(config, db, vault)
         except BaseException:
+            # Its threads would keep the process alive after the error was said.
             await db.close()
             raise
-        site.federation = FederationSpoke(config, db, vault)
         site.wakers.append(site.federation.wake)
     return site
 

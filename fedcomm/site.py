@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedcomm.config import Config
-from fedcomm.hub.composition import Content, Draft, TextLimits, compose
+from fedcomm.hub.composition import Content, Draft, compose
+from fedcomm.hub.limits import TextLimits
 from fedcomm.store.database import Database, Reader
 
 if TYPE_CHECKING:
@@ -41,23 +42,25 @@ class Site:
         """Where the files of images are."""
         return self.config.media.folder
 
+    @property
+    def limits(self) -> TextLimits:
+        """How much one may write on this hub."""
+        return TextLimits(
+            **{one.name: getattr(self.config.limits, one.name) for one in fields(TextLimits)}
+        )
+
     def wake(self) -> None:
         """Something was written to the journal or to a queue: let the spokes look now."""
         for waker in self.wakers:
             waker()
 
-    async def compose(
-        self, db: Reader, draft: Draft, *, is_topic: bool, author_id: int
-    ) -> Content:
+    async def compose(self, db: Reader, draft: Draft, *, is_topic: bool, author_id: int) -> Content:
         """Check and render what a member typed, within the limits of this hub. Raises Invalid."""
-        limits = self.config.limits
         return await compose(
             db,
             draft,
             local_origin=self.origin,
             is_topic=is_topic,
             author_id=author_id,
-            limits=TextLimits(
-                limits.topic_chars, limits.reply_chars, limits.title_chars, limits.attachments
-            ),
+            limits=self.limits,
         )

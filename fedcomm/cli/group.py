@@ -94,6 +94,7 @@ async def _create(
                 mode=mode,  # type: ignore[arg-type]  # checked by click and by the hub
                 approval=approval,
                 language=language or site.config.instance.language,
+                limits=site.limits,
             )
         created = await groups.group(site.db, group_id)
         assert created is not None

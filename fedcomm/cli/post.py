@@ -381,6 +381,7 @@ async def _upload(site: Site, owner_id: int, pictures: Pictures) -> tuple[int, .
                     alt=alt,
                     limits=limits,
                     daily_bytes=site.config.media.daily_bytes_per_member,
+                    alt_chars=site.limits.alt_chars,
                 )
             )
     return tuple(stored)

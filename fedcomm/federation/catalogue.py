@@ -6,7 +6,7 @@ from activitypub.contexts import with_context
 from activitypub.ijson import JSONObject
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.keyring import Keyring
-from fedcomm.federation.rendering import Renderer, iso, tombstone
+from fedcomm.federation.rendering import Renderer
 from fedcomm.hub import actors, groups, media, threads, timelines
 from fedcomm.hub.visibility import ANONYMOUS, Viewer, member
 from fedcomm.store.database import Reader
@@ -136,13 +136,6 @@ class Catalogue:
                     "items": items,
                 },
             }
-        )
-
-    def gone(self, thing: threads.Thing) -> JSONObject:
-        """The tombstone of a deleted object of ours (§5.7)."""
-        return with_context(
-            tombstone(self._at.object(thing))
-            | {"formerType": thing.type, "deleted": iso(thing.deleted_at or 0)}
         )
 
     async def group_outbox(

@@ -29,6 +29,12 @@ REFRESH_MS = 86_400_000
 REFETCH_KEY_SECONDS = 300
 """After a failed verification a key is fetched again at most once in five minutes (security.md §4)."""
 
+KEY_FETCHES_PER_HOST = 20
+KEY_FETCHES_SECONDS = 300
+"""So many fetches of keys that come to nothing one host gets in this time: whoever invents key ids of
+somebody else's would otherwise let us flood them (INV-25). More are answered 503, so that honest
+activities come again."""
+
 CACHED_KEYS = 10_000
 
 _KINDS: dict[str, actors.Kind] = {
@@ -83,6 +89,7 @@ class Directory:
         self._http = allow_http
         self._keys: OrderedDict[str, KnownKey] = OrderedDict()
         self._refetched: OrderedDict[str, float] = OrderedDict()
+        self._in_vain: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     # Keys
 
@@ -135,13 +142,35 @@ class Directory:
         url = key_id.split("#", 1)[0]
         if self._at.is_ours(url):
             raise Refused("own-key")
+        authority = host_of(url, allow_http=self._http) or ""
+        self._spend(authority)
+        known = await self._fetch_listed_key(key_id, url, budget)
+        self._spend(authority, -1.0)
+        return known
+
+    def _spend(self, authority: str, fetches: float = 1.0) -> None:
+        """Count a fetch of a key of this host; what came of something is taken back. Raises FetchError."""
+        now = time.monotonic()
+        used, at = self._in_vain.get(authority, (0.0, now))
+        used -= (now - at) * KEY_FETCHES_PER_HOST / KEY_FETCHES_SECONDS
+        used = max(0.0, used) + fetches
+        if used > KEY_FETCHES_PER_HOST:
+            raise FetchError("busy", host=authority)
+        self._in_vain[authority] = (max(0.0, used), now)
+        self._in_vain.move_to_end(authority)
+        while len(self._in_vain) > CACHED_KEYS:
+            self._in_vain.popitem(last=False)
+
+    async def _fetch_listed_key(
+        self, key_id: str, url: str, budget: FetchBudget | None
+    ) -> KnownKey:
         signer = await self._keyring.instance_signer()
         document, final_url = await self._client.get_document(url, signer, budget=budget)
         owner = document.get("owner") or document.get("id")
         if not isinstance(owner, str) or not same_origin(owner, url, allow_http=self._http):
             raise Refused("key-owner")
         if document.get("id") != final_url or owner != document.get("id"):
-            document = await self._client.fetch_object(owner, signer, budget=budget)
+            document = await self._document(owner, budget)
         actor = await self._store(document)
         self._keys.pop(key_id, None)
         known = await self.known_key(key_id)
@@ -166,13 +195,23 @@ class Directory:
         known = await actors.actor_by_uri(self._db, uri)
         if known is not None and known.deleted_at is None and not refresh:
             return known
+        return await self._store(await self._document(uri, budget))
+
+    async def _document(self, uri: str, budget: FetchBudget | None) -> dict[str, object]:
+        """An actor's document, from its own origin.
+
+        A server that redirects an actor of its own to somebody else's would otherwise make them say
+        what it writes (INV-5, INV-6).
+        """
         signer = await self._keyring.instance_signer()
-        return await self._store(await self._client.fetch_object(uri, signer, budget=budget))
+        document = await self._client.fetch_object(uri, signer, budget=budget)
+        if not same_origin(document.get("id"), uri, allow_http=self._http):
+            raise Refused("foreign-actor")
+        return document
 
     async def names_alias(self, uri: str, alias: str, budget: FetchBudget) -> bool:
         """Whether the actor at `uri`, fetched now, lists `alias` in `alsoKnownAs` (INV-19)."""
-        signer = await self._keyring.instance_signer()
-        document = await self._client.fetch_object(uri, signer, budget=budget)
+        document = await self._document(uri, budget)
         listed = read_actor(document, allow_http=self._http).also_known_as
         await self._store(document)
         return alias in listed
@@ -258,7 +297,7 @@ class Directory:
             url=actor.url,
             avatar_url=actor.icon.url if actor.icon else None,
             inbox=actor.inbox,
-            shared_inbox=actor.shared_inbox,
+            shared_inbox=self._elsewhere(actor.shared_inbox),
             outbox=actor.outbox,
             followers_uri=actor.followers,
             featured_uri=actor.featured,
@@ -269,6 +308,10 @@ class Directory:
             suspended=actor.suspended,
             keys=tuple(keys),
         )
+
+    def _elsewhere(self, inbox: str | None) -> str | None:
+        """A shared inbox may be on the actor's parent domain, which may be ours: not that one."""
+        return inbox if inbox is not None and not self._at.is_ours(inbox) else None
 
     # Hosts
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from hashlib import sha256
 
 from activitypub.accessors import Refused
 from activitypub.documents import ActivityDocument, read_activity, read_object
 from activitypub.failures import FetchBudget, FetchError
-from activitypub.ijson import dumps
+from activitypub.ijson import JSONObject, dumps
 from activitypub.origins import same_origin
 from activitypub.vocabulary import ACTOR_TYPES, OBJECT_TYPES
 from fedcomm.federation.addresses import Addresses
@@ -224,7 +223,7 @@ class Handlers:
             raise Refused("no-object")
         if thing.type not in OBJECT_TYPES or thing.is_tombstone:
             return _nothing(f"ignored: Create of {thing.type}")
-        if await self._is_remembered_as_deleted(thing.id):
+        if await self._library.is_remembered_as_deleted(self._db, thing.id):
             return _nothing("deleted before it came")
         if thing.name and thing.in_reply_to and not thing.content_html:
             return _nothing("ignored: vote in a poll")
@@ -298,7 +297,7 @@ class Handlers:
                 await tx.execute(
                     "INSERT INTO tombstones (uri_hash, created_at) VALUES (?, ?)"
                     " ON CONFLICT DO NOTHING",
-                    _hash(uri),
+                    uri_hash(uri),
                     now_ms(),
                 )
                 return "remembered as deleted"
@@ -597,10 +596,6 @@ class Handlers:
         )
         return found is not None
 
-    async def _is_remembered_as_deleted(self, uri: str) -> bool:
-        found = await self._db.value("SELECT 1 FROM tombstones WHERE uri_hash = ?", _hash(uri))
-        return found is not None
-
 
 async def _keep(tx: Transaction, received: Received, *, object_id: int) -> None:
     """Keep the activity as it came: the group repeats it value-identical (§4.3), Accept embeds it."""
@@ -613,9 +608,24 @@ async def _keep(tx: Transaction, received: Received, *, object_id: int) -> None:
         received.activity.type,
         received.signer.id,
         object_id,
-        dumps(received.activity.raw).decode(),
+        dumps(_without_blind_copies(received.activity.raw)).decode(),
         now_ms(),
     )
+
+
+def _without_blind_copies(raw: JSONObject) -> JSONObject:
+    """Who was addressed in confidence is nobody else's business, even if the peer forgot (INV-17).
+
+    All else stays value-identical, for the sake of proofs."""
+    kept = {key: value for key, value in raw.items() if key not in ("bto", "bcc")}
+    inner = kept.get("object")
+    if isinstance(inner, dict):
+        kept["object"] = _without_blind_copies(inner)
+    elif isinstance(inner, list):
+        kept["object"] = [
+            _without_blind_copies(item) if isinstance(item, dict) else item for item in inner
+        ]
+    return kept
 
 
 def _nothing(verdict: str) -> Change:
@@ -627,7 +637,3 @@ def _nothing(verdict: str) -> Change:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _hash(uri: str) -> str:
-    return sha256(uri.encode()).hexdigest()

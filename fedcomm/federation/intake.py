@@ -26,6 +26,11 @@ from fedcomm.store.ids import now_ms
 log = logging.getLogger("fedcomm.inbox")
 
 LEASE_MS = 60_000
+
+ACTIVITY_SECONDS = 40.0
+"""How long one activity may fetch; more, and it comes again later. Each fetch has its own limit, but thirty
+slow ones in a row would hold a worker for minutes and outlive the lease."""
+
 BATCH = 50
 IDLE_S = 1.0
 """How long the intake sleeps when nobody wakes it: also how soon it sees what another process stored."""
@@ -92,15 +97,21 @@ class Intake:
 
     async def _work_off(self, lane: lanes.Lane) -> None:
         released = False
+        held_at = now_ms()
         try:
             while True:
                 rows = await self._waiting(lane.host_id)
                 if not rows:
                     break
                 for row in rows:
+                    # Whoever lost the lane leaves the rest to who has it now.
+                    if now_ms() - held_at > LEASE_MS / 4:
+                        if not await lanes.renew(
+                            self._db, "inbox", lane.host_id, lease_ms=LEASE_MS
+                        ):
+                            return
+                        held_at = now_ms()
                     await self._process(row)
-                if not await lanes.renew(self._db, "inbox", lane.host_id, lease_ms=LEASE_MS):
-                    return
             released = await self._release(lane)
         finally:
             if not released:
@@ -128,10 +139,15 @@ class Intake:
 
     async def _process(self, row: Row) -> None:
         try:
-            change = await self._handlers.prepare(await self._received(row))
+            async with asyncio.timeout(ACTIVITY_SECONDS):
+                change = await self._handlers.prepare(await self._received(row))
             async with self._db.transaction() as tx:
+                if not await self._take(tx, row["id"]):
+                    return
                 verdict = await change(tx)
                 await self._finish(tx, row["id"], "done", verdict)
+        except TimeoutError:
+            await self._later(row, "its servers are too slow")
         except (Refused, IJSONError) as error:
             reason = error.reason if isinstance(error, Refused) else "json"
             await self._set_aside(row["id"], "refused", reason)
@@ -158,15 +174,22 @@ class Intake:
     async def _received(self, row: Row) -> Received:
         activity = read_activity(parse_object(row["body"].encode()), allow_http=self._http)
         signer = await actors.actor_by_uri(self._db, row["signer_uri"])
-        if signer is None or signer.uri != activity.actor:
+        if signer is None or signer.uri != activity.actor or signer.deleted_at is not None:
             raise Refused("signer-gone")
         return Received(activity, signer, FetchBudget(self._config.federation.fetch_budget))
+
+    async def _take(self, tx: Transaction, row_id: int) -> bool:
+        """Lock the row; False when another worker has processed it meanwhile (INV-9)."""
+        taken = await tx.execute(
+            "UPDATE inbox SET next_at = next_at WHERE id = ? AND state = 'waiting'", row_id
+        )
+        return taken > 0
 
     async def _finish(self, tx: Transaction, row_id: int, state: str, verdict: str) -> None:
         # The body goes with the effect: what is left is the id, as memory against repeats.
         await tx.execute(
             "UPDATE inbox SET state = ?, verdict = ?, body = NULL, attempts = attempts + 1"
-            " WHERE id = ?",
+            " WHERE id = ? AND state = 'waiting'",
             state,
             verdict[:VERDICT_CHARACTERS],
             row_id,
@@ -185,7 +208,8 @@ class Intake:
         delay = settings.retry_seconds[min(attempts, len(settings.retry_seconds)) - 1]
         async with self._db.queue_transaction() as tx:
             await tx.execute(
-                "UPDATE inbox SET attempts = ?, next_at = ?, verdict = ? WHERE id = ?",
+                "UPDATE inbox SET attempts = ?, next_at = ?, verdict = ?"
+                " WHERE id = ? AND state = 'waiting'",
                 attempts,
                 now_ms() + int(delay * 1000),
                 reason[:VERDICT_CHARACTERS],

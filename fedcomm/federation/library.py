@@ -10,6 +10,7 @@ import asyncio
 import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from html import escape
 
 from activitypub.accessors import Refused
@@ -101,11 +102,17 @@ class Library:
         return read_object(document, allow_http=self._http)
 
     async def prepare(
-        self, document: ObjectDocument, *, budget: FetchBudget, wanted: bool = False, depth: int = 0
+        self,
+        document: ObjectDocument,
+        *,
+        budget: FetchBudget,
+        wanted: bool = False,
+        below: tuple[str, ...] = (),
     ) -> Arrival:
         """Fetch what storing the object needs: its author, who is mentioned, what it answers.
 
-        `wanted`: it is to be kept wherever it belongs (somebody asked for it). Raises FetchError, Refused.
+        `wanted`: it is to be kept wherever it belongs (somebody asked for it); `below`: ids of what
+        answers it and led here. Raises FetchError, Refused.
         """
         if document.attributed_to is None:
             raise Refused("no-author")
@@ -116,7 +123,7 @@ class Library:
             raise Refused("our-own")
         audience = audience_class(document.to, document.cc, author.followers_uri)
         mentioned = await self._mentioned(document)
-        parent = await self._parent(document, budget, depth)
+        parent = await self._parent(document, budget, below)
         group_id = await self._group(document, mentioned) if parent is None else None
         if not wanted:
             wanted = await self._is_wanted(author, mentioned)
@@ -139,6 +146,8 @@ class Library:
         known = await threads.thing_by_uri(tx, document.id)
         if known is not None:
             return known.id if known.deleted_at is None else None
+        if await self.is_remembered_as_deleted(tx, document.id):
+            return None
         provenance = threads.Provenance(
             uri=document.id,
             host_id=arrival.author.host_id or 0,
@@ -176,6 +185,11 @@ class Library:
                 parent_uri=document.in_reply_to,
             )
         return None
+
+    async def is_remembered_as_deleted(self, db: Reader, uri: str) -> bool:
+        """Whether its server said that it was deleted before it came here (INV-50)."""
+        found = await db.value("SELECT 1 FROM tombstones WHERE uri_hash = ?", uri_hash(uri))
+        return found is not None
 
     async def audience_of(self, document: ObjectDocument, author: actors.Actor) -> Visibility:
         """Who the document is addressed to (INV-16)."""
@@ -220,7 +234,7 @@ class Library:
         return None
 
     async def _parent(
-        self, document: ObjectDocument, budget: FetchBudget, depth: int
+        self, document: ObjectDocument, budget: FetchBudget, below: tuple[str, ...]
     ) -> threads.Thing | None:
         """What the object answers, fetched upwards until something known is met."""
         if document.in_reply_to is None:
@@ -228,13 +242,16 @@ class Library:
         known = await self.find(self._db, document.in_reply_to)
         if known is not None:
             return known
-        if depth >= ANCESTORS or self._at.is_ours(document.in_reply_to):
+        below = (*below, document.id)
+        if len(below) > ANCESTORS or self._at.is_ours(document.in_reply_to):
             return None
+        if document.in_reply_to in below:
+            return None  # It answers itself.
         try:
             above = await self.fetch(document.in_reply_to, budget=budget)
             if above.in_reply_to is None and not await self._names_us(above):
                 return None
-            arrival = await self.prepare(above, budget=budget, depth=depth + 1)
+            arrival = await self.prepare(above, budget=budget, below=below)
         except (FetchError, Refused):
             return None
         if arrival.parent_id is None and arrival.group_id is None:
@@ -310,6 +327,11 @@ def addressed(document: ObjectDocument, activity: ActivityDocument) -> ObjectDoc
         return document
     audience = document.audience or activity.audience
     return replace(document, to=activity.to, cc=activity.cc, audience=audience)
+
+
+def uri_hash(uri: str) -> str:
+    """What is remembered of an id that must not be: enough to know it again."""
+    return sha256(uri.encode()).hexdigest()
 
 
 def fitted(content: Content, kind: threads.Kind) -> Content:

@@ -49,9 +49,3 @@ def delete_as_string(software: str | None) -> bool:
 def retries_other_style(status: int, software: str | None) -> bool:
     """Whether a refusal can mean "I do not understand this style of signature" (§3.4, rule 3)."""
     return status in (400, 401) or (status == 403 and software == "nodebb")
-
-
-def concurrent_requests(software: str | None) -> int:
-    """How many deliveries a server gets at once: one, so that order per host is kept for everybody
-    (Lemmy, PieFed and Discourse need it: §7.2)."""
-    return 1

@@ -126,6 +126,8 @@ class Serving:
     async def actor_response(self, request: web.Request, actor: actors.Actor) -> web.Response:
         """The document of a member or group, whole or as much as the fetcher may have."""
         viewer, known = request[VISITOR]
+        if actor.suspended_at is not None:
+            raise Turned(403, "suspended-actor")
         if actor.kind == "group" and not await can_see_group(self._db, viewer, actor.id):
             raise Turned(404, "hidden-group")
         document = await self._catalogue.actor(self._db, actor)
@@ -140,13 +142,14 @@ class Serving:
         await self._require_group_visible(actor, viewer)
         uri = f"{self._at.actor(actor)}/outbox"
         before = _page_id(request)
+        # Its items are whole objects: for them the rule of objects holds.
+        self._require_signature(known)
         if actor.kind == "group":
             items, last = await self._catalogue.group_outbox(
                 self._db, actor.id, before=before, limit=PAGE
             )
             total = await self._count_topics(actor.id)
         else:
-            self._require_signature(known)
             items, last = await self._catalogue.member_outbox(
                 self._db, ANONYMOUS, actor.id, before=before, limit=PAGE
             )

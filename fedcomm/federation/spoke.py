@@ -235,6 +235,7 @@ def network_policy(config: Config) -> NetworkPolicy:
         allow_private=tuple(settings.private_addresses),
         allow_http=not config.is_secure or config.development.allow_http,
         allow_any_port=settings.any_port,
+        own_origin=config.instance.origin,
         development=config.is_development,
         ca_file=str(settings.ca_file) if settings.ca_file is not None else None,
         resolve=dict(resolve),

@@ -7,10 +7,9 @@ from urllib.parse import quote
 
 from fedcomm.hub import actors
 from fedcomm.hub.errors import Invalid
+from fedcomm.hub.limits import DEFAULT_LIMITS, TextLimits
 from fedcomm.hub.markup import (
-    COMMENT_CHARACTERS,
     NAME_CHARACTERS,
-    POST_CHARACTERS,
     find_mentions,
     render,
 )
@@ -22,19 +21,6 @@ SUMMARY_LIMIT = 500
 
 TITLE_FROM_TEXT = 80
 """Characters of a title that is taken from the first words of the text."""
-
-
-@dataclass(frozen=True, slots=True)
-class TextLimits:
-    """How much one may write: characters of the source, and numbers of things (security.md §4)."""
-
-    topic_chars: int = POST_CHARACTERS
-    reply_chars: int = COMMENT_CHARACTERS
-    title_chars: int = NAME_CHARACTERS
-    attachments: int = 16
-
-
-DEFAULT_LIMITS = TextLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +97,7 @@ async def compose(
     links: dict[tuple[str, str | None], str] = {}
     mentioned: list[int] = []
     local_host = local_origin.split("://", 1)[1]
-    for mention in find_mentions(source):
+    for mention in find_mentions(source, limit=limits.mentions):
         if mention.host is None or mention.host == local_host:
             person = await actors.local_actor(db, mention.name)
         else:
@@ -124,6 +110,8 @@ async def compose(
         mention_links=links,
         hashtag_link=lambda tag: f"{local_origin}/tags/{quote(tag)}",
         local_origin=local_origin,
+        mentions_limit=limits.mentions,
+        hashtags_limit=limits.hashtags,
     )
     title = plain_name(draft.title, limits.title_chars)
     if is_topic and not title:

@@ -15,7 +15,8 @@ from typing import Literal
 
 from fedcomm.hub import actors, journal, notifications
 from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
-from fedcomm.hub.markup import NAME_CHARACTERS, PROFILE_CHARACTERS, render_plain
+from fedcomm.hub.limits import DEFAULT_LIMITS, TextLimits
+from fedcomm.hub.markup import render_plain
 from fedcomm.hub.sanitizer import plain_name
 from fedcomm.hub.visibility import Viewer, Visibility, can_see_group, group_visible
 from fedcomm.store.database import Reader, Row, Transaction, marks
@@ -238,11 +239,12 @@ async def create_group(
     mode: Mode = "federated",
     approval: bool = False,
     language: str = "en",
+    limits: TextLimits = DEFAULT_LIMITS,
 ) -> int:
     """A new group owned by `creator_id`; its id. Raises Invalid."""
-    _check(title, description, mode)
+    _check(title, description, mode, limits)
     group_id = await actors.insert_local(
-        tx, "group", name, plain_name(title, NAME_CHARACTERS), locked=False
+        tx, "group", name, plain_name(title, limits.name_chars), locked=False
     )
     now = now_ms()
     await tx.execute(
@@ -280,14 +282,15 @@ async def edit_group(
     local_origin: str,
     avatar_id: int | None = None,
     header_id: int | None = None,
+    limits: TextLimits = DEFAULT_LIMITS,
 ) -> None:
     """Change a group's texts and rules; its mode stays (what was said in private stays private)."""
     found = await _moderated(tx, group_id, editor_id)
-    _check(title, description, found.mode)
+    _check(title, description, found.mode, limits)
     await tx.execute(
         "UPDATE actors SET display_name = ?, summary_source = ?, summary_html = ?, updated_at = ?"
         " WHERE id = ?",
-        plain_name(title, NAME_CHARACTERS),
+        plain_name(title, limits.name_chars),
         description,
         render_plain(description, local_origin=local_origin),
         now_ms(),
@@ -468,10 +471,10 @@ async def _remove(tx: Transaction, group_id: int, actor_id: int) -> None:
     )
 
 
-def _check(title: str, description: str, mode: str) -> None:
-    if not plain_name(title, NAME_CHARACTERS):
+def _check(title: str, description: str, mode: str, limits: TextLimits) -> None:
+    if not plain_name(title, limits.name_chars):
         raise Invalid("title", "A group needs a title.")
-    if len(description) > PROFILE_CHARACTERS:
+    if len(description) > limits.profile_chars:
         raise Invalid("description", "The description is too long.")
     if mode not in MODES:
         raise Invalid("mode", "A mode is federated, local or private.")

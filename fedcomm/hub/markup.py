@@ -91,12 +91,12 @@ class Rendered:
     hashtags: tuple[str, ...]
 
 
-def find_mentions(source: str) -> tuple[Mention, ...]:
+def find_mentions(source: str, *, limit: int = MENTIONS_LIMIT) -> tuple[Mention, ...]:
     """Return whom the Markdown ``source`` addresses, outside of code and links, each once.
 
     Raises :class:`TextTooLong`.
     """
-    return _mentions(_parse(source))
+    return _mentions(_parse(source), limit)
 
 
 def render(
@@ -105,6 +105,8 @@ def render(
     mention_links: Mapping[tuple[str, str | None], str],
     hashtag_link: Callable[[str], str],
     local_origin: str,
+    mentions_limit: int = MENTIONS_LIMIT,
+    hashtags_limit: int = HASHTAGS_LIMIT,
 ) -> Rendered:
     """Return the Markdown ``source`` as HTML and text.
 
@@ -113,8 +115,8 @@ def render(
     Look both up first: :func:`find_mentions` tells the names. Raises :class:`TextTooLong`.
     """
     tokens = _parse(source)
-    mentions = _mentions(tokens)
-    hashtags = _hashtags(tokens)
+    mentions = _mentions(tokens, mentions_limit)
+    hashtags = _hashtags(tokens, hashtags_limit)
     for token in _inline(tokens):
         if token.type == "mention":
             mention = token.meta["mention"]
@@ -306,18 +308,18 @@ def _inline(tokens: Sequence[Token]) -> list[Token]:
     return [child for token in tokens for child in token.children or ()]
 
 
-def _mentions(tokens: Sequence[Token]) -> tuple[Mention, ...]:
+def _mentions(tokens: Sequence[Token], limit: int) -> tuple[Mention, ...]:
     found = dict.fromkeys(
         token.meta["mention"] for token in _inline(tokens) if token.type == "mention"
     )
-    return tuple(found)[:MENTIONS_LIMIT]
+    return tuple(found)[:limit]
 
 
-def _hashtags(tokens: Sequence[Token]) -> tuple[str, ...]:
+def _hashtags(tokens: Sequence[Token], limit: int) -> tuple[str, ...]:
     found = dict.fromkeys(
         token.meta["hashtag"] for token in _inline(tokens) if token.type == "hashtag"
     )
-    return tuple(found)[:HASHTAGS_LIMIT]
+    return tuple(found)[:limit]
 
 
 def _render_mention(

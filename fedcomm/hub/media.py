@@ -53,9 +53,10 @@ async def upload(
     focal: tuple[float, float] = (0.0, 0.0),
     limits: ImageLimits,
     daily_bytes: int,
+    alt_chars: int = ALT_CHARACTERS,
 ) -> int:
     """Check, re-encode and store an image; its id. Raises Invalid."""
-    if len(alt) > ALT_CHARACTERS:
+    if len(alt) > alt_chars:
         raise Invalid("alt", "The description of the image is too long.")
     used = await db.value(
         "SELECT COALESCE(sum(bytes), 0) FROM media WHERE owner_id = ? AND created_at > ?",
@@ -144,9 +145,16 @@ async def is_attachment_of(db: Reader, media_id: int, owner_id: int) -> bool:
     return found is not None
 
 
-async def describe(tx: Transaction, owner_id: int, media_id: int, alt: str) -> None:
+async def describe(
+    tx: Transaction,
+    owner_id: int,
+    media_id: int,
+    alt: str,
+    *,
+    alt_chars: int = ALT_CHARACTERS,
+) -> None:
     """The owner writes the description of an image anew. Raises Invalid."""
-    if len(alt) > ALT_CHARACTERS:
+    if len(alt) > alt_chars:
         raise Invalid("alt", "The description of the image is too long.")
     await tx.execute(
         "UPDATE media SET alt = ? WHERE id = ? AND owner_id = ?", alt.strip(), media_id, owner_id

@@ -7,7 +7,8 @@ from typing import Literal
 
 from fedcomm.hub import actors, journal
 from fedcomm.hub.errors import Invalid, NotFound
-from fedcomm.hub.markup import NAME_CHARACTERS, PROFILE_CHARACTERS, render_plain
+from fedcomm.hub.limits import DEFAULT_LIMITS, TextLimits
+from fedcomm.hub.markup import NAME_CHARACTERS, render_plain
 from fedcomm.hub.passwords import check_password
 from fedcomm.hub.sanitizer import plain_name
 from fedcomm.store.database import Reader, Row, Transaction
@@ -125,17 +126,18 @@ async def edit_profile(
     locale: str,
     local_origin: str,
     avatar_id: int | None = None,
+    limits: TextLimits = DEFAULT_LIMITS,
 ) -> None:
     """Change what the member shows of themselves. `avatar_id`: a stored image of theirs, None keeps
     the old one."""
-    if len(summary) > PROFILE_CHARACTERS:
+    if len(summary) > limits.profile_chars:
         raise Invalid("summary", "The description is too long.")
     if locale not in LOCALES:
         raise Invalid("locale", "This language is not available.")
     await tx.execute(
         "UPDATE actors SET display_name = ?, summary_source = ?, summary_html = ?, updated_at = ?"
         " WHERE id = ?",
-        plain_name(display_name, NAME_CHARACTERS),
+        plain_name(display_name, limits.name_chars),
         summary,
         render_plain(summary, local_origin=local_origin),
         now_ms(),

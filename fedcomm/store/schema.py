@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 from fedcomm.resources import resource_folder
 from fedcomm.store.database import Database, DatabaseError
-from fedcomm.store.postgresql import open_postgresql
 from fedcomm.store.sqlite import open_sqlite, sqlite_pragmas
 
 HEAD = "0001"
@@ -37,6 +36,9 @@ async def open_database(
     if url.startswith("sqlite:///"):
         database = await open_sqlite(Path(url.removeprefix("sqlite:///")), readers=readers)
     else:
+        # Only here: its import costs time and memory that a hub on SQLite need not spend.
+        from fedcomm.store.postgresql import open_postgresql
+
         database = await open_postgresql(url, pool_size=pool_size)
     if check:
         state = await schema_state(database)

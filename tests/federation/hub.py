@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ from fedcomm.federation.vault import create_key_file
 from fedcomm.store.schema import migrate
 
 START_SECONDS = 30.0
+_PR_SET_PDEATHSIG = 1
 PASSWORD = "a-long-test-password"
 
 LOOPBACK: dict[str, dict[str, Any]] = {
@@ -34,6 +36,11 @@ LOOPBACK: dict[str, dict[str, Any]] = {
     "development": {"allow_http": True, "resolve": {"*.test": "127.0.0.1"}},
 }
 """Settings with which a hub may talk to servers on this machine, and tries again soon."""
+
+
+def _end_with_parent() -> None:
+    """In the child: the server ends when the test process does, however that ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def free_port() -> int:
@@ -122,6 +129,7 @@ class Hub:
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **self._environment},
+                preexec_fn=_end_with_parent,
             )
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
