@@ -95,8 +95,8 @@ _NOT_PRINTABLE_ASCII = re.compile(r"[^\x21-\x7e]")
 class UrlRefused(ValueError):
     """The text of a URL is outside the policy.
 
-    reason: `url` (no URL at all, userinfo, control characters …), `scheme`, `port`, `host` or
-    `literal` (an IP address in any spelling).
+    reason: `url` (no URL at all, userinfo, control characters …), `scheme`, `port`, `host`,
+    `literal` (an IP address in any spelling) or `own` (this server itself).
     """
 
     def __init__(self, reason: str) -> None:
@@ -114,6 +114,7 @@ class NetworkPolicy:
 
     allow_private: networks that are reachable although they are not public.
     allow_http: plain http besides https. allow_any_port: ports besides the scheme's default.
+    own_origin: this server's, as `scheme://host[:port]`: never called, whoever points there.
     development: hosts without a dot and IP literals may stand in URLs (addresses stay checked).
     ca_file: PEM file of certificate authorities trusted besides the system's.
     resolve: names answered here instead of by DNS: an exact name, or `*.suffix` for any name below
@@ -123,6 +124,7 @@ class NetworkPolicy:
     allow_private: tuple[Network, ...] = ()
     allow_http: bool = False
     allow_any_port: bool = False
+    own_origin: str | None = None
     development: bool = False
     ca_file: str | None = None
     resolve: Mapping[str, str] = field(default_factory=dict)
@@ -182,6 +184,10 @@ def url_allowed(url: str, policy: NetworkPolicy) -> str:
     if parts.port is not None and not policy.allow_any_port:
         raise UrlRefused("port")
     _check_host(parts.hostname or "", policy)
+    if policy.own_origin is not None and origins.same_origin(
+        canonical, policy.own_origin, allow_http=True
+    ):
+        raise UrlRefused("own")
     rest = canonical[len(parts.scheme) + 3 + len(parts.netloc) :]
     if not rest.startswith("/"):
         rest = "/" + rest

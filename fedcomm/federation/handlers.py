@@ -18,7 +18,7 @@ from activitypub.origins import same_origin
 from activitypub.vocabulary import ACTOR_TYPES, OBJECT_TYPES
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.directory import Directory
-from fedcomm.federation.library import Library, addressed, fitted
+from fedcomm.federation.library import Library, addressed, fitted, uri_hash
 from fedcomm.hub import actors, follows, groups, journal, reactions, threads
 from fedcomm.store.database import Database, Transaction
 from fedcomm.store.ids import new_id, now_ms
