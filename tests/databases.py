@@ -47,6 +47,11 @@ ORIGIN = "https://hub.test"
 START_SECONDS = 30
 STOP_SECONDS = 10
 
+FOLDER_PREFIX = "fedcomm-pg-"
+
+LEFT_OVER_SECONDS = 600
+"""A cluster without a server is no longer being made after this time."""
+
 MEMORY_BYTES = 2 << 30
 """Free memory that makes a cluster in memory harmless: it takes some 100 MiB."""
 
@@ -84,7 +89,9 @@ class PostgreSQLServer:
         """`durable` keeps `fsync` on, for tests that take the power away."""
         self._binaries = binaries
         self._durable = durable
-        self._folder = Path(tempfile.mkdtemp(prefix="fedcomm-pg-", dir=_fast_folder()))
+        place = _fast_folder() or Path(tempfile.gettempdir())
+        _remove_left_over(place)
+        self._folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=place))
         self._as_user: dict[str, Any] = {}
         if os.geteuid() == 0:
             shutil.chown(self._folder, "postgres", "postgres")
@@ -325,6 +332,17 @@ def _fast_folder() -> Path | None:
     memory = Path("/dev/shm")
     roomy = memory.is_dir() and shutil.disk_usage(memory).free > MEMORY_BYTES
     return memory if roomy else None
+
+
+def _remove_left_over(place: Path) -> None:
+    """Remove the clusters of test runs that were killed: their servers stopped with them."""
+    for folder in place.glob(f"{FOLDER_PREFIX}*"):
+        with contextlib.suppress(OSError, ValueError):
+            note = folder / "data" / "postmaster.pid"
+            pid = int(note.read_text().split("\n")[0]) if note.exists() else 0
+            alive = pid != 0 and Path(f"/proc/{pid}").exists()
+            if not alive and time.time() - folder.stat().st_mtime > LEFT_OVER_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _free_port() -> int:
