@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from fedcomm.hub import policies
 from fedcomm.hub.errors import Invalid
 from fedcomm.store.database import Reader, Row, Transaction, marks
 from fedcomm.store.ids import new_id, now_ms
@@ -103,7 +104,7 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A row of `hosts`: a server that we heard of. `policy`: none or suspend."""
+    """A row of `hosts`: a server that we heard of. `policy`: its level (`fedcomm.hub.policies`)."""
 
     id: int
     name: str
@@ -238,11 +239,16 @@ async def ensure_host(tx: Transaction, name: str) -> int:
     if known is not None:
         return int(known)
     host_id = new_id()
+    policy = await policies.of_new_host(tx, name)
     await tx.execute(
-        "INSERT INTO hosts (id, name, first_seen_at) VALUES (?, ?, ?) ON CONFLICT (name) DO NOTHING",
+        "INSERT INTO hosts (id, name, first_seen_at, policy, reject_media, reject_reports)"
+        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
         host_id,
         name,
         now_ms(),
+        policy.level,
+        int(policy.reject_media),
+        int(policy.reject_reports),
     )
     return int(await tx.value("SELECT id FROM hosts WHERE name = ?", name))
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fedcomm.hub import actors, journal, notifications
+from fedcomm.hub import actors, journal, notifications, policies
 from fedcomm.hub.errors import NotAllowed, NotFound
 from fedcomm.store.database import Reader, Transaction
 from fedcomm.store.ids import now_ms
@@ -57,8 +57,12 @@ async def request(
         raise NotFound("There is no such person.")
     if followed.is_local and followed.kind != "person":
         raise NotFound("There is no such person.")
+    if await policies.level_of(tx, followed.host_id) == "suspend":
+        raise NotAllowed("This hub does not exchange anything with that server.")
     known = await find(tx, follower_id, followed_id)
-    open_door = followed.is_local and not followed.locked
+    # Whoever comes from a limited host is let in by the member, not by the open door.
+    is_limited = await policies.level_of(tx, follower.host_id) != "none"
+    open_door = followed.is_local and not followed.locked and not is_limited
     state: State = "active" if open_door or (known and known.state == "active") else "requested"
     now = now_ms()
     await tx.execute(
@@ -134,12 +138,16 @@ async def counts(db: Reader, actor_id: int) -> tuple[int, int]:
     return (
         int(
             await db.value(
-                "SELECT count(*) FROM follows WHERE followed_id = ? AND state = 'active'", actor_id
+                "SELECT count(*) FROM follows WHERE followed_id = ? AND state = 'active'"
+                " AND suspended = 0",
+                actor_id,
             )
         ),
         int(
             await db.value(
-                "SELECT count(*) FROM follows WHERE follower_id = ? AND state = 'active'", actor_id
+                "SELECT count(*) FROM follows WHERE follower_id = ? AND state = 'active'"
+                " AND suspended = 0",
+                actor_id,
             )
         ),
     )
@@ -149,7 +157,8 @@ async def requests_to(db: Reader, followed_id: int) -> Sequence[actors.Actor]:
     """Who waits for the member's answer, oldest first."""
     rows = await db.all(
         f"SELECT {actors.COLUMNS} {actors.FROM} JOIN follows f ON f.follower_id = a.id"
-        " WHERE f.followed_id = ? AND f.state = 'requested' ORDER BY f.created_at LIMIT 100",
+        " WHERE f.followed_id = ? AND f.state = 'requested' AND f.suspended = 0"
+        " ORDER BY f.created_at LIMIT 100",
         followed_id,
     )
     return [actors.actor_of(row) for row in rows]

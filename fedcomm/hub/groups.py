@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fedcomm.hub import actors, journal, notifications
+from fedcomm.hub import actors, journal, notifications, policies
 from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
 from fedcomm.hub.limits import DEFAULT_LIMITS, TextLimits
 from fedcomm.hub.markup import render_plain
@@ -159,7 +159,7 @@ async def memberships_of(db: Reader, actor_id: int) -> Sequence[Group]:
     """The groups of which the actor is an active member, by name."""
     rows = await db.all(
         f"SELECT {_COLUMNS} {_FROM} JOIN memberships s ON s.group_id = g.actor_id"
-        " WHERE s.actor_id = ? AND s.state = 'active' ORDER BY a.name",
+        " WHERE s.actor_id = ? AND s.state = 'active' AND s.suspended = 0 ORDER BY a.name",
         actor_id,
     )
     return [_group(row) for row in rows]
@@ -169,7 +169,9 @@ async def member_count(db: Reader, group_id: int) -> int:
     """How many active members the group has, here and elsewhere."""
     return int(
         await db.value(
-            "SELECT count(*) FROM memberships WHERE group_id = ? AND state = 'active'", group_id
+            "SELECT count(*) FROM memberships WHERE group_id = ? AND state = 'active'"
+            " AND suspended = 0",
+            group_id,
         )
     )
 
@@ -178,7 +180,7 @@ async def member_counts(db: Reader, group_ids: Sequence[int]) -> dict[int, int]:
     """How many active members each of the groups has."""
     rows = await db.all(
         "SELECT group_id, count(*) AS members FROM memberships WHERE state = 'active'"
-        f" AND group_id IN ({marks(len(group_ids))}) GROUP BY group_id",
+        f" AND suspended = 0 AND group_id IN ({marks(len(group_ids))}) GROUP BY group_id",
         *(group_ids or (0,)),
     )
     return {row["group_id"]: int(row["members"]) for row in rows}
@@ -208,7 +210,8 @@ async def list_memberships(
     rows = await db.all(
         f"SELECT {actors.COLUMNS}, s.role AS group_role {actors.FROM}"
         " JOIN memberships s ON s.actor_id = a.id"
-        " WHERE s.group_id = ? AND s.state = ? AND s.actor_id > ? ORDER BY s.actor_id LIMIT ?",
+        " WHERE s.group_id = ? AND s.state = ? AND s.suspended = 0 AND s.actor_id > ?"
+        " ORDER BY s.actor_id LIMIT ?",
         group_id,
         state,
         after,
@@ -221,7 +224,8 @@ async def moderators(db: Reader, group_id: int) -> list[actors.Actor]:
     """Owners and moderators, the longest-serving first."""
     rows = await db.all(
         f"SELECT {actors.COLUMNS} {actors.FROM} JOIN memberships s ON s.actor_id = a.id"
-        " WHERE s.group_id = ? AND s.state = 'active' AND s.role IN ('owner', 'moderator')"
+        " WHERE s.group_id = ? AND s.state = 'active' AND s.suspended = 0"
+        " AND s.role IN ('owner', 'moderator')"
         " ORDER BY s.created_at, a.id",
         group_id,
     )
@@ -341,7 +345,9 @@ async def join(
     if found.mode == "private" or (found.mode == "local" and not joiner.is_local):
         # A private group adds people itself; to everybody else it does not exist.
         raise NotFound("There is no such group.")
-    state: State = "requested" if found.approval else "active"
+    # Whoever comes from a limited host is let in by a moderator, not by the open door.
+    is_limited = await policies.level_of(tx, joiner.host_id) != "none"
+    state: State = "requested" if found.approval or is_limited else "active"
     await _place(tx, group_id, actor_id, "member", state, follow_uri)
     if known is None or known.state != state:
         event: journal.Event = (

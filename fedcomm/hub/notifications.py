@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fedcomm.hub import actors
-from fedcomm.hub.visibility import can_read, member, readable
+from fedcomm.hub.visibility import can_read, member, readable, shown
 from fedcomm.store.database import Reader, Transaction
 from fedcomm.store.ids import new_id, now_ms
 
@@ -48,7 +48,13 @@ async def notify(
         return
     if recipient.suspended_at is not None or recipient.deleted_at is not None:
         return
-    if object_id is not None and not await can_read(tx, member(recipient.id), object_id):
+    viewer = member(recipient.id)
+    if object_id is not None and not await can_read(tx, viewer, object_id):
+        return
+    allowed = shown(viewer, "a.host_id", "a.id")
+    if not await tx.value(
+        f"SELECT 1 FROM actors a WHERE a.id = ? AND {allowed.sql}", actor_id, *allowed.args
+    ):
         return
     # A unique index refuses the second of two that say the same.
     await tx.execute(
@@ -68,14 +74,17 @@ async def unread_count(db: Reader, member_id: int) -> int:
     """How many notifications the member has not seen, counted to 100 at most: of those that
     `list_notifications` shows."""
     clause = readable(member(member_id))
+    allowed = shown(member(member_id), "na.host_id", "na.id")
     return int(
         await db.value(
             "SELECT count(*) FROM (SELECT 1 AS one FROM notifications n"
+            " LEFT JOIN actors na ON na.id = n.actor_id"
             f" LEFT JOIN objects o ON o.id = n.object_id AND {clause.sql}"
             " WHERE n.member_id = ? AND n.read_at IS NULL"
-            " AND (n.object_id IS NULL OR o.id IS NOT NULL) LIMIT 100) AS unread",
+            f" AND (n.object_id IS NULL OR o.id IS NOT NULL) AND {allowed.sql} LIMIT 100) AS unread",
             *clause.args,
             member_id,
+            *allowed.args,
         )
     )
 
@@ -86,6 +95,7 @@ async def list_notifications(
     """The member's notifications, newest first, before id `before`; those of objects no longer
     readable are left out."""
     clause = readable(member(member_id))
+    allowed = shown(member(member_id), "a.host_id", "a.id")
     rows = await db.all(
         f"SELECT {actors.COLUMNS}, n.id AS notification_id, n.kind AS notification_kind,"
         " n.object_id,"
@@ -94,10 +104,11 @@ async def list_notifications(
         f" LEFT JOIN objects o ON o.id = n.object_id AND {clause.sql}"
         " LEFT JOIN actors ga ON ga.id = COALESCE(n.group_id, o.group_id)"
         " WHERE n.member_id = ? AND n.id < ? AND (n.object_id IS NULL OR o.id IS NOT NULL)"
-        " ORDER BY n.id DESC LIMIT ?",
+        f" AND {allowed.sql} ORDER BY n.id DESC LIMIT ?",
         *clause.args,
         member_id,
         before if before is not None else (1 << 63) - 1,
+        *allowed.args,
         limit,
     )
     return [

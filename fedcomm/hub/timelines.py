@@ -191,12 +191,12 @@ _HOME = (
     # `<>` because SQLite would take an index of `kind` for `=`.
     "o.kind <> 'reply' AND o.id IN ("
     " SELECT t.id FROM memberships hm CROSS JOIN objects t WHERE hm.actor_id = ?"
-    "  AND hm.state = 'active' AND t.group_id = hm.group_id AND t.kind = 'topic'"
+    "  AND hm.state = 'active' AND hm.suspended = 0 AND t.group_id = hm.group_id AND t.kind = 'topic'"
     "  AND t.id >= ? AND t.id < ?"
     " UNION SELECT t.id FROM follows hf CROSS JOIN objects t WHERE hf.follower_id = ?"
-    "  AND hf.state = 'active' AND t.author_id = hf.followed_id AND t.id >= ? AND t.id < ?"
+    "  AND hf.state = 'active' AND hf.suspended = 0 AND t.author_id = hf.followed_id AND t.id >= ? AND t.id < ?"
     " UNION SELECT hr.object_id FROM follows hf CROSS JOIN reactions hr WHERE hf.follower_id = ?"
-    "  AND hf.state = 'active' AND hr.actor_id = hf.followed_id AND hr.kind = 'share'"
+    "  AND hf.state = 'active' AND hf.suspended = 0 AND hr.actor_id = hf.followed_id AND hr.kind = 'share'"
     "  AND hr.object_id >= ? AND hr.object_id < ?)"
 )
 
@@ -265,6 +265,9 @@ async def _posts(db: Reader, viewer: Viewer, rows: Sequence[Row]) -> list[Post]:
         "SELECT t.object_id, t.media_id, t.uri, t.type, t.mime, t.alt, t.width, t.height, t.blurhash,"
         " t.focal_x, t.focal_y, m.file, m.thumbnail FROM attachments t"
         f" LEFT JOIN media m ON m.id = t.media_id WHERE t.object_id IN ({marks(len(ids))})"
+        # Whose media are rejected now may have sent some before.
+        " AND NOT EXISTS (SELECT 1 FROM objects mo JOIN hosts mh ON mh.id = mo.host_id"
+        "  WHERE mo.id = t.object_id AND mh.reject_media = 1)"
         " ORDER BY t.object_id, t.position",
         *ids,
     ):

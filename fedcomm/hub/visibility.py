@@ -9,6 +9,8 @@ A visibility is stored with the object when it is made and can only narrow after
     followers  followers of the author                 direct     the author and who is mentioned
 
 The rule is written once, as SQL: lists filter by it and single objects are looked up through it.
+What comes from another server is shown as far as the server's policy allows (`fedcomm.hub.policies`), and
+a suspended relation opens nothing.
 """
 
 from __future__ import annotations
@@ -60,10 +62,33 @@ class Clause:
     args: tuple[Value, ...] = ()
 
 
+def shown(viewer: Viewer, host: str, author: str) -> Clause:
+    """The condition under which the policy lets `viewer` see something of `author` (an actor's id) who lives on
+    `host` (a host's id, NULL here); both are SQL expressions.
+
+    Of a limited host only those see anything who follow the author; of a queued or suspended one nobody.
+    """
+    follows, args = "", tuple[Value, ...]()
+    if viewer.kind == "host":
+        follows, args = f" OR {host} = ?", (viewer.host_id,)
+    elif viewer.kind != "anonymous":
+        follows = (
+            f" OR {author} = ? OR EXISTS (SELECT 1 FROM follows vl WHERE vl.follower_id = ?"
+            f" AND vl.followed_id = {author} AND vl.state = 'active' AND vl.suspended = 0)"
+        )
+        args = (viewer.actor_id, viewer.actor_id)
+    return Clause(
+        f"({host} IS NULL OR EXISTS (SELECT 1 FROM hosts vo WHERE vo.id = {host}"
+        f" AND (vo.policy = 'none' OR (vo.policy = 'limit' AND (1 = 0{follows})))))",
+        args,
+    )
+
+
 def readable(viewer: Viewer, alias: str = "o") -> Clause:
     """The condition under which `viewer` may read the row `alias` of `objects`."""
     o = alias
-    here = f"{o}.deleted_at IS NULL"
+    allowed = shown(viewer, f"{o}.host_id", f"{o}.author_id")
+    here = f"{o}.deleted_at IS NULL AND {allowed.sql}"
     if viewer.kind == "anonymous":
         return Clause(f"({here} AND {o}.visibility IN ('public', 'unlisted'))")
     if viewer.kind == "host":
@@ -72,25 +97,25 @@ def readable(viewer: Viewer, alias: str = "o") -> Clause:
             f"({here} AND ({o}.visibility IN ('public', 'unlisted')"
             f" OR ({o}.visibility = 'members' AND EXISTS (SELECT 1 FROM memberships vm"
             f"  JOIN actors va ON va.id = vm.actor_id WHERE vm.group_id = {o}.group_id"
-            f"  AND vm.state = 'active' AND va.host_id = ?))"
+            f"  AND vm.state = 'active' AND vm.suspended = 0 AND va.host_id = ?))"
             f" OR ({o}.visibility = 'followers' AND EXISTS (SELECT 1 FROM follows vf"
             f"  JOIN actors va ON va.id = vf.follower_id WHERE vf.followed_id = {o}.author_id"
-            f"  AND vf.state = 'active' AND va.host_id = ?))"
+            f"  AND vf.state = 'active' AND vf.suspended = 0 AND va.host_id = ?))"
             f" OR ({o}.visibility IN ('followers', 'direct') AND EXISTS (SELECT 1 FROM mentions vx"
             f"  JOIN actors va ON va.id = vx.actor_id WHERE vx.object_id = {o}.id"
             f"  AND va.host_id = ?))))",
-            (viewer.host_id,) * 3,
+            (*allowed.args, *((viewer.host_id,) * 3)),
         )
     open_to = "'public', 'unlisted', 'local'" if viewer.kind == "member" else "'public', 'unlisted'"
     return Clause(
         f"({here} AND ({o}.visibility IN ({open_to}) OR {o}.author_id = ?"
         f" OR ({o}.visibility = 'members' AND EXISTS (SELECT 1 FROM memberships vm"
-        f"  WHERE vm.group_id = {o}.group_id AND vm.actor_id = ? AND vm.state = 'active'))"
+        f"  WHERE vm.group_id = {o}.group_id AND vm.actor_id = ? AND vm.state = 'active' AND vm.suspended = 0))"
         f" OR ({o}.visibility = 'followers' AND EXISTS (SELECT 1 FROM follows vf"
-        f"  WHERE vf.follower_id = ? AND vf.followed_id = {o}.author_id AND vf.state = 'active'))"
+        f"  WHERE vf.follower_id = ? AND vf.followed_id = {o}.author_id AND vf.state = 'active' AND vf.suspended = 0))"
         f" OR ({o}.visibility IN ('followers', 'direct') AND EXISTS (SELECT 1 FROM mentions vx"
         f"  WHERE vx.object_id = {o}.id AND vx.actor_id = ?))))",
-        (viewer.actor_id,) * 4,
+        (*allowed.args, *((viewer.actor_id,) * 4)),
     )
 
 
@@ -103,13 +128,13 @@ def group_visible(viewer: Viewer, alias: str = "g") -> Clause:
         return Clause(
             f"({g}.mode = 'federated' OR ({g}.mode = 'private' AND EXISTS (SELECT 1 FROM memberships vm"
             f" JOIN actors va ON va.id = vm.actor_id WHERE vm.group_id = {g}.actor_id"
-            f" AND vm.state = 'active' AND va.host_id = ?)))",
+            f" AND vm.state = 'active' AND vm.suspended = 0 AND va.host_id = ?)))",
             (viewer.host_id,),
         )
     open_modes = "'federated', 'local'" if viewer.kind == "member" else "'federated'"
     return Clause(
         f"({g}.mode IN ({open_modes}) OR EXISTS (SELECT 1 FROM memberships vm"
-        f" WHERE vm.group_id = {g}.actor_id AND vm.actor_id = ? AND vm.state = 'active'))",
+        f" WHERE vm.group_id = {g}.actor_id AND vm.actor_id = ? AND vm.state = 'active' AND vm.suspended = 0))",
         (viewer.actor_id,),
     )
 

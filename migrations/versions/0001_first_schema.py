@@ -34,7 +34,63 @@ CREATE TABLE hosts (
   signature_learned_at BIGINT,
   signature_source TEXT,
   dead_at BIGINT,
-  policy TEXT NOT NULL DEFAULT 'none'
+  policy TEXT NOT NULL DEFAULT 'none',
+  reject_media INTEGER NOT NULL DEFAULT 0,
+  reject_reports INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX hosts_by_policy ON hosts (policy, id) WHERE policy <> 'none';
+
+CREATE TABLE host_policies (
+  domain TEXT PRIMARY KEY,
+  level TEXT NOT NULL,
+  reject_media INTEGER NOT NULL DEFAULT 0,
+  reject_reports INTEGER NOT NULL DEFAULT 0,
+  public_comment TEXT NOT NULL DEFAULT '',
+  private_comment TEXT NOT NULL DEFAULT '',
+  created_by BIGINT,
+  created_at BIGINT NOT NULL,
+  expires_at BIGINT,
+  source TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX host_policies_expiring ON host_policies (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX host_policies_by_source ON host_policies (source) WHERE source <> '';
+
+CREATE TABLE policy_changes (
+  id BIGINT PRIMARY KEY,
+  actor_id BIGINT,
+  kind TEXT NOT NULL,
+  reason TEXT NOT NULL DEFAULT '',
+  created_at BIGINT NOT NULL,
+  undone_at BIGINT
+);
+
+CREATE TABLE policy_change_entries (
+  change_id BIGINT NOT NULL REFERENCES policy_changes (id),
+  domain TEXT NOT NULL,
+  before TEXT,
+  after TEXT,
+  PRIMARY KEY (change_id, domain)
+);
+
+CREATE TABLE policy_subscriptions (
+  id BIGINT PRIMARY KEY,
+  url TEXT NOT NULL UNIQUE,
+  level TEXT NOT NULL,
+  etag TEXT,
+  created_by BIGINT,
+  created_at BIGINT NOT NULL,
+  fetched_at BIGINT,
+  error TEXT
+);
+
+CREATE TABLE policy_drafts (
+  id BIGINT PRIMARY KEY,
+  source TEXT NOT NULL UNIQUE,
+  subscription_id BIGINT REFERENCES policy_subscriptions (id),
+  body TEXT NOT NULL,
+  level TEXT NOT NULL,
+  created_by BIGINT,
+  created_at BIGINT NOT NULL
 );
 
 CREATE TABLE actors (
@@ -116,6 +172,7 @@ CREATE TABLE memberships (
   actor_id BIGINT NOT NULL REFERENCES actors (id),
   role TEXT NOT NULL,
   state TEXT NOT NULL,
+  suspended INTEGER NOT NULL DEFAULT 0,
   follow_uri TEXT,
   created_at BIGINT NOT NULL,
   decided_at BIGINT,
@@ -129,6 +186,7 @@ CREATE TABLE follows (
   follower_id BIGINT NOT NULL REFERENCES actors (id),
   followed_id BIGINT NOT NULL REFERENCES actors (id),
   state TEXT NOT NULL,
+  suspended INTEGER NOT NULL DEFAULT 0,
   follow_uri TEXT,
   activity_id BIGINT,
   created_at BIGINT NOT NULL,
@@ -317,6 +375,7 @@ CREATE TABLE audit (
   detail TEXT NOT NULL DEFAULT '',
   created_at BIGINT NOT NULL
 );
+CREATE INDEX audit_by_event ON audit (event, id);
 
 CREATE TABLE cursors (
   consumer TEXT PRIMARY KEY,
