@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 import shutil
-import socket
-import ssl
 import stat
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import quote
 
 import click
 
+from activitypub.failures import FetchError
 from fedcomm import config as configuration
 from fedcomm.cli.console import (
     config_path,
@@ -30,6 +25,7 @@ from fedcomm.cli.console import (
     with_config,
     with_json,
 )
+from fedcomm.selfcheck import NotAHub, health_status
 
 if TYPE_CHECKING:
     from fedcomm.config import Config
@@ -256,7 +252,7 @@ def _server(config: Config) -> Finding:
         status = _ask_health(config)
     except (ConnectionRefusedError, FileNotFoundError):
         return Finding(name, "note", f"it does not run (nothing listens at {where})")
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, NotAHub) as error:
         return Finding(
             name,
             "problem",
@@ -274,26 +270,15 @@ def _server(config: Config) -> Finding:
 
 
 def _ask_health(config: Config) -> int:
-    """The status of `GET /health` where the server listens, whatever its certificate says."""
     server = config.server
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.host, server.host)  # noqa: S104
-    connection: http.client.HTTPConnection
-    if server.tls_certificate is None:
-        connection = http.client.HTTPConnection(host, server.port, timeout=HTTP_SECONDS)
-    else:
-        unchecked = ssl._create_unverified_context()  # noqa: S323  # our own, on the loopback
-        connection = http.client.HTTPSConnection(
-            host, server.port, timeout=HTTP_SECONDS, context=unchecked
-        )
-    try:
-        if server.unix_socket is not None:
-            connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            connection.sock.settimeout(HTTP_SECONDS)
-            connection.sock.connect(str(server.unix_socket))
-        connection.request("GET", "/health", headers={"Host": config.host})
-        return connection.getresponse().status
-    finally:
-        connection.close()
+    return health_status(
+        server.host,
+        server.port,
+        name=config.host,
+        unix_socket=server.unix_socket,
+        tls=server.tls_certificate is not None,
+        seconds=HTTP_SECONDS,
+    )
 
 
 def _webfinger(config: Config) -> Iterator[Finding]:
@@ -307,16 +292,24 @@ def _webfinger(config: Config) -> Iterator[Finding]:
     url = f"{config.instance.origin}/.well-known/webfinger?resource={resource}"
     advice = "Do DNS, certificate and reverse proxy lead to this server, with the path unchanged?"
     try:
-        with urllib.request.urlopen(url, timeout=HTTP_SECONDS * 2) as answer:  # noqa: S310
-            document = json.load(answer)
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", None) or error
-        yield Finding(name, "problem", f"{url} cannot be fetched: {reason}", advice)
+        document = run(_fetched(config, url))
+    except FetchError as error:
+        yield Finding(name, "problem", f"{url} cannot be fetched: {error}", advice)
         return
-    if not isinstance(document, dict) or document.get("subject") != f"acct:{member}@{config.host}":
+    if document.get("subject") != f"acct:{member}@{config.host}":
         yield Finding(name, "problem", f"{url} answers for somebody else", advice)
     else:
         yield Finding(name, "ok", f"others find members at {config.instance.origin}")
+
+
+async def _fetched(config: Config, url: str) -> dict[str, Any]:
+    """A document of our own, as another server would fetch it: through the public address."""
+    from activitypub.client import Client
+    from fedcomm.federation.spoke import network_policy, user_agent
+
+    policy = replace(network_policy(config), own_origin=None)
+    async with Client(policy, user_agent(config)) as client:
+        return await client.get_json(url)
 
 
 async def _first_member(config: Config) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import signal
@@ -12,8 +11,11 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
+
+from fedcomm.selfcheck import NotAHub, health_status
 
 READY_SECONDS: Final = 30.0
 """How long a server may take until it answers."""
@@ -106,14 +108,10 @@ class Instance:
         return f"the server at {self.origin} has ended ({reason}); see {self.log}."
 
     def _answers(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
-            connection.request("GET", "/health")
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except (OSError, http.client.HTTPException):
+            return health_status("127.0.0.1", self.port) == HTTPStatus.OK
+        except (OSError, NotAHub):
             return False
-        finally:
-            connection.close()
 
 
 def stop(processes: list[subprocess.Popen[bytes]]) -> None:
