@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from urllib.parse import quote
 
 from aiohttp import web
 
@@ -99,7 +98,3 @@ async def language(request: web.Request) -> web.StreamResponse:
             await tx.execute("UPDATE members SET locale = ? WHERE actor_id = ?", chosen, member.id)
     return response
 
-
-def log_in_to(path: str) -> str:
-    """The log-in page that leads to `path` afterwards."""
-    return f"/login?next={quote(path, safe='/')}"

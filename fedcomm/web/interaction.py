@@ -3,7 +3,7 @@ people of other servers who want to follow something of ours from there."""
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 
@@ -111,8 +111,6 @@ async def follow_from(request: web.Request) -> web.StreamResponse:
 def _filled(template: str | None, address: str) -> str | None:
     """The subscribe template of another server with `address` in it; None unless it is an address
     that a browser may be sent to."""
-    from urllib.parse import quote
-
     if not template or "{uri}" not in template:
         return None
     return web_address(template.replace("{uri}", quote(address, safe="")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -92,8 +93,6 @@ def signed_in(request: web.Request) -> Member:
 
 def login_path(request: web.Request) -> str:
     """The log-in page that leads back here."""
-    from urllib.parse import quote
-
     return f"/login?next={quote(request.rel_url.raw_path_qs, safe='/')}"
 
 
