@@ -178,6 +178,8 @@ def sqlite_pragmas(cache_kib: int) -> tuple[str, ...]:
 
 async def _connect(path: Path, cache_kib: int, *, read_only: bool = False) -> aiosqlite.Connection:
     connection = aiosqlite.connect(path, isolation_level=None, cached_statements=256)
+    # Whatever was acknowledged is on disk: a process that ends in a hurry must not hang here.
+    connection._thread.daemon = True
     try:
         await connection
     except BaseException:
