@@ -170,7 +170,7 @@ class Couriers:
 
     async def _serve(self, lane: lanes.Lane) -> None:
         peer = await self._peer(lane.host_id)
-        failures = lane.failures
+        failures, held_at = lane.failures, now_ms()
         try:
             while True:
                 # A host that failed last time gets one delivery to prove itself.
@@ -179,6 +179,12 @@ class Couriers:
                     await self._release(lane)
                     return
                 for position, parcel in enumerate(parcels):
+                    # A host that takes its time must not outlive the lease: whoever lost the lane
+                    # leaves the rest to who has it now.
+                    if now_ms() - held_at > self._lease_ms / 4:
+                        if not await self._hold_on(lane):
+                            return
+                        held_at = now_ms()
                     outcome = await self._deliver(parcel, peer)
                     if outcome.style is not None and outcome.style != peer.style:
                         peer = replace(peer, style=outcome.style)
@@ -187,16 +193,15 @@ class Couriers:
                         return
                     await self._settle(parcel, lane.host_id, peer, outcome)
                     failures = 0
-                if not await lanes.renew(
-                    self._db, "delivery", lane.host_id, lease_ms=self._lease_ms
-                ):
-                    return
         except asyncio.CancelledError:
             await asyncio.shield(self._release(lane, unfinished=True))
             raise
         except Exception:
             await self._release(lane, unfinished=True, error="internal error")
             raise
+
+    async def _hold_on(self, lane: lanes.Lane) -> bool:
+        return await lanes.renew(self._db, "delivery", lane.host_id, lease_ms=self._lease_ms)
 
     async def _take(self, host_id: int, limit: int) -> list[Parcel]:
         """The next deliveries of the host, marked as being sent: an answer that a crash swallows is a "maybe"."""
