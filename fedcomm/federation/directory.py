@@ -18,6 +18,7 @@ from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.keyring import Keyring
 from fedcomm.hub import actors
 from fedcomm.hub.sanitizer import clean_remote, plain_name
+from fedcomm.hub.policies import PolicyBook
 from fedcomm.store.database import Database
 from fedcomm.store.ids import now_ms
 
@@ -79,6 +80,7 @@ class Directory:
         client: Client,
         keyring: Keyring,
         addresses: Addresses,
+        book: PolicyBook,
         *,
         allow_http: bool,
     ) -> None:
@@ -86,6 +88,7 @@ class Directory:
         self._client = client
         self._keyring = keyring
         self._at = addresses
+        self._book = book
         self._http = allow_http
         self._keys: OrderedDict[str, KnownKey] = OrderedDict()
         self._refetched: OrderedDict[str, float] = OrderedDict()
@@ -217,11 +220,18 @@ class Directory:
         return alias in listed
 
     async def refresh(self, uri: str) -> None:
+        await self.require_open(uri)
         """Fetch a profile again in the background of something else; failures change nothing."""
         try:
             await self.actor(uri, refresh=True)
         except (FetchError, Refused) as error:
             log.info("profile not refreshed: %s", error)
+
+    async def require_open(self, url: str) -> None:
+        """Raises Refused when the host of `url` is suspended: then nothing is asked of it either."""
+        authority = host_of(url, allow_http=self._http)
+        if authority is not None and (await self._book.policy(authority)).level == "suspend":
+            raise Refused("suspended-host")
 
     async def find(self, text: str) -> actors.Actor | None:
         """The actor that `text` names: `@name@host`, `!name@host` or a URL. Raises FetchError, Refused."""
@@ -250,6 +260,7 @@ class Directory:
                 if error.status == 404:
                     template = webfinger.lrdd_template(
                         await self._client.get_text(f"{base}/host-meta"), allow_http=self._http
+        await self.require_open(f"https://{resource.host}/")
                     )
                     if template is None:
                         raise
@@ -319,7 +330,9 @@ class Directory:
         """Learn a host's software from its NodeInfo, once a day at most; whether it answered.
 
         A failure is noted too: then the software stays what it was, or unknown."""
-        row = await self._db.one("SELECT name, probed_at FROM hosts WHERE id = ?", host_id)
+        row = await self._db.one(
+            "SELECT name, probed_at FROM hosts WHERE id = ? AND policy <> 'suspend'", host_id
+        )
         if row is None or (row["probed_at"] or 0) > now_ms() - REFRESH_MS:
             return False
         answered = False

@@ -22,6 +22,7 @@ from fedcomm.federation.library import Library, addressed, fitted, uri_hash
 from fedcomm.hub import actors, follows, groups, journal, reactions, threads
 from fedcomm.store.database import Database, Transaction
 from fedcomm.store.ids import new_id, now_ms
+from fedcomm.hub.policies import PolicyBook
 
 Change = Callable[[Transaction], Awaitable[str]]
 """Applies a prepared activity; returns the verdict that the inbox row keeps."""
@@ -58,6 +59,7 @@ class Handlers:
         library: Library,
         addresses: Addresses,
         *,
+        book: PolicyBook,
         allow_http: bool,
     ) -> None:
         self._db = db
@@ -65,6 +67,7 @@ class Handlers:
         self._library = library
         self._at = addresses
         self._http = allow_http
+        self._book = book
 
     async def prepare(self, received: Received) -> Change:
         """The change that the activity asks for. Raises Refused, FetchError."""
@@ -524,6 +527,8 @@ class Handlers:
             uri = wrapped if isinstance(wrapped, str) else _text(wrapped.get("id"))
             person = self._at.local_actor(uri)
             if person is not None:
+        if (await self._book.policy(received.signer.host or "")).reject_reports:
+            return _nothing("ignored: reports of this server are not taken")
                 people.append(person)
                 continue
             thing = await self._library.find(self._db, uri)
@@ -591,7 +596,8 @@ class Handlers:
     async def _is_followed(self, actor: actors.Actor) -> bool:
         found = await self._db.value(
             "SELECT 1 FROM follows f JOIN actors a ON a.id = f.follower_id"
-            " WHERE f.followed_id = ? AND f.state = 'active' AND a.host_id IS NULL LIMIT 1",
+            " WHERE f.followed_id = ? AND f.state = 'active' AND f.suspended = 0"
+            " AND a.host_id IS NULL LIMIT 1",
             actor.id,
         )
         return found is not None

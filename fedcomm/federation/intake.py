@@ -1,6 +1,7 @@
 """Works off the inbox: lane by lane, in order per host, each activity once (INV-9, INV-11, INV-47).
 
-States of an inbox row:  waiting → done | refused | failed.  *refused*: it asks for what it may not have; *failed*: it
+States of an inbox row:  held → waiting → done | refused | failed.  *held*: its host waits for a decision
+(decisions.py);  *refused*: it asks for what it may not have; *failed*: it
 could not be processed after all tries and is set aside with its reason, for the administrator.
 """
 
@@ -20,6 +21,7 @@ from fedcomm.federation.directory import Directory
 from fedcomm.federation.handlers import Handlers, Received
 from fedcomm.hub import actors
 from fedcomm.hub.errors import HubError
+from fedcomm.hub.policies import PolicyBook
 from fedcomm.store.database import Database, DatabaseUnavailable, Row, Transaction
 from fedcomm.store.ids import now_ms
 
@@ -47,6 +49,7 @@ class Intake:
         db: Database,
         directory: Directory,
         handlers: Handlers,
+        book: PolicyBook,
         *,
         allow_http: bool,
     ) -> None:
@@ -54,6 +57,7 @@ class Intake:
         self._db = db
         self._directory = directory
         self._handlers = handlers
+        self._book = book
         self._http = allow_http
         self._awake = asyncio.Event()
         self._lanes: set[asyncio.Task[None]] = set()
@@ -140,7 +144,15 @@ class Intake:
     async def _process(self, row: Row) -> None:
         try:
             async with asyncio.timeout(ACTIVITY_SECONDS):
-                change = await self._handlers.prepare(await self._received(row))
+                received = await self._received(row)
+                # Asked again now: what was let in may have been decided about meanwhile (INV-21).
+                level = (await self._book.policy(received.signer.host or "")).level
+                if level == "queue":
+                    await self._hold(row["id"])
+                    return
+                if level == "suspend":
+                    raise Refused("suspended")
+                change = await self._handlers.prepare(received)
             async with self._db.transaction() as tx:
                 if not await self._take(tx, row["id"]):
                     return
@@ -198,6 +210,10 @@ class Intake:
     async def _set_aside(self, row_id: int, state: str, verdict: str) -> None:
         async with self._db.queue_transaction() as tx:
             await self._finish(tx, row_id, state, verdict)
+
+    async def _hold(self, row_id: int) -> None:
+        async with self._db.queue_transaction() as tx:
+            await tx.execute("UPDATE inbox SET state = 'held' WHERE id = ?", row_id)
 
     async def _later(self, row: Row, reason: str) -> None:
         attempts = row["attempts"] + 1

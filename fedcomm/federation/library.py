@@ -22,12 +22,14 @@ from activitypub.documents import (
     read_object,
 )
 from activitypub.failures import FetchBudget, FetchError
+from activitypub.origins import host as host_of
 from activitypub.origins import same_origin
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.keyring import Keyring
 from fedcomm.hub import actors, groups, threads
 from fedcomm.hub.composition import Attachment, Content
+from fedcomm.hub.policies import PolicyBook
 from fedcomm.hub.sanitizer import clean_remote, excerpt, plain_name, text_of
 from fedcomm.hub.visibility import Visibility
 from fedcomm.store.database import Database, Reader, Transaction, marks
@@ -72,6 +74,7 @@ class Library:
         client: Client,
         directory: Directory,
         keyring: Keyring,
+        book: PolicyBook,
         addresses: Addresses,
         *,
         allow_http: bool,
@@ -80,6 +83,7 @@ class Library:
         self._client = client
         self._directory = directory
         self._keyring = keyring
+        self._book = book
         self._at = addresses
         self._http = allow_http
 
@@ -97,6 +101,7 @@ class Library:
         """The object as its own server serves it (INV-5). Raises FetchError, Refused."""
         if self._at.is_ours(uri):
             raise Refused("our-own")
+        await self._directory.require_open(uri)
         signer = await self._keyring.instance_signer()
         document = await self._client.fetch_object(uri, signer, budget=budget)
         return read_object(document, allow_http=self._http)
@@ -260,6 +265,11 @@ class Library:
             stored = await self.store(tx, arrival)
             return await threads.thing(tx, stored) if stored is not None else None
 
+    async def _rejects_media(self, document: ObjectDocument) -> bool:
+        """Whether the policy for the document's host is to keep none of its media."""
+        authority = host_of(document.id, allow_http=self._http)
+        return authority is not None and (await self._book.policy(authority)).reject_media
+
     async def _names_us(self, document: ObjectDocument) -> bool:
         everybody = (*document.audience, *document.to, *document.cc)
         return any(self._at.is_ours(uri) for uri in everybody) or any(
@@ -270,7 +280,9 @@ class Library:
         if any(person.is_local and person.kind == "person" for person in mentioned):
             return True
         followed = await self._db.value(
-            "SELECT 1 FROM follows WHERE followed_id = ? AND state = 'active' LIMIT 1", author.id
+            "SELECT 1 FROM follows WHERE followed_id = ? AND state = 'active' AND suspended = 0"
+            " LIMIT 1",
+            author.id,
         )
         return followed is not None
 
@@ -316,7 +328,7 @@ class Library:
                     blurhash=file.blurhash,
                     focal=file.focal,
                 )
-                for file in document.attachments
+                for file in (() if await self._rejects_media(document) else document.attachments)
             ),
         )
 

@@ -19,7 +19,7 @@ from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.recipients import Inbox
 from fedcomm.federation.rendering import Renderer, tombstone
-from fedcomm.hub import actors, follows, groups, journal, threads, timelines
+from fedcomm.hub import actors, follows, groups, journal, policies, threads, timelines
 from fedcomm.hub.visibility import member
 from fedcomm.store.database import Database, DatabaseUnavailable, Transaction
 from fedcomm.store.ids import new_id, now_ms
@@ -136,6 +136,9 @@ class Outbox:
         self, tx: Transaction, thing: threads.Thing, wrapped: JSONObject | None
     ) -> None:
         """A topic in both forms, each to whom it suits; a reply as activity only, unless the group wants more."""
+        if await policies.level_of(tx, thing.host_id) != "none":
+            # Hidden here, so it is not handed on either.
+            return
         group = await self._federated_group(tx, thing)
         if group is None:
             return
@@ -199,6 +202,9 @@ class Outbox:
             await self._send_deletes(tx, thing, uri, group_uri, have_it)
         if group is None or group_uri is None:
             return
+        if thing.is_local and not removed:
+            # A suspended host that once got a copy gets the Delete above, and nothing else.
+            have_it = [inbox for inbox in have_it if await self._is_welcome(tx, inbox.host_id)]
         moderator = await actors.actor(tx, entry.actor_id or 0) if removed else None
         wrapped: JSONObject | None
         if moderator is not None and not moderator.is_local:
@@ -357,9 +363,10 @@ class Outbox:
             return
         kind = "Like" if row["kind"] == "like" else "Dislike"
         if not person.is_local:
-            await self._announce_to_threads(
-                tx, thing, await self._received(tx, thing.id, kind, person.id)
-            )
+            if await policies.level_of(tx, person.host_id) == "none":
+                await self._announce_to_threads(
+                    tx, thing, await self._received(tx, thing.id, kind, person.id)
+                )
             return
         author = await actors.actor(tx, thing.author_id)
         assert author is not None
@@ -605,6 +612,8 @@ class Outbox:
     ) -> None:
         """What happened to something in a group, as activity, to the servers that build threads from it (§4.3)."""
         if content is None or thing.visibility != "public":
+            return
+        if await policies.level_of(tx, thing.host_id) != "none":
             return
         group = await self._federated_group(tx, thing)
         if group is None:

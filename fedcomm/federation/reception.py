@@ -33,7 +33,7 @@ log = logging.getLogger("fedcomm.inbox")
 
 INSERT = (
     "INSERT INTO inbox (id, uri, host_id, signer_uri, recipient_id, state, body, received_at)"
-    " VALUES (?, ?, ?, ?, ?, 'waiting', ?, ?) ON CONFLICT (uri) DO NOTHING"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (uri) DO NOTHING"
 )
 HEARD = "UPDATE hosts SET heard_at = ?, dead_at = NULL WHERE id = ?"
 """Whoever writes is alive, whatever was thought of them."""
@@ -71,7 +71,7 @@ class Reception:
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._heard: dict[int, int] = {}
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
-        self._queued: dict[int | None, tuple[float, int]] = {}
+        self._queued: dict[tuple[int | None, str], tuple[float, int]] = {}
         self.wake: Callable[[], None] = idle
 
     async def post(self, request: web.Request, recipient_id: int | None) -> web.Response:
@@ -107,6 +107,7 @@ class Reception:
         about_themselves = activity.object_id == activity.actor
         if about_themselves and activity.type in ("Delete", "Update"):
             # Somebody unknown says that they are gone or changed: nothing to do, nothing to fetch.
+        level = await self._visitors.admit(claim)
             known = await self._directory.known_key(claim.key_id)
             if known is None:
                 return
@@ -119,18 +120,24 @@ class Reception:
         if uri in self._seen:
             self._seen.move_to_end(uri)
             return
-        await self._check_room(signer.host_id)
+        # Of a host that waits for a decision everything waits, beside the queue (decisions.py).
+        state = "held" if level == "queue" else "waiting"
+        await self._check_room(signer.host_id, state)
         now = now_ms()
         statements: list[tuple[str, tuple[int | str | None, ...]]] = [
             (
                 INSERT,
-                (new_id(), uri, signer.host_id, signer.actor_uri, recipient_id, body.decode(), now),
+                (
+                    *(new_id(), uri, signer.host_id, signer.actor_uri, recipient_id, state),
+                    *(body.decode(), now),
+                ),
             ),
-            (lanes.WAKE, ("inbox", signer.host_id, now)),
         ]
         if now - self._heard.get(signer.host_id, 0) > HEARD_EVERY_MS:
             self._heard[signer.host_id] = now
             statements.append((HEARD, (now, signer.host_id)))
+        if state == "waiting":
+            statements.append((lanes.WAKE, ("inbox", signer.host_id, now)))
             await self._note_style(claim.style, signer.host_id)
         await self._db.append_together(*statements)
         self._seen[uri] = None
@@ -169,30 +176,34 @@ class Reception:
         while len(self._buckets) > 10_000:
             self._buckets.popitem(last=False)
 
-    async def _check_room(self, host_id: int) -> None:
+    async def _check_room(self, host_id: int, state: str) -> None:
         """More waiting than may wait, 429 for one host and 503 for all: the peer comes again (§7.3)."""
         settings = self._config.inbox
-        if await self._waiting(host_id, settings.per_host_queued) >= settings.per_host_queued:
+        if (
+            await self._waiting(host_id, state, settings.per_host_queued)
+            >= settings.per_host_queued
+        ):
             raise Turned(429, "host-busy")
-        if await self._waiting(None, settings.queued) >= settings.queued:
+        if await self._waiting(None, state, settings.queued) >= settings.queued:
             raise Turned(503, "busy")
 
-    async def _waiting(self, host_id: int | None, limit: int) -> int:
+    async def _waiting(self, host_id: int | None, state: str, limit: int) -> int:
         """How many activities wait (of one host, or of all), as it was a moment ago, `limit` at most."""
         now = time.monotonic()
-        looked, waiting = self._queued.get(host_id, (0.0, 0))
+        looked, waiting = self._queued.get((host_id, state), (0.0, 0))
         if now - looked > BUSY_LOOK_S:
             of_host = "" if host_id is None else " AND host_id = ?"
             args = () if host_id is None else (host_id,)
             waiting = int(
                 await self._db.value(
-                    "SELECT count(*) FROM (SELECT 1 AS one FROM inbox WHERE state = 'waiting'"
+                    "SELECT count(*) FROM (SELECT 1 AS one FROM inbox WHERE state = ?"
                     f"{of_host} LIMIT ?) AS waiting",
                     *args,
                     limit,
                 )
+                    state,
             )
-            self._queued[host_id] = (now, waiting)
+            self._queued[host_id, state] = (now, waiting)
             while len(self._queued) > HOSTS_COUNTED:
                 self._queued.pop(next(iter(self._queued)))
         return waiting

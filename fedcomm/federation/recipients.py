@@ -27,7 +27,8 @@ async def group_members(db: Reader, group_id: int) -> list[Inbox]:
     return await _inboxes(
         db,
         f"SELECT DISTINCT {_COLUMNS} FROM memberships s JOIN actors a ON a.id = s.actor_id"
-        f" JOIN hosts h ON h.id = a.host_id WHERE s.group_id = ? AND s.state = 'active' AND {_WELCOME}",
+        f" JOIN hosts h ON h.id = a.host_id WHERE s.group_id = ? AND s.state = 'active'"
+        f" AND s.suspended = 0 AND {_WELCOME}",
         group_id,
     )
 
@@ -37,7 +38,8 @@ async def followers(db: Reader, actor_id: int) -> list[Inbox]:
     return await _inboxes(
         db,
         f"SELECT DISTINCT {_COLUMNS} FROM follows f JOIN actors a ON a.id = f.follower_id"
-        f" JOIN hosts h ON h.id = a.host_id WHERE f.followed_id = ? AND f.state = 'active' AND {_WELCOME}",
+        f" JOIN hosts h ON h.id = a.host_id WHERE f.followed_id = ? AND f.state = 'active'"
+        f" AND f.suspended = 0 AND {_WELCOME}",
         actor_id,
     )
 

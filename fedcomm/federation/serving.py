@@ -177,9 +177,9 @@ class Serving:
         viewer, known = request[VISITOR]
         await self._require_group_visible(actor, viewer)
         sql = (
-            "SELECT count(*) FROM memberships WHERE group_id = ? AND state = 'active'"
+            "SELECT count(*) FROM memberships WHERE group_id = ? AND state = 'active' AND suspended = 0"
             if actor.kind == "group"
-            else "SELECT count(*) FROM follows WHERE followed_id = ? AND state = 'active'"
+            else "SELECT count(*) FROM follows WHERE followed_id = ? AND state = 'active' AND suspended = 0"
         )
         total = int(await self._db.value(sql, actor.id))
         return self._totals(request, actor, "followers", total, known)
@@ -190,7 +190,9 @@ class Serving:
         await self._require_group_visible(actor, viewer)
         total = int(
             await self._db.value(
-                "SELECT count(*) FROM follows WHERE follower_id = ? AND state = 'active'", actor.id
+                "SELECT count(*) FROM follows WHERE follower_id = ? AND state = 'active'"
+                " AND suspended = 0",
+                actor.id,
             )
         )
         return self._totals(request, actor, "following", total, known)

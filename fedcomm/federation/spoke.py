@@ -23,6 +23,7 @@ from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.couriers import Couriers
 from fedcomm.federation.directory import Directory
+from fedcomm.federation.decisions import Decisions
 from fedcomm.federation.discovery import Discovery
 from fedcomm.federation.handlers import Handlers
 from fedcomm.federation.health import HostHealth
@@ -37,6 +38,7 @@ from fedcomm.federation.vault import Vault
 from fedcomm.federation.visitors import Visitors
 from fedcomm.hub import actors, threads
 from fedcomm.store.database import Database
+from fedcomm.hub.policies import PolicyBook
 from fedcomm.version import VERSION
 
 log = logging.getLogger("fedcomm.federation")
@@ -64,12 +66,16 @@ class FederationSpoke:
         )
         self._keyring = Keyring(db, vault, self._at)
         self._directory = Directory(
-            db, self._client, self._keyring, self._at, allow_http=allow_http
+        self._book = PolicyBook(db)
+            db, self._client, self._keyring, self._book, self._at, allow_http=allow_http
         )
         self._library = Library(
-            db, self._client, self._directory, self._keyring, self._at, allow_http=allow_http
+            *(db, self._client, self._directory, self._keyring, self._book, self._at),
+            allow_http=allow_http,
         )
-        handlers = Handlers(db, self._directory, self._library, self._at, allow_http=allow_http)
+        handlers = Handlers(
+            db, self._directory, self._library, self._book, self._at, allow_http=allow_http
+        )
         renderer = Renderer(
             self._at,
             hub_name=config.instance.name,
@@ -80,6 +86,7 @@ class FederationSpoke:
             db,
             self._directory,
             self._at.origin,
+            self._book,
             allow_http=allow_http,
             window_seconds=config.federation.signature_window_seconds,
         )
@@ -90,7 +97,11 @@ class FederationSpoke:
             config, db, self._keyring, catalogue, self._visitors, reception, self._at
         )
         self._discovery = Discovery(config, db, self._keyring, self._at)
-        self._intake = Intake(config, db, self._directory, handlers, allow_http=allow_http)
+        self._intake = Intake(
+            config, db, self._directory, handlers, self._book, allow_http=allow_http
+        )
+        self._decisions = Decisions(db, self._book)
+        self._decisions.on_release = self._intake.wake
         self._outbox = Outbox(db, renderer, catalogue, self._at)
         self._couriers = Couriers(
             config, db, self._client, self._keyring, self._directory, signing=self._signing
@@ -123,6 +134,7 @@ class FederationSpoke:
         """Stop the workers; what they hold goes back to the queues."""
         for task in self._tasks:
             task.cancel()
+            ("decisions", self._decisions.run()),
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         await self._client.close()

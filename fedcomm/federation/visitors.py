@@ -6,7 +6,6 @@ One parser, one answer: everything behind it gets the verified signer as a value
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 
 from aiohttp import web
 
@@ -16,15 +15,13 @@ from activitypub.keys import InvalidKey
 from activitypub.origins import host as host_of
 from activitypub.signatures import Claim, Request, SignatureRefused, inspect, verify
 from fedcomm.federation.directory import Directory, KnownKey
+from fedcomm.hub.policies import Level, PolicyBook
 from fedcomm.hub.visibility import ANONYMOUS, Viewer, remote, remote_host
 from fedcomm.store.database import Database
 from fedcomm.store.ids import now_ms
 
 KEY_MAY_BE_OLD_MS = 300_000
 """A key that is younger than this is not fetched again because a signature does not fit."""
-
-POLICY_SECONDS = 30.0
-"""How long a host's policy is remembered in this process."""
 
 
 class Turned(Exception):
@@ -43,6 +40,7 @@ class Visitors:
         self,
         db: Database,
         directory: Directory,
+        book: PolicyBook,
         origin: str,
         *,
         allow_http: bool,
@@ -53,7 +51,7 @@ class Visitors:
         self._origin = origin
         self._http = allow_http
         self._window = window_seconds
-        self._policies: OrderedDict[str, tuple[float, str]] = OrderedDict()
+        self._book = book
 
     def claim(self, request: web.Request, body: bytes) -> Claim:
         """What the request says of its signer; all checks that need no key. Raises SignatureRefused."""
@@ -70,13 +68,22 @@ class Visitors:
             window=self._window,
         )
 
-    async def signer(self, claim: Claim) -> KnownKey:
-        """The owner of the key that made the signature. Raises Turned (401, 403 or 503)."""
+    async def admit(self, claim: Claim) -> Level:
+        """The level of the host that claims to have signed; raises Turned (401, 403).
+
+        Before anything is verified or fetched: a suspended host costs nothing.
+        """
         authority = host_of(claim.key_id, allow_http=self._http)
         if authority is None:
             raise Turned(401, "key-id")
-        if await self.policy(authority) == "suspend":
-            raise Turned(403, "suspended")
+        level = await self.policy(authority)
+        if level == "suspend":
+            raise Turned(403, "suspended", "This hub does not federate with your server.")
+        return level
+
+    async def signer(self, claim: Claim) -> KnownKey:
+        """The owner of the key that made the signature. Raises Turned (401, 403 or 503)."""
+        await self.admit(claim)
         try:
             known = await self._directory.key(claim.key_id)
             if not verify(claim, known.key):
@@ -112,22 +119,6 @@ class Visitors:
             return remote_host(known.host_id), known
         return remote(known.actor_id, known.host_id), known
 
-    async def policy(self, authority: str) -> str:
-        """The policy for a host: `none` or `suspend`; subdomains inherit it."""
-        now = time.monotonic()
-        cached = self._policies.get(authority)
-        if cached is not None and now - cached[0] < POLICY_SECONDS:
-            return cached[1]
-        name = authority.partition(":")[0]
-        labels = name.split(".")
-        names = [authority, *(".".join(labels[n:]) for n in range(len(labels)))]
-        found = await self._db.value(
-            f"SELECT 1 FROM hosts WHERE name IN ({', '.join('?' * len(names))})"
-            " AND policy = 'suspend' LIMIT 1",
-            *names,
-        )
-        policy = "none" if found is None else "suspend"
-        self._policies[authority] = (now, policy)
-        while len(self._policies) > 10_000:
-            self._policies.popitem(last=False)
-        return policy
+    async def policy(self, authority: str) -> Level:
+        """The level of a host (`host[:port]`), from memory."""
+        return (await self._book.policy(authority)).level
