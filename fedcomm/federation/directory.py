@@ -17,8 +17,8 @@ from activitypub.origins import same_origin
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.keyring import Keyring
 from fedcomm.hub import actors
-from fedcomm.hub.sanitizer import clean_remote, plain_name
 from fedcomm.hub.policies import PolicyBook
+from fedcomm.hub.sanitizer import clean_remote, plain_name
 from fedcomm.store.database import Database
 from fedcomm.store.ids import now_ms
 
@@ -79,16 +79,16 @@ class Directory:
         db: Database,
         client: Client,
         keyring: Keyring,
-        addresses: Addresses,
         book: PolicyBook,
+        addresses: Addresses,
         *,
         allow_http: bool,
     ) -> None:
         self._db = db
         self._client = client
         self._keyring = keyring
-        self._at = addresses
         self._book = book
+        self._at = addresses
         self._http = allow_http
         self._keys: OrderedDict[str, KnownKey] = OrderedDict()
         self._refetched: OrderedDict[str, float] = OrderedDict()
@@ -206,11 +206,18 @@ class Directory:
         A server that redirects an actor of its own to somebody else's would otherwise make them say
         what it writes (INV-5, INV-6).
         """
+        await self.require_open(uri)
         signer = await self._keyring.instance_signer()
         document = await self._client.fetch_object(uri, signer, budget=budget)
         if not same_origin(document.get("id"), uri, allow_http=self._http):
             raise Refused("foreign-actor")
         return document
+
+    async def require_open(self, url: str) -> None:
+        """Raises Refused when the host of `url` is suspended: then nothing is asked of it either."""
+        authority = host_of(url, allow_http=self._http)
+        if authority is not None and (await self._book.policy(authority)).level == "suspend":
+            raise Refused("suspended-host")
 
     async def names_alias(self, uri: str, alias: str, budget: FetchBudget) -> bool:
         """Whether the actor at `uri`, fetched now, lists `alias` in `alsoKnownAs` (INV-19)."""
@@ -220,18 +227,11 @@ class Directory:
         return alias in listed
 
     async def refresh(self, uri: str) -> None:
-        await self.require_open(uri)
         """Fetch a profile again in the background of something else; failures change nothing."""
         try:
             await self.actor(uri, refresh=True)
         except (FetchError, Refused) as error:
             log.info("profile not refreshed: %s", error)
-
-    async def require_open(self, url: str) -> None:
-        """Raises Refused when the host of `url` is suspended: then nothing is asked of it either."""
-        authority = host_of(url, allow_http=self._http)
-        if authority is not None and (await self._book.policy(authority)).level == "suspend":
-            raise Refused("suspended-host")
 
     async def find(self, text: str) -> actors.Actor | None:
         """The actor that `text` names: `@name@host`, `!name@host` or a URL. Raises FetchError, Refused."""
@@ -246,6 +246,7 @@ class Directory:
         known = await actors.remote_actor(self._db, resource.name, resource.host)
         if known is not None and now_ms() - (known.fetched_at or 0) < REFRESH_MS:
             return known
+        await self.require_open(f"https://{resource.host}/")
         document = await self.webfinger(resource)
         uri = webfinger.self_link(document, allow_http=self._http)
         return await self.actor(uri, refresh=known is not None) if uri else None
@@ -260,7 +261,6 @@ class Directory:
                 if error.status == 404:
                     template = webfinger.lrdd_template(
                         await self._client.get_text(f"{base}/host-meta"), allow_http=self._http
-        await self.require_open(f"https://{resource.host}/")
                     )
                     if template is None:
                         raise

@@ -20,9 +20,9 @@ from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.library import Library, addressed, fitted, uri_hash
 from fedcomm.hub import actors, follows, groups, journal, reactions, threads
+from fedcomm.hub.policies import PolicyBook
 from fedcomm.store.database import Database, Transaction
 from fedcomm.store.ids import new_id, now_ms
-from fedcomm.hub.policies import PolicyBook
 
 Change = Callable[[Transaction], Awaitable[str]]
 """Applies a prepared activity; returns the verdict that the inbox row keeps."""
@@ -57,17 +57,17 @@ class Handlers:
         db: Database,
         directory: Directory,
         library: Library,
+        book: PolicyBook,
         addresses: Addresses,
         *,
-        book: PolicyBook,
         allow_http: bool,
     ) -> None:
         self._db = db
         self._directory = directory
         self._library = library
+        self._book = book
         self._at = addresses
         self._http = allow_http
-        self._book = book
 
     async def prepare(self, received: Received) -> Change:
         """The change that the activity asks for. Raises Refused, FetchError."""
@@ -521,14 +521,14 @@ class Handlers:
 
     async def _flag(self, received: Received) -> Change:
         activity = received.activity
+        if (await self._book.policy(received.signer.host or "")).reject_reports:
+            return _nothing("ignored: reports of this server are not taken")
         people: list[int] = []
         things: list[int] = []
         for wrapped in activity.objects:
             uri = wrapped if isinstance(wrapped, str) else _text(wrapped.get("id"))
             person = self._at.local_actor(uri)
             if person is not None:
-        if (await self._book.policy(received.signer.host or "")).reject_reports:
-            return _nothing("ignored: reports of this server are not taken")
                 people.append(person)
                 continue
             thing = await self._library.find(self._db, uri)

@@ -104,10 +104,10 @@ class Reception:
             raise Turned(401, "signer", "The key is not the actor's.")
         if self._at.is_ours(activity.actor):
             raise Turned(401, "our-own")
+        level = await self._visitors.admit(claim)
         about_themselves = activity.object_id == activity.actor
         if about_themselves and activity.type in ("Delete", "Update"):
             # Somebody unknown says that they are gone or changed: nothing to do, nothing to fetch.
-        level = await self._visitors.admit(claim)
             known = await self._directory.known_key(claim.key_id)
             if known is None:
                 return
@@ -133,11 +133,11 @@ class Reception:
                 ),
             ),
         ]
+        if state == "waiting":
+            statements.append((lanes.WAKE, ("inbox", signer.host_id, now)))
         if now - self._heard.get(signer.host_id, 0) > HEARD_EVERY_MS:
             self._heard[signer.host_id] = now
             statements.append((HEARD, (now, signer.host_id)))
-        if state == "waiting":
-            statements.append((lanes.WAKE, ("inbox", signer.host_id, now)))
             await self._note_style(claim.style, signer.host_id)
         await self._db.append_together(*statements)
         self._seen[uri] = None
@@ -198,10 +198,10 @@ class Reception:
                 await self._db.value(
                     "SELECT count(*) FROM (SELECT 1 AS one FROM inbox WHERE state = ?"
                     f"{of_host} LIMIT ?) AS waiting",
+                    state,
                     *args,
                     limit,
                 )
-                    state,
             )
             self._queued[host_id, state] = (now, waiting)
             while len(self._queued) > HOSTS_COUNTED:

@@ -22,8 +22,8 @@ from fedcomm.federation import health, housekeeping, lanes
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.couriers import Couriers
-from fedcomm.federation.directory import Directory
 from fedcomm.federation.decisions import Decisions
+from fedcomm.federation.directory import Directory
 from fedcomm.federation.discovery import Discovery
 from fedcomm.federation.handlers import Handlers
 from fedcomm.federation.health import HostHealth
@@ -37,8 +37,8 @@ from fedcomm.federation.serving import Serving
 from fedcomm.federation.vault import Vault
 from fedcomm.federation.visitors import Visitors
 from fedcomm.hub import actors, threads
-from fedcomm.store.database import Database
 from fedcomm.hub.policies import PolicyBook
+from fedcomm.store.database import Database
 from fedcomm.version import VERSION
 
 log = logging.getLogger("fedcomm.federation")
@@ -65,8 +65,8 @@ class FederationSpoke:
             limit=max(256, config.delivery.concurrency * 2),
         )
         self._keyring = Keyring(db, vault, self._at)
-        self._directory = Directory(
         self._book = PolicyBook(db)
+        self._directory = Directory(
             db, self._client, self._keyring, self._book, self._at, allow_http=allow_http
         )
         self._library = Library(
@@ -85,8 +85,8 @@ class FederationSpoke:
         self._visitors = Visitors(
             db,
             self._directory,
-            self._at.origin,
             self._book,
+            self._at.origin,
             allow_http=allow_http,
             window_seconds=config.federation.signature_window_seconds,
         )
@@ -123,6 +123,7 @@ class FederationSpoke:
             log.info("took over %d lanes of a process that is gone", freed)
         await lanes.find_lost(self._db)
         for name, work in (
+            ("decisions", self._decisions.run()),
             ("intake", self._intake.run()),
             ("outbox", self._outbox.run()),
             ("couriers", self._couriers.run()),
@@ -134,7 +135,6 @@ class FederationSpoke:
         """Stop the workers; what they hold goes back to the queues."""
         for task in self._tasks:
             task.cancel()
-            ("decisions", self._decisions.run()),
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         await self._client.close()
