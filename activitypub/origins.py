@@ -15,7 +15,9 @@ from typing import NamedTuple
 import idna
 
 MAX_URL_CHARS = 2048
-"""Longest URL that is read, in characters (Mastodon's limit for ids)."""
+"""Longest URL that is read, in bytes of UTF-8 (Mastodon's limit for ids, there in characters).
+
+A path may hold any character, and an index of PostgreSQL takes 2,704 bytes at most."""
 
 MAX_HOST_CHARS = 253
 """Longest host name (RFC 1035 §2.3.4), in A-label form."""
@@ -111,6 +113,8 @@ def _name(parts: _Parts) -> str:
 
 def _parts(text: object, allow_http: bool) -> _Parts | None:
     if not isinstance(text, str) or len(text) > MAX_URL_CHARS:
+        return None
+    if not text.isascii() and len(text.encode("utf-8", "surrogatepass")) > MAX_URL_CHARS:
         return None
     parts = _split(text)
     if parts is None or (parts.scheme != "https" and not allow_http):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import OrderedDict
@@ -92,6 +93,7 @@ class Directory:
         self._http = allow_http
         self._keys: OrderedDict[str, KnownKey] = OrderedDict()
         self._refetched: OrderedDict[str, float] = OrderedDict()
+        self._fetching: dict[str, asyncio.Task[KnownKey]] = {}
         self._in_vain: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     # Keys
@@ -145,8 +147,19 @@ class Directory:
         url = key_id.split("#", 1)[0]
         if self._at.is_ours(url):
             raise Refused("own-key")
-        authority = host_of(url, allow_http=self._http) or ""
-        self._spend(authority)
+        # Many requests at once with one new key ask for it once.
+        task = self._fetching.get(key_id)
+        if task is None:
+            authority = host_of(url, allow_http=self._http) or ""
+            self._spend(authority)
+            task = asyncio.create_task(self._fetch_counted(key_id, url, authority, budget))
+            self._fetching[key_id] = task
+            task.add_done_callback(lambda _: self._fetching.pop(key_id, None))
+        return await asyncio.shield(task)
+
+    async def _fetch_counted(
+        self, key_id: str, url: str, authority: str, budget: FetchBudget | None
+    ) -> KnownKey:
         known = await self._fetch_listed_key(key_id, url, budget)
         self._spend(authority, -1.0)
         return known

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from activitypub import accessors
 from activitypub.accessors import Refused
 from activitypub.documents import ActivityDocument, read_activity, read_object
 from activitypub.failures import FetchBudget, FetchError
@@ -248,7 +249,7 @@ class Handlers:
             # Fetched rather than taken from the body: a new key must come from its own address.
             await self._directory.actor(activity.actor, budget=received.budget, refresh=True)
             return _nothing("profile refreshed")
-        if isinstance(document, dict) and str(document.get("type")) not in ACTOR_TYPES:
+        if isinstance(document, dict) and not ACTOR_TYPES.intersection(accessors.types(document)):
             thing = addressed(read_object(document, allow_http=self._http), activity)
         elif activity.object_id is not None:
             thing = await self._library.fetch(activity.object_id, budget=received.budget)
@@ -454,15 +455,15 @@ class Handlers:
     async def _undo(self, received: Received) -> Change:
         activity = received.activity
         wrapped = activity.object
-        kind = wrapped.get("type") if isinstance(wrapped, dict) else None
+        kind: str | None = None
+        target: str | None = None
         if isinstance(wrapped, dict):
-            actor = wrapped.get("actor")
-            if isinstance(actor, str) and actor != activity.actor:
+            actor = accessors.url(wrapped, "actor", allow_http=self._http)
+            if actor is not None and actor != activity.actor:
                 raise Refused("not-ones-own")
+            kind = next(iter(accessors.types(wrapped)), None)
+            target = accessors.url(wrapped, "object", allow_http=self._http)
         signer_id, uri = received.signer.id, activity.object_id
-        inner = wrapped.get("object") if isinstance(wrapped, dict) else None
-        inner_uri = inner.get("id") if isinstance(inner, dict) else inner
-        target = inner_uri if isinstance(inner_uri, str) else None
         if kind == "Lock":
             return await self._lock(received, locked=False, target=target)
         if kind in ("Follow", None):
@@ -479,7 +480,7 @@ class Handlers:
         if kind in _REACTIONS and target is not None:
             known = await self._library.find(self._db, target)
             if known is not None:
-                return self._withdraw(received, known.id, _REACTIONS[str(kind)])
+                return self._withdraw(received, known.id, _REACTIONS[kind])
         return _nothing(f"ignored: Undo of {kind or 'something unknown'}")
 
     async def _undo_follow(

@@ -87,6 +87,9 @@ class Reception:
         return web.Response(status=202)
 
     async def _accept(self, request: web.Request, recipient_id: int | None) -> None:
+        if request.headers.get("Content-Encoding", "").strip().lower() not in ("", "identity"):
+            # No peer compresses what it posts, and a digest would be of which form?
+            raise Turned(415, "content-encoding", "Send it uncompressed.")
         body = await _body(request, self._config.server.max_body_bytes)
         if not is_activity_type(request.headers.get("Content-Type")):
             raise Turned(415, "content-type", "Send application/activity+json.")
