@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 from activitypub import accessors
 from activitypub.accessors import Refused
-from activitypub.documents import ActivityDocument, read_activity, read_object
+from activitypub.documents import ActivityDocument, ObjectDocument, read_activity, read_object
 from activitypub.failures import FetchBudget, FetchError
 from activitypub.ijson import JSONObject, dumps
 from activitypub.origins import same_origin
 from activitypub.vocabulary import ACTOR_TYPES, OBJECT_TYPES
+from fedcomm.federation import backlog
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.library import Library, addressed, fitted, uri_hash
@@ -134,6 +135,7 @@ class Handlers:
         async def change(tx: Transaction) -> str:
             if accepted:
                 await follows.accept(tx, follower, signer_id)
+                await backlog.want_outbox(tx, received.signer)
                 return "follow accepted"
             await follows.end(tx, follower, signer_id, refused=True)
             return "follow refused"
@@ -238,6 +240,7 @@ class Handlers:
             if stored is None:
                 return "ignored: concerns nobody here"
             await _keep(tx, received, object_id=stored)
+            await self._want_rest(tx, stored, thing)
             return "stored"
 
         return change
@@ -376,6 +379,8 @@ class Handlers:
             if stored is None:
                 return "ignored: was deleted"
             await reactions.add(tx, received.signer.id, stored, "share", uri=received.activity.id)
+            if received.signer.kind == "group":
+                await self._want_rest(tx, stored, thing)
             return "shared"
 
         return change
@@ -591,6 +596,12 @@ class Handlers:
             return "locked" if locked else "unlocked"
 
         return change
+
+    async def _want_rest(self, tx: Transaction, stored: int, document: ObjectDocument) -> None:
+        """The conversation around something new is completed in the background (§4.11)."""
+        thing = await threads.thing(tx, stored)
+        if thing is not None and thing.host_id is not None:
+            await backlog.want_thread(tx, thing, document, self._at, allow_http=self._http)
 
     # Questions that several handlers ask
 

@@ -72,6 +72,18 @@ async def tidy(config: Config, db: Database) -> int:
         )
         + await _stepwise(
             db,
+            "DELETE FROM backfill WHERE (root_id, uri) IN (SELECT root_id, uri FROM backfill"
+            " WHERE state = 'done' AND walked_at < ? LIMIT ?)",
+            now - BODY_DAYS * DAY_MS,
+        )
+        + await _stepwise(
+            db,
+            "DELETE FROM backfill_days WHERE root_id IN"
+            " (SELECT root_id FROM backfill_days WHERE day < ? LIMIT ?)",
+            now // DAY_MS,
+        )
+        + await _stepwise(
+            db,
             "UPDATE activities SET body = NULL WHERE id IN (SELECT c.id FROM activities c"
             " WHERE c.id < ? AND c.body IS NOT NULL AND NOT EXISTS"
             " (SELECT 1 FROM deliveries d WHERE d.activity_id = c.id) LIMIT ?)",

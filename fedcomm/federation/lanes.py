@@ -18,7 +18,7 @@ from typing import Literal
 from fedcomm.store.database import Database, Transaction
 from fedcomm.store.ids import now_ms
 
-Queue = Literal["inbox", "delivery"]
+Queue = Literal["inbox", "delivery", "backfill"]
 
 OWNER = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 """This process, as it signs its leases: machine, process id, and something that is never used again."""
@@ -149,7 +149,11 @@ async def take_over(db: Database) -> int:
 async def find_lost(db: Database) -> None:
     """Wake every lane that has rows waiting but is not due at any time: a safety net at start-up."""
     async with db.queue_transaction() as tx:
-        for queue, table in (("inbox", "inbox"), ("delivery", "deliveries")):
+        for queue, table in (
+            ("inbox", "inbox"),
+            ("delivery", "deliveries"),
+            ("backfill", "backfill"),
+        ):
             await tx.execute(
                 "UPDATE lanes SET next_at = ? WHERE queue = ? AND next_at IS NULL AND EXISTS"
                 f" (SELECT 1 FROM {table} w WHERE w.host_id = lanes.host_id AND w.state = 'waiting')",

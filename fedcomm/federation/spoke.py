@@ -20,6 +20,7 @@ from activitypub.vocabulary import ITEM_LIMIT
 from fedcomm.config import Config
 from fedcomm.federation import health, housekeeping, lanes
 from fedcomm.federation.addresses import Addresses
+from fedcomm.federation.backfill import Backfill
 from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.couriers import Couriers
 from fedcomm.federation.decisions import Decisions
@@ -106,8 +107,18 @@ class FederationSpoke:
         self._couriers = Couriers(
             config, db, self._client, self._keyring, self._directory, signing=self._signing
         )
+        self._backfill = Backfill(
+            db,
+            self._client,
+            self._library,
+            self._directory,
+            self._keyring,
+            self._at,
+            allow_http=allow_http,
+        )
         reception.wake = self._intake.wake
-        self._intake.on_change = self._outbox.wake
+        self._intake.on_change = self._changed
+        self._backfill.on_change = self._outbox.wake
         self._outbox.on_deliveries = self._couriers.wake
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -127,6 +138,7 @@ class FederationSpoke:
             ("intake", self._intake.run()),
             ("outbox", self._outbox.run()),
             ("couriers", self._couriers.run()),
+            ("backfill", self._backfill.run()),
             ("housekeeping", housekeeping.run(self._config, self._db, self._directory)),
         ):
             self._tasks.append(asyncio.create_task(work, name=name))
@@ -144,6 +156,11 @@ class FederationSpoke:
         """Everything under /ap/, /.well-known/ and /nodeinfo/."""
         self._serving.add_routes(app)
         self._discovery.add_routes(app)
+
+    def _changed(self) -> None:
+        """Something was received: it may have to be told, and its thread completed."""
+        self._outbox.wake()
+        self._backfill.wake()
 
     def wake(self) -> None:
         """The journal grew."""

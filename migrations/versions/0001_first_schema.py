@@ -445,6 +445,28 @@ CREATE TABLE inbox (
 CREATE INDEX inbox_by_host ON inbox (host_id, state, id);
 CREATE INDEX inbox_by_state ON inbox (state, received_at);
 
+CREATE TABLE backfill (
+  root_id BIGINT NOT NULL,
+  uri TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  host_id BIGINT NOT NULL REFERENCES hosts (id),
+  page TEXT,
+  pages INTEGER NOT NULL DEFAULT 0,
+  state TEXT NOT NULL,
+  attempts INTEGER NOT NULL DEFAULT 0,
+  next_at BIGINT NOT NULL,
+  walked_at BIGINT NOT NULL DEFAULT 0,
+  PRIMARY KEY (root_id, uri)
+);
+CREATE INDEX backfill_by_host ON backfill (host_id, state, next_at);
+CREATE INDEX backfill_by_state ON backfill (state, walked_at);
+
+CREATE TABLE backfill_days (
+  root_id BIGINT PRIMARY KEY,
+  day BIGINT NOT NULL,
+  objects INTEGER NOT NULL
+);
+
 CREATE TABLE lanes (
   queue TEXT NOT NULL,
   host_id BIGINT NOT NULL REFERENCES hosts (id),
