@@ -61,6 +61,14 @@ def _serve_in_one_loop(config: Config, *, announce: bool) -> int:
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
             runner.run(_serve(config, announce=announce))
+        except ssl.SSLError as error:
+            # An OSError too, but about a file of ours and not about the port.
+            click.echo(
+                "fedcomm: a certificate cannot be used (server.tls_certificate, server.tls_key or"
+                f" federation.ca_file): {error.reason or error}",
+                err=True,
+            )
+            return 1
         except OSError as error:
             # A taken port is by far the most frequent one.
             where = config.server.unix_socket or f"{config.server.host}:{config.server.port}"

@@ -132,6 +132,19 @@ def test_a_taken_port_is_refused_in_a_sentence(hub: Hub) -> None:
     assert "Traceback" not in errors
 
 
+def test_an_unusable_certificate_is_not_told_as_a_taken_port(hub: Hub) -> None:
+    broken = hub.folder / "broken.pem"
+    broken.write_text("-----BEGIN CERTIFICATE-----\nnothing\n-----END CERTIFICATE-----\n")
+    with hub.config.open("a") as file:
+        file.write(f'\n[federation]\nca_file = "{broken}"\n')
+    process = serving(hub, "--port", "0")
+    _, errors = process.communicate(timeout=START_SECONDS)
+    assert process.returncode == 1
+    assert "certificate" in errors
+    assert "cannot listen" not in errors
+    assert "Traceback" not in errors
+
+
 def test_several_processes_need_postgresql(hub: Hub) -> None:
     assert "needs PostgreSQL" in hub.refusal("serve", "--processes", "2")
 
