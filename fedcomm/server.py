@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from fedcomm import janitor
 from fedcomm.config import Config
 from fedcomm.federation.spoke import FederationSpoke
 from fedcomm.federation.vault import Vault
@@ -70,7 +72,11 @@ async def _life(app: web.Application) -> AsyncIterator[None]:
     site = app[SITE]
     if site.federation is not None:
         await site.federation.start(workers=site.config.server.workers)
+    tidying = asyncio.create_task(janitor.run(site)) if site.config.server.workers else None
     yield
+    if tidying is not None:
+        tidying.cancel()
+        await asyncio.gather(tidying, return_exceptions=True)
     await close_site(site)
 
 

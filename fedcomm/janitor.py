@@ -1,0 +1,81 @@
+"""Tidies up behind the hub: images that nothing refers to, files that no row names, sessions that are over."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+
+from fedcomm.hub import media, sessions
+from fedcomm.site import Site
+from fedcomm.store.ids import now_ms
+
+log = logging.getLogger("fedcomm.janitor")
+
+EVERY_S = 3600.0
+STEP = 100
+STRAY_SECONDS = 86_400.0
+"""A file that no row names is an upload that broke off; younger ones may still get their row."""
+
+
+async def run(site: Site) -> None:
+    """Tidy up now and every hour until cancelled."""
+    while True:
+        try:
+            await tidy(site)
+        except Exception:
+            log.exception("janitor")
+        await asyncio.sleep(EVERY_S)
+
+
+async def tidy(site: Site) -> int:
+    """One round; how many images, files, sessions and tokens went."""
+    return await _images(site) + await _strays(site) + await _sessions(site)
+
+
+async def _images(site: Site) -> int:
+    total = 0
+    while True:
+        async with site.db.transaction() as tx:
+            found = await media.unreferenced(tx, limit=STEP)
+        for media_id, files in found:
+            for name in files:
+                (site.media_folder / name).unlink(missing_ok=True)
+            async with site.db.transaction() as tx:
+                await tx.execute("DELETE FROM attachments WHERE media_id = ?", media_id)
+                await tx.execute("DELETE FROM media WHERE id = ?", media_id)
+        total += len(found)
+        if len(found) < STEP:
+            return total
+
+
+async def _strays(site: Site) -> int:
+    """Files that a crash left between their writing and their row."""
+    total = 0
+    for path in await asyncio.to_thread(_old_files, site.media_folder):
+        named = await site.db.value(
+            "SELECT 1 FROM media WHERE file = ? OR thumbnail = ?", path.name, path.name
+        )
+        if named is None:
+            path.unlink(missing_ok=True)
+            total += 1
+    return total
+
+
+def _old_files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    before = time.time() - STRAY_SECONDS
+    return [path for path in folder.iterdir() if path.is_file() and path.stat().st_mtime < before]
+
+
+async def _sessions(site: Site) -> int:
+    limits = site.config.sessions
+    now = now_ms()
+    async with site.db.transaction() as tx:
+        return await tx.execute(
+            "DELETE FROM sessions WHERE seen_at < ? OR created_at < ?",
+            now - int(limits.idle_days * sessions.DAY_MS),
+            now - int(limits.absolute_days * sessions.DAY_MS),
+        ) + await tx.execute("DELETE FROM tokens WHERE expires_at < ?", now)
