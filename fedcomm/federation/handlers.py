@@ -22,6 +22,7 @@ from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.library import Library, addressed, fitted, uri_hash
 from fedcomm.hub import actors, follows, groups, journal, reactions, threads
+from fedcomm.hub.errors import HubError
 from fedcomm.hub.policies import PolicyBook
 from fedcomm.store.database import Database, Transaction
 from fedcomm.store.ids import new_id, now_ms
@@ -31,6 +32,9 @@ Change = Callable[[Transaction], Awaitable[str]]
 
 MOVE_COOLDOWN_MS = 7 * 86_400_000
 """A second Move of the same actor within a week is not followed (INV-19, federation.md §6.5)."""
+
+ANNOUNCED_AT_ONCE = 50
+"""Of a longer list of activities the rest is passed over; each may need a fetch, which the budget limits."""
 
 REASON_CHARACTERS = 5_000
 
@@ -354,6 +358,8 @@ class Handlers:
     async def _announce(self, received: Received) -> Change:
         wrapped = received.activity.object
         if isinstance(wrapped, dict) and "actor" in wrapped:
+            if len(received.activity.objects) > 1:
+                return await self._unwrap_several(received)
             return await self._unwrap(received, wrapped)
         uri = received.activity.object_id
         if uri is None:
@@ -409,6 +415,34 @@ class Handlers:
         if inner.type == "Delete":
             return await self._confirm_deleted(received, known)
         return _nothing(f"ignored: announced {inner.type}")
+
+    async def _unwrap_several(self, received: Received) -> Change:
+        """PieFed announces lists of activities (§4.2). One that cannot be had does not take the others along."""
+        changes: list[Change] = []
+        failure: FetchError | None = None
+        for wrapped in received.activity.objects[:ANNOUNCED_AT_ONCE]:
+            if not isinstance(wrapped, dict) or "actor" not in wrapped:
+                continue
+            try:
+                changes.append(await self._unwrap(received, wrapped))
+            except Refused:
+                continue
+            except FetchError as error:
+                failure = error
+        if failure is not None and not changes:
+            raise failure
+
+        async def change(tx: Transaction) -> str:
+            verdicts: list[str] = []
+            for one in changes:
+                try:
+                    verdicts.append(await one(tx))
+                except HubError as error:
+                    # Refused before anything of it was written.
+                    verdicts.append(error.message)
+            return f"{len(verdicts)} activities: {', '.join(dict.fromkeys(verdicts))}"
+
+        return change
 
     async def _share_known(self, received: Received, known: threads.Thing) -> Change:
         async def change(tx: Transaction) -> str:
