@@ -1,4 +1,5 @@
-"""What becomes of activities that waited for a decision about their host, and of entries whose time is over.
+"""What becomes of activities that waited for a decision about their host, of entries whose time is over, and of
+subscribed lists whose day is over.
 
 A host at level `queue` is answered 202 and its activities are kept in state `held`. Once the host has another
 level they are processed in their order like any other (or refused, when it was suspended).
@@ -10,7 +11,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from fedcomm.federation import lanes
+from activitypub.client import Client
+from fedcomm.federation import lanes, subscriptions
 from fedcomm.hub import policy_changes
 from fedcomm.hub.policies import LOOK_SECONDS, PolicyBook
 from fedcomm.store.database import Database, DatabaseUnavailable
@@ -25,9 +27,11 @@ ROUND_S = 10.0
 class Decisions:
     """The worker of one process."""
 
-    def __init__(self, db: Database, book: PolicyBook) -> None:
+    def __init__(self, db: Database, book: PolicyBook, client: Client, own_host: str) -> None:
         self._db = db
         self._book = book
+        self._client = client
+        self._own_host = own_host
         self.on_release: Callable[[], None] = lanes.idle
 
     async def run(self) -> None:
@@ -40,6 +44,7 @@ class Decisions:
                 if version != known or rounds >= ROUND_S:
                     known, rounds = version, 0.0
                     await self.round()
+                    await subscriptions.fetch_due(self._db, self._client, self._own_host)
             except DatabaseUnavailable as error:
                 log.error("policies: the database is away: %s", error)
             except Exception:

@@ -18,7 +18,7 @@ from activitypub.failures import FetchBudget, FetchError
 from activitypub.network import NetworkPolicy
 from activitypub.vocabulary import ITEM_LIMIT
 from fedcomm.config import Config
-from fedcomm.federation import health, housekeeping, lanes
+from fedcomm.federation import health, housekeeping, lanes, subscriptions
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.backfill import Backfill
 from fedcomm.federation.catalogue import Catalogue
@@ -37,7 +37,8 @@ from fedcomm.federation.rendering import Renderer
 from fedcomm.federation.serving import Serving
 from fedcomm.federation.vault import Vault
 from fedcomm.federation.visitors import Visitors
-from fedcomm.hub import actors, threads
+from fedcomm.hub import actors, policy_drafts, threads
+from fedcomm.hub.blocklists import Difference
 from fedcomm.hub.policies import PolicyBook
 from fedcomm.store.database import Database
 from fedcomm.version import VERSION
@@ -101,9 +102,9 @@ class FederationSpoke:
         self._intake = Intake(
             config, db, self._directory, handlers, self._book, allow_http=allow_http
         )
-        self._decisions = Decisions(db, self._book)
+        self._decisions = Decisions(db, self._book, self._client, config.host)
         self._decisions.on_release = self._intake.wake
-        self._outbox = Outbox(db, renderer, catalogue, self._at)
+        self._outbox = Outbox(db, renderer, catalogue, self._keyring, self._at)
         self._couriers = Couriers(
             config, db, self._client, self._keyring, self._directory, signing=self._signing
         )
