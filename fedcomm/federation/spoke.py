@@ -104,7 +104,7 @@ class FederationSpoke:
         )
         self._decisions = Decisions(db, self._book, self._client, config.host)
         self._decisions.on_release = self._intake.wake
-        self._outbox = Outbox(db, renderer, catalogue, self._keyring, self._at)
+        self._outbox = Outbox(db, renderer, catalogue, self._at)
         self._couriers = Couriers(
             config, db, self._client, self._keyring, self._directory, signing=self._signing
         )
@@ -227,6 +227,16 @@ class FederationSpoke:
     ) -> web.StreamResponse:
         """The ActivityPub document of what a page shows."""
         return await self._serving.respond(request, kind, number)
+
+    async def fetch_list(self, subscription_id: int) -> Difference | None:
+        """Fetch a subscribed list of policies now; what it would change. Raises NotFound."""
+        await self._client.start()
+        subscription = await policy_drafts.subscription(self._db, subscription_id)
+        return await subscriptions.fetch(self._db, self._client, subscription, self._config.host)
+
+    def policies_changed(self) -> None:
+        """An entry or the mode was changed by this process: it holds at once, not within a second."""
+        self._book.forget()
 
     async def health(self) -> list[HostHealth]:
         """The hosts with something waiting or given up."""
