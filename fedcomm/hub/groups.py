@@ -189,7 +189,9 @@ async def member_counts(db: Reader, group_ids: Sequence[int]) -> dict[int, int]:
 async def find_groups(db: Reader, viewer: Viewer, text: str, *, limit: int = 10) -> list[Group]:
     """Groups whose name or title holds `text` (any case), of those that `viewer` may know of."""
     clause = group_visible(viewer)
-    pattern = text.lower().replace("\\", "").replace("%", "").replace("_", "\\_")
+    pattern = text.lower().replace("\\", "").replace("%", "").replace("_", "\\_").strip()
+    if not pattern:
+        return []
     rows = await db.all(
         # By way of the handles, which are ours alone: `actors` holds everybody we ever heard of.
         f"SELECT {_COLUMNS} {_FROM} JOIN handles n ON n.actor_id = g.actor_id WHERE n.name > ''"

@@ -54,5 +54,7 @@ def add_security_headers(response: web.StreamResponse, *, secure: bool) -> None:
     if response.content_type == "text/html":
         headers.setdefault("Content-Security-Policy", PAGE_POLICY)
         headers[hdrs.VARY] = f"{VARY}, Accept-Language"
-    elif hdrs.VARY not in headers:
-        headers[hdrs.VARY] = VARY
+    elif headers[hdrs.CACHE_CONTROL] != FOREVER:
+        known = [part.strip() for part in headers.get(hdrs.VARY, "").split(",") if part.strip()]
+        wanted = [part for part in VARY.split(", ") if part not in known]
+        headers[hdrs.VARY] = ", ".join([*known, *wanted])

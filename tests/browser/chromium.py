@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import Browser, BrowserContext, async_playwright
 
-from fedcomm.web.visits import cookie_name
 from tests.web.world import World
 
 ARGUMENTS = (
@@ -80,7 +79,6 @@ async def context_for(
         java_script_enabled=script,
         reduced_motion="reduce",
     )
-    assert cookie_name(world.site.config) == "session"
     await context.add_cookies(
         [
             {"name": name, "value": value, "domain": urlsplit(origin).hostname or "", "path": "/"}

@@ -124,7 +124,7 @@ class Browser:
                 self.cookies[name] = morsel.value
             else:
                 self.cookies.pop(name, None)
-        return Page(response.status, body.decode("utf-8", "replace"), dict(response.headers), body)
+        return Page(response.status, body.decode("utf-8", "replace"), response.headers, body)
 
 
 def _named(headers: Mapping[str, str]) -> dict[str, str]:
