@@ -35,6 +35,7 @@ def _add_commands() -> None:
         init,
         member,
         migrate,
+        policy,
         post,
         queue,
         serve,
@@ -60,6 +61,7 @@ def _add_commands() -> None:
         actor.actor,
         token.token,
         queue.queue,
+        policy.policy,
     ):
         main.add_command(command)
 
