@@ -132,7 +132,7 @@ async def test_lemmy_follows_posts_votes_and_deletes(
     await servers.until(lambda: "Accept" in servers.host(host).kinds())
     accept = next(a.body for a in servers.host(host).arrived if a.body["type"] == "Accept")
     assert accept["object"]["id"] == follow["id"] and accept["object"]["type"] == "Follow"
-    page = {
+    page: JSON = {
         "type": "Page",
         "id": f"{max_}/post/1",
         "attributedTo": max_,
@@ -343,11 +343,16 @@ async def test_single_values_arrays_and_objects_mean_the_same(
 ) -> None:
     author = servers.somebody("author")
     group = town.group_uri(town.group)
-    for number, odd in enumerate((
+    forms: tuple[JSON, ...] = (
         {"type": ["Note", "http://example.org/Thing"]},
         {"attributedTo": [author]},
         {"attributedTo": {"type": "Person", "id": author}},
-        {"attributedTo": [{"type": "Person", "id": author}, {"type": "Group", "id": f"{author}/channel"}]},
+        {
+            "attributedTo": [
+                {"type": "Person", "id": author},
+                {"type": "Group", "id": f"{author}/channel"},
+            ]
+        },
         {"to": PUBLIC, "cc": group},
         {"to": ["as:Public"], "cc": [{"type": "Group", "id": group}]},
         {"to": "Public"},
@@ -356,7 +361,8 @@ async def test_single_values_arrays_and_objects_mean_the_same(
         {"content": None, "contentMap": {"it": "<p>Ciao</p>"}},
         {"url": [{"type": "Link", "href": f"{author}/page"}]},
         {"attachment": {"type": "Image", "url": f"{author}/1.png"}},
-    )):  # fmt: skip
+    )
+    for number, odd in enumerate(forms):
         note = (
             servers.note(author, number=number)
             | {"to": [PUBLIC], "cc": [group], "audience": group}
