@@ -147,6 +147,7 @@ class Directory:
         url = key_id.split("#", 1)[0]
         if self._at.is_ours(url):
             raise Refused("own-key")
+        await self.require_open(url)
         # Many requests at once with one new key ask for it once.
         task = self._fetching.get(key_id)
         if task is None:

@@ -80,6 +80,8 @@ class Peer:
         self.servers = servers
         self.uri = servers.somebody("fuzzer")
         self.since = new_id()
+        # The engine matters for what is stored; a third of the bodies shows that as well.
+        self.stride = 1 if town.site.config.database.file is not None else 3
         self.values = [
             *ODD_VALUES,
             *(
@@ -217,7 +219,7 @@ class Peer:
         cookie = await town.cookie()
         newest = await town.db.all(
             "SELECT id FROM objects WHERE deleted_at IS NULL AND visibility IN ('public', 'unlisted')"
-            " ORDER BY id DESC LIMIT 25"
+            " ORDER BY id DESC LIMIT 12"
         )
         authors = await town.db.all(
             "SELECT a.name, h.name AS host FROM actors a JOIN hosts h ON h.id = a.host_id"
@@ -324,6 +326,7 @@ async def test_inv_11_each_property_of_each_activity_with_each_odd_value(peer: P
         for path in places(peer.fresh()[template]):
             for _ in range(2):
                 bodies.append(encoded(changed(peer.fresh()[template], path, next(values))))
+    bodies = bodies[:: peer.stride]
     for start in range(0, len(bodies), 60):
         await peer.send(bodies[start : start + 60])
     await peer.assert_well()
@@ -342,6 +345,7 @@ async def test_inv_11_every_odd_value_as_text_name_link_and_recipient(peer: Peer
         ):
             act = peer.fresh()[0]
             bodies.append(encoded(changed(act, ("object", key), value)))
+    bodies = bodies[:: peer.stride]
     for start in range(0, len(bodies), 60):
         await peer.send(bodies[start : start + 60])
     await peer.assert_well()
@@ -381,7 +385,7 @@ async def test_inv_11_what_real_servers_sent_with_their_types_mixed_up(peer: Pee
             for path in places(act["object"]):
                 spoilt = {**act, "id": f"{peer.uri}/real/{next(_numbers)}"}
                 bodies.append(encoded(changed(spoilt, ("object", *path), next(values))))
-    bodies = bodies[::2]
+    bodies = bodies[:: 2 * peer.stride]
     for start in range(0, len(bodies), 60):
         await peer.send(bodies[start : start + 60])
     await peer.assert_well()
