@@ -97,4 +97,3 @@ async def language(request: web.Request) -> web.StreamResponse:
         async with site.db.transaction() as tx:
             await tx.execute("UPDATE members SET locale = ? WHERE actor_id = ?", chosen, member.id)
     return response
-

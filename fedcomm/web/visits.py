@@ -11,6 +11,7 @@ from aiohttp import web
 from fedcomm.config import Config
 from fedcomm.http import site_of
 from fedcomm.hub import sessions
+from fedcomm.hub.errors import NotAllowed
 from fedcomm.hub.members import Member
 from fedcomm.hub.visibility import ANONYMOUS, Viewer, member
 from fedcomm.i18n import negotiate, use_locale
@@ -88,7 +89,10 @@ def signed_in(request: web.Request) -> Member:
         return person
     if request.method in ("GET", "HEAD"):
         raise web.HTTPSeeOther(login_path(request))
-    raise web.HTTPForbidden()
+    # A session may end while somebody writes: the words are still in their browser.
+    raise NotAllowed(
+        "You are not logged in any more. Log in in another window, then go back and send this again."
+    )
 
 
 def login_path(request: web.Request) -> str:
