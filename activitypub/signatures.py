@@ -32,8 +32,8 @@ ACCEPT_SIGNATURE: Final = (
 ACCEPT_SIGNATURE_GET: Final = 'sig1=("@method" "@target-uri");created;keyid;alg="rsa-v1_5-sha256"'
 """The same for a GET, which has no body to digest."""
 
-KEY_FRAGMENT: Final = "#main-key"
-"""The fragment of the key ids that the fediverse fetches (federation reference §0.2 rule 4)."""
+KEY_FRAGMENTS: Final = ("#main-key", "#ed25519-key")
+"""The fragments of the ids of our keys (federation reference §0.2 rule 4): for requests, for proofs."""
 
 KEY_ID_CHARS_MAX: Final = 2048
 """Longest key id, in characters."""
@@ -259,7 +259,7 @@ def _inspect_message(request: Request, fields: dict[str, str], now: int, window:
     if "@target-uri" in covered and not _has_body(request):
         # Fedify (2.3) fetches a key by its id and signs the fragment, which never travels, as well.
         # Refused, it would give up RFC 9421 towards us for good.
-        urls.append(request.url + KEY_FRAGMENT)
+        urls += [request.url + fragment for fragment in KEY_FRAGMENTS]
     return Claim(
         style="rfc9421",
         key_id=parsed.key_id,

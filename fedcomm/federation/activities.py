@@ -11,6 +11,8 @@ from activitypub.ijson import JSONObject, parse_object
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.directory import KnownKey
+from fedcomm.federation.outbox import FORWARD
+from fedcomm.federation.sealing import unsealed
 from fedcomm.hub import actors, timelines
 from fedcomm.hub.visibility import Viewer, can_read, can_see_group
 from fedcomm.store.database import Database, Row
@@ -38,7 +40,7 @@ class Activities:
             "SELECT id, actor_id, type, object_id, subject_id, body FROM activities WHERE id = ?",
             number,
         )
-        if row is None:
+        if row is None or row["type"] == FORWARD:
             return None
         if row["object_id"] is None:
             document = await self._about_an_actor(row, viewer, known)
@@ -58,6 +60,9 @@ class Activities:
         thing, kind = post.thing, str(row["type"])
         if kind == "Create" and thing.is_local:
             current = await self._catalogue.render(self._db, post)
+            sent = _stored(row)
+            if sent is not None and sent.get("object") == current:
+                return sent
             return with_context(self._catalogue.create(row["id"], current, thing.published_at))
         stored = _stored(row)
         if stored is None:
@@ -108,14 +113,15 @@ def refreshed(activity: JSONObject, uri: str, current: JSONObject) -> JSONObject
     if not isinstance(wrapped, dict):
         return activity
     inner = current if wrapped.get("id") == uri else refreshed(wrapped, uri, current)
-    return activity | {"object": inner}
+    # A proof covers the words as they were.
+    return activity if inner == wrapped else unsealed(activity) | {"object": inner}
 
 
 def without_copy(activity: JSONObject) -> JSONObject:
     """The activity with what it wraps named by id only: somebody else's words have changed since."""
     wrapped = activity.get("object")
     if isinstance(wrapped, dict) and isinstance(wrapped.get("id"), str):
-        return activity | {"object": wrapped["id"]}
+        return unsealed(activity) | {"object": wrapped["id"]}
     return activity
 
 

@@ -492,7 +492,8 @@ class Backfill:
     async def _followed_group(self, actor_id: int) -> actors.Actor | None:
         found = await self._db.value(
             "SELECT 1 FROM follows f JOIN actors a ON a.id = f.follower_id"
-            " WHERE f.followed_id = ? AND f.state = 'active' AND a.host_id IS NULL LIMIT 1",
+            " WHERE f.followed_id = ? AND f.state = 'active' AND f.suspended = 0"
+            " AND a.host_id IS NULL LIMIT 1",
             actor_id,
         )
         return await actors.actor(self._db, actor_id) if found is not None else None

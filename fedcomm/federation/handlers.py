@@ -1,13 +1,13 @@
 """What a received activity means: each handler fetches what it needs, then returns a change to make.
 
 The change runs in the transaction that also marks the activity as done, so that it takes effect once
-(INV-9). The signer was verified to be the actor (INV-2) and travels with the activity; content inside
-Announce, Undo, Accept and collections is never believed for being there (INV-7).
+(INV-9). The signer travels with the activity: verified to be the actor (INV-2), or else what is said is hearsay,
+which only the origin confirms. Content inside Announce, Undo, Accept and collections is never believed for being
+there (INV-7).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from activitypub import accessors
@@ -19,16 +19,16 @@ from activitypub.origins import same_origin
 from activitypub.vocabulary import ACTOR_TYPES, OBJECT_TYPES
 from fedcomm.federation import backlog
 from fedcomm.federation.addresses import Addresses
+from fedcomm.federation.changes import Change, nothing
 from fedcomm.federation.directory import Directory
+from fedcomm.federation.hearsay import Hearsay
 from fedcomm.federation.library import Library, addressed, fitted, uri_hash
+from fedcomm.federation.vouching import Vouching
 from fedcomm.hub import actors, follows, groups, journal, reactions, threads
 from fedcomm.hub.errors import HubError
 from fedcomm.hub.policies import PolicyBook
 from fedcomm.store.database import Database, Transaction
 from fedcomm.store.ids import new_id, now_ms
-
-Change = Callable[[Transaction], Awaitable[str]]
-"""Applies a prepared activity; returns the verdict that the inbox row keeps."""
 
 MOVE_COOLDOWN_MS = 7 * 86_400_000
 """A second Move of the same actor within a week is not followed (INV-19, federation.md §6.5)."""
@@ -53,6 +53,8 @@ class Received:
     activity: ActivityDocument
     signer: actors.Actor
     budget: FetchBudget
+    text: str = ""
+    """The body as it came, for those to whom it is forwarded."""
 
 
 class Handlers:
@@ -64,6 +66,8 @@ class Handlers:
         directory: Directory,
         library: Library,
         book: PolicyBook,
+        hearsay: Hearsay,
+        vouching: Vouching,
         addresses: Addresses,
         *,
         allow_http: bool,
@@ -72,11 +76,15 @@ class Handlers:
         self._directory = directory
         self._library = library
         self._book = book
+        self._hearsay = hearsay
+        self._vouching = vouching
         self._at = addresses
         self._http = allow_http
 
     async def prepare(self, received: Received) -> Change:
         """The change that the activity asks for. Raises Refused, FetchError."""
+        if received.signer.uri != received.activity.actor:
+            return await self._hearsay.prepare(received.activity, received.budget)
         match received.activity.type:
             case "Follow":
                 return await self._follow(received)
@@ -106,7 +114,7 @@ class Handlers:
                 return await self._move(received)
             case "Block":
                 return await self._block(received)
-        return _nothing(f"ignored: {received.activity.type}")
+        return nothing(f"ignored: {received.activity.type}")
 
     # Relations
 
@@ -171,7 +179,7 @@ class Handlers:
     async def _block(self, received: Received) -> Change:
         target = self._at.local_actor(received.activity.object_id)
         if target is None:
-            return _nothing("ignored: Block of somebody else")
+            return nothing("ignored: Block of somebody else")
         signer_id = received.signer.id
 
         async def change(tx: Transaction) -> str:
@@ -232,11 +240,11 @@ class Handlers:
         else:
             raise Refused("no-object")
         if thing.type not in OBJECT_TYPES or thing.is_tombstone:
-            return _nothing(f"ignored: Create of {thing.type}")
+            return nothing(f"ignored: Create of {thing.type}")
         if await self._library.is_remembered_as_deleted(self._db, thing.id):
-            return _nothing("deleted before it came")
+            return nothing("deleted before it came")
         if thing.name and thing.in_reply_to and not thing.content_html:
-            return _nothing("ignored: vote in a poll")
+            return nothing("ignored: vote in a poll")
         arrival = await self._library.prepare(thing, budget=received.budget)
 
         async def change(tx: Transaction) -> str:
@@ -255,7 +263,7 @@ class Handlers:
         if activity.object_id == activity.actor:
             # Fetched rather than taken from the body: a new key must come from its own address.
             await self._directory.actor(activity.actor, budget=received.budget, refresh=True)
-            return _nothing("profile refreshed")
+            return nothing("profile refreshed")
         if isinstance(document, dict) and not ACTOR_TYPES.intersection(accessors.types(document)):
             thing = addressed(read_object(document, allow_http=self._http), activity)
         elif activity.object_id is not None:
@@ -268,7 +276,7 @@ class Handlers:
             raise Refused("foreign-object")
         known = await self._library.find(self._db, thing.id)
         if known is None or known.deleted_at is not None:
-            return _nothing("ignored: Update of something unknown")
+            return nothing("ignored: Update of something unknown")
         mentions = await self._library.mentioned_ids(thing)
         content = await self._library.content_of(thing, mentions)
         audience = await self._library.audience_of(thing, received.signer)
@@ -343,7 +351,7 @@ class Handlers:
         kind = _REACTIONS[received.activity.type]
         known = await self._library.find(self._db, received.activity.object_id)
         if known is None:
-            return _nothing("ignored: about something unknown")
+            return nothing("ignored: about something unknown")
 
         async def change(tx: Transaction) -> str:
             added = await reactions.add(
@@ -368,14 +376,19 @@ class Handlers:
         if known is not None:
             return await self._react(received)
         if not await self._is_followed(received.signer):
-            return _nothing("ignored: shared by somebody whom nobody here follows")
+            return nothing("ignored: shared by somebody whom nobody here follows")
         return await self._keep_shared(received, uri)
 
-    async def _keep_shared(self, received: Received, uri: str) -> Change:
-        """Something that a followed actor shares is fetched from its origin and kept (INV-5, INV-7)."""
-        thing = await self._library.fetch(uri, budget=received.budget)
+    async def _keep_shared(
+        self, received: Received, uri: str, proven: ObjectDocument | None = None
+    ) -> Change:
+        """Something that a followed actor shares is fetched from its origin and kept (INV-5, INV-7).
+
+        `proven`: the object, when its author has proven it.
+        """
+        thing = proven or await self._library.fetch(uri, budget=received.budget)
         if thing.type not in OBJECT_TYPES or thing.is_tombstone:
-            return _nothing(f"ignored: Announce of {thing.type}")
+            return nothing(f"ignored: Announce of {thing.type}")
         arrival = await self._library.prepare(thing, budget=received.budget, wanted=True)
         if arrival.visibility not in ("public", "unlisted"):
             raise Refused("not-public")
@@ -392,29 +405,33 @@ class Handlers:
         return change
 
     async def _unwrap(self, received: Received, wrapped: dict[str, object]) -> Change:
-        """A group of another server repeats an activity (FEP-1b12). The inner one has no signature of its
-        own: what it says is fetched from its origin, or it changes nothing (INV-7)."""
+        """A group of another server repeats an activity (FEP-1b12). What the inner one says is fetched from its
+        origin or proven by its author, or it changes nothing (INV-7)."""
         inner = read_activity(wrapped, allow_http=self._http)
         if not await self._is_followed(received.signer):
-            return _nothing("ignored: announced by somebody whom nobody here follows")
+            return nothing("ignored: announced by somebody whom nobody here follows")
         uri = inner.object_id
         if uri is None:
-            return _nothing("ignored: announces nothing that can be fetched")
+            return nothing("ignored: announces nothing that can be fetched")
         if self._at.is_ours(inner.actor):
-            return _nothing("ignored: an echo of our own")
+            return nothing("ignored: an echo of our own")
         if inner.type == "Create":
             known = await self._library.find(self._db, uri)
             if known is not None:
                 return await self._share_known(received, known)
-            return await self._keep_shared(received, uri)
+            made = await self._vouching.object(inner, budget=received.budget)
+            return await self._keep_shared(received, uri, made)
         known = await self._library.find(self._db, uri)
         if known is None or known.is_local or known.deleted_at is not None:
-            return _nothing(f"ignored: announced {inner.type} of something unknown")
+            return nothing(f"ignored: announced {inner.type} of something unknown")
         if inner.type == "Update":
-            return await self._refetch(received, known)
+            edited = await self._vouching.object(inner, budget=received.budget)
+            return await self._hearsay.updated(known, received.budget, edited)
         if inner.type == "Delete":
-            return await self._confirm_deleted(received, known)
-        return _nothing(f"ignored: announced {inner.type}")
+            author = await self._vouching.author(inner, budget=received.budget)
+            proven = author is not None and author.actor_id == known.author_id
+            return await self._hearsay.deleted(known, received.budget, proven=proven)
+        return nothing(f"ignored: announced {inner.type}")
 
     async def _unwrap_several(self, received: Received) -> Change:
         """PieFed announces lists of activities (§4.2). One that cannot be had does not take the others along."""
@@ -451,44 +468,6 @@ class Handlers:
 
         return change
 
-    async def _refetch(self, received: Received, known: threads.Thing) -> Change:
-        thing = await self._library.fetch(known.uri or "", budget=received.budget)
-        author = await self._directory.actor(thing.attributed_to or "", budget=received.budget)
-        if author.id != known.author_id:
-            raise Refused("not-the-author")
-        content = await self._library.content_of(thing, await self._library.mentioned_ids(thing))
-        audience = await self._library.audience_of(thing, author)
-
-        async def change(tx: Transaction) -> str:
-            await threads.edit(
-                tx,
-                author.id,
-                known.id,
-                fitted(content, known.kind),
-                edited_at=min(thing.updated or now_ms(), now_ms()),
-                visibility=audience,
-            )
-            return "edited"
-
-        return change
-
-    async def _confirm_deleted(self, received: Received, known: threads.Thing) -> Change:
-        """True only if the origin says so: 404, 410 or a Tombstone (§6.3)."""
-        try:
-            thing = await self._library.fetch(known.uri or "", budget=received.budget)
-        except FetchError as error:
-            if not error.permanent:
-                raise
-        else:
-            if not thing.is_tombstone:
-                return _nothing("ignored: announced as deleted, but still there")
-
-        async def change(tx: Transaction) -> str:
-            await threads.delete(tx, known.author_id, known.id)
-            return "deleted"
-
-        return change
-
     # Undo
 
     async def _undo(self, received: Received) -> Change:
@@ -520,7 +499,7 @@ class Handlers:
             known = await self._library.find(self._db, target)
             if known is not None:
                 return self._withdraw(received, known.id, _REACTIONS[kind])
-        return _nothing(f"ignored: Undo of {kind or 'something unknown'}")
+        return nothing(f"ignored: Undo of {kind or 'something unknown'}")
 
     async def _undo_follow(
         self, signer_id: int, uri: str | None, target: str | None
@@ -562,7 +541,7 @@ class Handlers:
     async def _flag(self, received: Received) -> Change:
         activity = received.activity
         if (await self._book.policy(received.signer.host or "")).reject_reports:
-            return _nothing("ignored: reports of this server are not taken")
+            return nothing("ignored: reports of this server are not taken")
         people: list[int] = []
         things: list[int] = []
         for wrapped in activity.objects:
@@ -575,7 +554,7 @@ class Handlers:
             if thing is not None:
                 things.append(thing.id)
         if not people and not things:
-            return _nothing("ignored: a report about nothing of ours")
+            return nothing("ignored: a report about nothing of ours")
         reason = (activity.content or activity.summary or "")[:REASON_CHARACTERS]
 
         async def change(tx: Transaction) -> str:
@@ -608,11 +587,12 @@ class Handlers:
         group_id = self._at.local(target.removesuffix("/featured"), "g")
         known = await self._library.find(self._db, activity.object_id)
         if not target.endswith("/featured") or group_id is None or known is None:
-            return _nothing(f"ignored: {activity.type} to a collection that is not ours")
+            return nothing(f"ignored: {activity.type} to a collection that is not ours")
         if known.group_id != group_id:
             raise Refused("other-group")
 
         async def change(tx: Transaction) -> str:
+            await _keep(tx, received, object_id=known.id)
             await threads.set_pinned(
                 tx, received.signer.id, known.id, pinned=activity.type == "Add"
             )
@@ -623,9 +603,10 @@ class Handlers:
     async def _lock(self, received: Received, *, locked: bool, target: str | None = None) -> Change:
         known = await self._library.find(self._db, target or received.activity.object_id)
         if known is None:
-            return _nothing("ignored: Lock of something unknown")
+            return nothing("ignored: Lock of something unknown")
 
         async def change(tx: Transaction) -> str:
+            await _keep(tx, received, object_id=known.id)
             await threads.set_locked(tx, received.signer.id, known.id, locked=locked)
             return "locked" if locked else "unlocked"
 
@@ -653,6 +634,8 @@ async def _keep(tx: Transaction, received: Received, *, object_id: int) -> None:
     """Keep the activity as it came: the group repeats it value-identical (§4.3), Accept embeds it."""
     if received.activity.id is None:
         return
+    raw = received.activity.raw
+    kept = _without_blind_copies(raw)
     await tx.execute(
         "INSERT INTO received_activities (uri, type, actor_id, object_id, body, created_at)"
         " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (uri) DO UPDATE SET body = excluded.body",
@@ -660,7 +643,7 @@ async def _keep(tx: Transaction, received: Received, *, object_id: int) -> None:
         received.activity.type,
         received.signer.id,
         object_id,
-        dumps(_without_blind_copies(received.activity.raw)).decode(),
+        received.text if received.text and kept == raw else dumps(kept).decode(),
         now_ms(),
     )
 
@@ -678,13 +661,6 @@ def _without_blind_copies(raw: JSONObject) -> JSONObject:
             _without_blind_copies(item) if isinstance(item, dict) else item for item in inner
         ]
     return kept
-
-
-def _nothing(verdict: str) -> Change:
-    async def change(tx: Transaction) -> str:
-        return verdict
-
-    return change
 
 
 def _text(value: object) -> str | None:

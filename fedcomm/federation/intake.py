@@ -186,9 +186,10 @@ class Intake:
     async def _received(self, row: Row) -> Received:
         activity = read_activity(parse_object(row["body"].encode()), allow_http=self._http)
         signer = await actors.actor_by_uri(self._db, row["signer_uri"])
-        if signer is None or signer.uri != activity.actor or signer.deleted_at is not None:
+        if signer is None or signer.deleted_at is not None:
             raise Refused("signer-gone")
-        return Received(activity, signer, FetchBudget(self._config.federation.fetch_budget))
+        budget = FetchBudget(self._config.federation.fetch_budget)
+        return Received(activity, signer, budget, row["body"])
 
     async def _take(self, tx: Transaction, row_id: int) -> bool:
         """Lock the row; False when another worker has processed it meanwhile (INV-9)."""

@@ -73,6 +73,16 @@ class Keyring:
             self._cache.popitem(last=False)
         return pair
 
+    async def known(self, actor_id: int) -> KeyPair | None:
+        """The key pair if it was made before: reads only, so it may be asked within a transaction."""
+        if actor_id not in self._cache:
+            actor = await actors.actor(self._db, actor_id)
+            pair = await self._load(self._addresses.actor(actor)) if actor is not None else None
+            if pair is None:
+                return None
+            self._cache[actor_id] = pair
+        return self._cache[actor_id]
+
     async def instance_actor(self) -> int:
         """The id of our instance actor, which is made on the first call."""
         if self._instance is None:

@@ -11,14 +11,16 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from activitypub.contexts import with_context
+from activitypub import accessors
 from activitypub.ijson import JSONObject, dumps, parse_object
-from activitypub.vocabulary import AS_PUBLIC
+from activitypub.vocabulary import AS_PUBLIC, RECIPIENT_LIMIT
 from fedcomm.federation import lanes, peers, recipients
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.catalogue import Catalogue
+from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.recipients import Inbox
 from fedcomm.federation.rendering import Renderer, tombstone
+from fedcomm.federation.sealing import sealed
 from fedcomm.hub import actors, follows, groups, journal, policies, threads, timelines
 from fedcomm.hub.visibility import member
 from fedcomm.store.database import Database, DatabaseUnavailable, Transaction
@@ -33,16 +35,53 @@ IDLE_S = 1.0
 
 SENT_VISIBILITIES = ("public", "unlisted", "followers", "direct")
 
+FORWARD = "Forward"
+"""The type under which somebody else's activity is kept while it is handed on; no id of ours leads to it."""
+
 Step = Callable[[Transaction, journal.Entry], Awaitable[None]]
+
+
+def is_forwardable(activity: JSONObject) -> bool:
+    """Whether others can believe an activity that we hand on, and may have it.
+
+    What is not addressed to the public by itself or by its object is for nobody else (§8, rule 8). A Delete holds
+    no words, and not every peer addresses it.
+    """
+    if "proof" not in activity and "signature" not in activity:
+        return False
+    if activity.get("type") == "Delete":
+        return True
+    thing = activity.get("object")
+    return any(
+        accessors.is_public(recipient)
+        for document in (activity, thing)
+        if isinstance(document, dict)
+        for field in ("to", "cc")
+        for recipient in accessors.links(document, field, RECIPIENT_LIMIT)
+    )
+
+
+class KeyMissing(Exception):
+    """An actor of ours has no keys yet."""
+
+    def __init__(self, actor_id: int) -> None:
+        super().__init__(actor_id)
+        self.actor_id = actor_id
 
 
 class Outbox:
     """The journal's ActivityPub consumer."""
 
     def __init__(
-        self, db: Database, renderer: Renderer, catalogue: Catalogue, addresses: Addresses
+        self,
+        db: Database,
+        renderer: Renderer,
+        catalogue: Catalogue,
+        keyring: Keyring,
+        addresses: Addresses,
     ) -> None:
         self._db = db
+        self._keyring = keyring
         self._renderer = renderer
         self._catalogue = catalogue
         self._at = addresses
@@ -92,6 +131,14 @@ class Outbox:
         seen = await journal.cursor(self._db, CONSUMER)
         if await journal.last_seq(self._db) <= seen:
             return 0
+        while True:
+            try:
+                return await self._consume()
+            except KeyMissing as missing:
+                # Making one writes, so not within the transaction; then the entries are read again.
+                await self._keyring.pair(missing.actor_id)
+
+    async def _consume(self) -> int:
         async with self._db.transaction() as tx:
             # Read again inside: another process may have been here meanwhile.
             seen = await journal.cursor(tx, CONSUMER)
@@ -118,7 +165,9 @@ class Outbox:
                 return
             document = await self._catalogue.render(tx, post)
             create_id = new_id()
-            create = self._catalogue.create(create_id, document, thing.published_at)
+            create = await self._sealed(
+                thing.author_id, self._catalogue.create(create_id, document, thing.published_at)
+            )
             direct = recipients.merged(
                 await recipients.followers(tx, thing.author_id)
                 if thing.visibility != "direct"
@@ -129,6 +178,9 @@ class Outbox:
             wrapped: JSONObject | None = create
         else:
             wrapped = await self._received(tx, thing.id, "Create", thing.author_id)
+            if thing.kind == "reply":
+                # A topic is announced by its id, which microblogs fetch.
+                await self._forward(tx, thing, "Create")
         if thing.visibility == "public":
             await self._announce_new(tx, thing, wrapped)
 
@@ -162,6 +214,7 @@ class Outbox:
         if thing.visibility not in SENT_VISIBILITIES:
             return
         if not thing.is_local:
+            await self._forward(tx, thing, "Update")
             raw = await self._received(tx, thing.id, "Update", thing.author_id)
             await self._announce_to_threads(tx, thing, raw)
             return
@@ -183,6 +236,7 @@ class Outbox:
             await recipients.people(tx, await self._addressed(tx, thing)),
         )
         have_it = [inbox for inbox in have_it if await self._is_welcome(tx, inbox.host_id)]
+        update = await self._sealed(thing.author_id, update)
         await self._send(tx, thing.author_id, "Update", update, have_it, thing)
         await self._announce_to_threads(tx, thing, update)
 
@@ -224,8 +278,13 @@ class Outbox:
         elif thing.is_local:
             wrapped = self._delete(uri, self._at.member(thing.author_id), uri, group_uri)
         else:
+            await self._forward(tx, thing, "Delete", have_it)
             wrapped = await self._received(tx, thing.id, "Delete", thing.author_id)
         if wrapped is not None:
+            if "@context" not in wrapped:
+                wrapped = await self._sealed(
+                    (entry.actor_id or 0) if removed else thing.author_id, wrapped
+                )
             listening = [inbox for inbox in have_it if peers.wants_activities(inbox.software)]
             await self._announce(tx, group, thing, wrapped, listening, "Delete", recall=True)
         await self._undo_announces(tx, group, thing, have_it)
@@ -316,6 +375,10 @@ class Outbox:
         if thing is None or group is None:
             return
         group_uri = self._at.group(group.id)
+        if await self._repeated(
+            tx, entry, thing, "Add" if entry.event == "topic_pinned" else "Remove"
+        ):
+            return
         content = self._renderer.activity(
             new_id(),
             "Add" if entry.event == "topic_pinned" else "Remove",
@@ -334,6 +397,10 @@ class Outbox:
         if thing is None or group is None:
             return
         group_uri = self._at.group(group.id)
+        if await self._repeated(
+            tx, entry, thing, "Lock" if entry.event == "topic_locked" else "Undo"
+        ):
+            return
         moderator = self._at.member(entry.actor_id or 0)
         cc = [group_uri]
         lock = self._renderer.activity(
@@ -349,7 +416,18 @@ class Outbox:
             lock = self._renderer.activity(
                 new_id(), "Undo", moderator, lock, to=[AS_PUBLIC], cc=cc, audience=group_uri
             )
-        await self._announce_to_threads(tx, thing, lock)
+        await self._announce_to_threads(tx, thing, await self._sealed(entry.actor_id or 0, lock))
+
+    async def _repeated(
+        self, tx: Transaction, entry: journal.Entry, thing: threads.Thing, kind: str
+    ) -> bool:
+        """Hand on what a moderator of another server did, as it came; whether it was one."""
+        moderator = await actors.actor(tx, entry.actor_id or 0)
+        if moderator is None or moderator.is_local:
+            return False
+        raw = await self._received(tx, thing.id, kind, moderator.id)
+        await self._announce_to_threads(tx, thing, raw)
+        return True
 
     # Reactions
 
@@ -541,6 +619,8 @@ class Outbox:
         inboxes = [inbox for inbox in inboxes if await self._is_welcome(tx, inbox.host_id)]
         if not inboxes:
             return
+        if await self._keyring.known(actor.id) is None:
+            raise KeyMissing(actor.id)
         document = await self._catalogue.actor(tx, actor)
         update = self._renderer.activity(
             new_id(),
@@ -603,7 +683,7 @@ class Outbox:
             actor_id,
             str(activity["type"]),
             thing.id,
-            dumps(with_context(activity)).decode(),
+            dumps(await self._sealed(actor_id, activity)).decode(),
             now_ms(),
         )
 
@@ -649,6 +729,24 @@ class Outbox:
             return
         number = activity_id or self._at.local(str(activity["id"]), "c")
         assert number is not None
+        body = dumps(await self._sealed(actor_id, activity)).decode()
+        await self._queue(
+            tx, number, actor_id, kind, body, inboxes, thing, subject_id=subject_id, recall=recall
+        )
+
+    async def _queue(
+        self,
+        tx: Transaction,
+        number: int,
+        actor_id: int,
+        kind: str,
+        body: str,
+        inboxes: Sequence[Inbox],
+        thing: threads.Thing | None,
+        *,
+        subject_id: int | None = None,
+        recall: bool = False,
+    ) -> None:
         now = now_ms()
         await tx.execute(
             "INSERT INTO activities (id, actor_id, type, object_id, subject_id, body, created_at)"
@@ -658,7 +756,7 @@ class Outbox:
             kind,
             thing.id if thing is not None else None,
             subject_id,
-            dumps(with_context(activity)).decode(),
+            body,
             now,
         )
         if not inboxes:
@@ -674,6 +772,56 @@ class Outbox:
             ],
         )
         await lanes.wake(tx, "delivery", [inbox.host_id for inbox in inboxes])
+
+    async def _forward(
+        self, tx: Transaction, thing: threads.Thing, kind: str, have_it: Sequence[Inbox] = ()
+    ) -> None:
+        """Hand on what somebody elsewhere did in a thread of a group, byte by byte as it came, to microblogs (§4.6).
+
+        Only what can be believed without us (a proof or an LD signature), only what is public, never twice (§7.4).
+        `have_it`: who got a copy from us, besides the group's followers.
+        """
+        group = await self._federated_group(tx, thing)
+        if group is None or thing.visibility != "public":
+            return
+        if await policies.level_of(tx, thing.host_id) != "none":
+            return
+        body = await tx.value(
+            "SELECT body FROM received_activities WHERE object_id = ? AND type = ? AND actor_id = ?"
+            " ORDER BY created_at DESC LIMIT 1",
+            thing.id,
+            kind,
+            thing.author_id,
+        )
+        if body is None or not is_forwardable(parse_object(str(body).encode())):
+            return
+        before = await tx.value(
+            "SELECT 1 FROM activities WHERE object_id = ? AND type = ? AND actor_id = ?"
+            " AND body = ?",
+            thing.id,
+            FORWARD,
+            group.id,
+            body,
+        )
+        inboxes = [
+            inbox
+            for inbox in recipients.merged(await recipients.group_members(tx, group.id), have_it)
+            if peers.wants_forwards(inbox.software) and inbox.host_id != thing.host_id
+        ]
+        if before is None and inboxes:
+            recall = kind == "Delete"
+            await self._queue(
+                tx, new_id(), group.id, FORWARD, str(body), inboxes, thing, recall=recall
+            )
+
+    async def _sealed(self, actor_id: int, activity: JSONObject) -> JSONObject:
+        """The whole document, with the proof of `actor_id` where it may have one. Raises KeyMissing."""
+        if "@context" in activity:
+            return activity
+        keys = await self._keyring.known(actor_id)
+        if keys is None:
+            raise KeyMissing(actor_id)
+        return sealed(activity, keys, now_ms())
 
     # Looking up
 

@@ -40,6 +40,15 @@ def wants_activities(software: str | None) -> bool:
     return software not in MICROBLOGS
 
 
+def wants_forwards(software: str | None) -> bool:
+    """Whether a server gets what others said in a group as they sent it (AP §7.1.2, federation.md §4.6).
+
+    Microblogs: Mastodon takes a forwarded reply, edit or deletion that carries a proof or an LD signature, and an
+    announced activity not at all.
+    """
+    return not wants_activities(software)
+
+
 def delete_as_string(software: str | None) -> bool:
     """Whether a Delete names its object by id only: NodeBB keeps the text when it sees a Tombstone,
     and purges when the id answers 404 (§6.1)."""

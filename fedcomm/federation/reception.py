@@ -13,9 +13,12 @@ from hashlib import sha256
 
 from aiohttp import web
 
+from activitypub import proofs
 from activitypub.accessors import Refused
 from activitypub.documents import ActivityDocument, read_activity
+from activitypub.failures import FetchError
 from activitypub.ijson import IJSONError, parse_object
+from activitypub.origins import host as host_of
 from activitypub.origins import same_origin
 from activitypub.signatures import ACCEPT_SIGNATURE, SignatureRefused
 from activitypub.vocabulary import is_activity_type
@@ -25,6 +28,7 @@ from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.directory import Directory, KnownKey
 from fedcomm.federation.lanes import idle
 from fedcomm.federation.visitors import Turned, Visitors
+from fedcomm.federation.vouching import Vouching, can_be_confirmed
 from fedcomm.hub.visibility import can_see_group, remote
 from fedcomm.store.database import Database, DatabaseError
 from fedcomm.store.ids import new_id, now_ms
@@ -58,6 +62,7 @@ class Reception:
         db: Database,
         visitors: Visitors,
         directory: Directory,
+        vouching: Vouching,
         addresses: Addresses,
         *,
         allow_http: bool,
@@ -66,6 +71,7 @@ class Reception:
         self._db = db
         self._visitors = visitors
         self._directory = directory
+        self._vouching = vouching
         self._at = addresses
         self._http = allow_http
         self._seen: OrderedDict[str, None] = OrderedDict()
@@ -103,10 +109,11 @@ class Reception:
             claim = self._visitors.claim(request, body)
         except SignatureRefused as error:
             raise Turned(401, error.reason, error.message) from error
-        if not same_origin(claim.key_id, activity.actor, allow_http=self._http):
-            raise Turned(401, "signer", "The key is not the actor's.")
         if self._at.is_ours(activity.actor):
             raise Turned(401, "our-own")
+        if not same_origin(claim.key_id, activity.actor, allow_http=self._http):
+            # Before anything is fetched: is there any way at all in which this could be believed?
+            self._require_credible(activity)
         level = await self._visitors.admit(claim)
         about_themselves = activity.object_id == activity.actor
         if about_themselves and activity.type in ("Delete", "Update"):
@@ -115,11 +122,26 @@ class Reception:
             if known is None:
                 return
         signer = await self._visitors.signer(claim)
-        if signer.actor_uri != activity.actor:
-            raise Turned(401, "signer", "The key is not the actor's.")
-        self._admit(activity)
+        self._admit(signer.actor_uri)
         await self._check_recipient(recipient_id, signer)
         uri = activity.id or f"sha256:{sha256(body).hexdigest()}"
+        if signer.actor_uri != activity.actor:
+            author = await self._author(activity)
+            if author is not None:
+                # As good as theirs: proven content depends on nobody who carries it.
+                signer = author
+                level = await self._visitors.policy(
+                    host_of(activity.actor, allow_http=self._http) or ""
+                )
+                if level == "suspend":
+                    raise Turned(
+                        403, "suspended", "This hub does not federate with its author's server."
+                    )
+            else:
+                # Hearsay must not take the place of the activity itself (INV-9).
+                uri = f"sha256:{sha256(body).hexdigest()}"
+                if about_themselves and not await self._is_known(activity.actor):
+                    return
         if uri in self._seen:
             self._seen.move_to_end(uri)
             return
@@ -162,13 +184,39 @@ class Reception:
             if not await can_see_group(self._db, viewer, recipient_id):
                 raise Turned(404, "no-such-inbox")
 
-    def _admit(self, activity: ActivityDocument) -> None:
+    def _require_credible(self, activity: ActivityDocument) -> None:
+        """Raises Turned (401) unless the activity has a proof, or its origin can be asked if it is true."""
+        if proofs.verification_method(activity.raw) is None and not can_be_confirmed(
+            activity, allow_http=self._http
+        ):
+            raise Turned(401, "signer", "The key is not the actor's.")
+
+    async def _author(self, activity: ActivityDocument) -> KnownKey | None:
+        """The actor, when their proof covers the activity; None when their server must be asked (INV-5, INV-8).
+
+        Raises Turned when neither is possible.
+        """
+        confirmable = can_be_confirmed(activity, allow_http=self._http)
+        try:
+            author = await self._vouching.author(activity)
+        except FetchError as error:
+            if not confirmable:
+                raise Turned(401 if error.permanent else 503, f"key-{error.reason}") from error
+            return None
+        if author is None and not confirmable:
+            raise Turned(401, "signer", "The key is not the actor's, and no proof of theirs fits.")
+        return author
+
+    async def _is_known(self, uri: str) -> bool:
+        return await self._db.value("SELECT 1 FROM actors WHERE uri = ?", uri) is not None
+
+    def _admit(self, actor_uri: str) -> None:
         """A token bucket for each host: 20 a second sustained by default, then 429 (security.md §10)."""
         rate = self._config.inbox.per_host_per_second
         if rate <= 0:
             return
         burst = max(rate * 10, 100.0)
-        authority = activity.actor.split("/", 3)[2]
+        authority = actor_uri.split("/", 3)[2]
         now = time.monotonic()
         tokens, at = self._buckets.get(authority, (burst, now))
         tokens = min(burst, tokens + (now - at) * rate)

@@ -28,6 +28,7 @@ from fedcomm.federation.directory import Directory
 from fedcomm.federation.discovery import Discovery
 from fedcomm.federation.handlers import Handlers
 from fedcomm.federation.health import HostHealth
+from fedcomm.federation.hearsay import Hearsay
 from fedcomm.federation.intake import Intake
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.library import Library
@@ -37,6 +38,7 @@ from fedcomm.federation.rendering import Renderer
 from fedcomm.federation.serving import Serving
 from fedcomm.federation.vault import Vault
 from fedcomm.federation.visitors import Visitors
+from fedcomm.federation.vouching import Vouching
 from fedcomm.hub import actors, policy_drafts, threads
 from fedcomm.hub.blocklists import Difference
 from fedcomm.hub.policies import PolicyBook
@@ -75,8 +77,15 @@ class FederationSpoke:
             *(db, self._client, self._directory, self._keyring, self._book, self._at),
             allow_http=allow_http,
         )
-        handlers = Handlers(
+        vouching = Vouching(
+            self._directory, remember_days=config.inbox.remember_days, allow_http=allow_http
+        )
+        hearsay = Hearsay(
             db, self._directory, self._library, self._book, self._at, allow_http=allow_http
+        )
+        handlers = Handlers(
+            *(db, self._directory, self._library, self._book, hearsay, vouching, self._at),
+            allow_http=allow_http,
         )
         renderer = Renderer(
             self._at,
@@ -93,7 +102,8 @@ class FederationSpoke:
             window_seconds=config.federation.signature_window_seconds,
         )
         reception = Reception(
-            config, db, self._visitors, self._directory, self._at, allow_http=allow_http
+            *(config, db, self._visitors, self._directory, vouching, self._at),
+            allow_http=allow_http,
         )
         self._serving = Serving(
             config, db, self._keyring, catalogue, self._visitors, reception, self._at
@@ -104,7 +114,7 @@ class FederationSpoke:
         )
         self._decisions = Decisions(db, self._book, self._client, config.host)
         self._decisions.on_release = self._intake.wake
-        self._outbox = Outbox(db, renderer, catalogue, self._at)
+        self._outbox = Outbox(db, renderer, catalogue, self._keyring, self._at)
         self._couriers = Couriers(
             config, db, self._client, self._keyring, self._directory, signing=self._signing
         )

@@ -212,10 +212,14 @@ async def test_every_id_and_collection_dereferences_and_parses(world: World) -> 
     await world.hub.until(DELIVERED)
 
     read: set[str] = set()
+    proven: set[str] = set()
     for start in (world.group, topic["uri"], f"{world.hub.origin}/ap/instance"):
         results = await world.bot.crawl(start, 600)
         assert failures(results) == []
         read |= walked(results, world.hub.origin)
+        proven |= {str(result["type"]) for result in results if result.get("proof") == "verified"}
+    # Fedify checked the proofs that it met; one that it refuses is a failure above.
+    assert any("Announce" in kind for kind in proven), proven
     group, words = (
         world.group.removeprefix(world.hub.origin),
         topic["uri"].removeprefix(world.hub.origin),

@@ -489,16 +489,23 @@ async def test_inv_7_an_undo_is_of_ones_own_act(town: LocalHub, servers: Scripte
 async def test_inv_8_a_linked_data_signature_grants_nothing(
     town: LocalHub, servers: ScriptedStubs
 ) -> None:
+    """What comes with one is neither believed nor lost: it is asked of its origin, which has never heard of it."""
     forwarder, author = servers.somebody("forwarder"), servers.somebody("author")
-    act = create(servers.note(author, **to_group(town)))
+    note = {**servers.note(author, **to_group(town)), "id": f"{author}/notes/never"}
+    act = create(note)
     act["signature"] = {
         "type": "RsaSignature2017",
         "creator": f"{author}#main-key",
         "created": "2026-11-21T10:00:00Z",
         "signatureValue": "AAAA",
     }
-    assert await town.post(act, key_id=f"{forwarder}#main-key") == 401
-    assert await stored(town, act["object"]["id"]) is None
+    assert await town.post(act, key_id=f"{forwarder}#main-key") == 202
+    await town.quiet()
+    assert servers.fetched(note["id"]) == 1
+    assert await stored(town, note["id"]) is None
+    # Of what has no object to ask for there is nobody to ask.
+    like = activity(author, "Like", town.object_uri(town.topic), signature=act["signature"])
+    assert await town.post(like, key_id=f"{forwarder}#main-key") == 401
 
 
 async def test_inv_9_nobody_takes_another_servers_ids_first(

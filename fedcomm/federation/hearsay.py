@@ -1,0 +1,166 @@
+"""What somebody says that somebody else did: believed as far as the origin confirms it (INV-5, INV-7, INV-8).
+
+It comes forwarded (AP §7.1.2), or wrapped in an `Announce` of a group of another server (FEP-1b12).
+"""
+
+from __future__ import annotations
+
+from activitypub.accessors import Refused
+from activitypub.documents import ActivityDocument, ObjectDocument
+from activitypub.failures import FetchBudget, FetchError
+from activitypub.origins import host as host_of
+from activitypub.vocabulary import OBJECT_TYPES
+from fedcomm.federation import backlog
+from fedcomm.federation.addresses import Addresses
+from fedcomm.federation.changes import Change, nothing
+from fedcomm.federation.directory import Directory
+from fedcomm.federation.library import Library, fitted
+from fedcomm.federation.vouching import can_be_confirmed
+from fedcomm.hub import actors, threads
+from fedcomm.hub.policies import PolicyBook
+from fedcomm.store.database import Database, Transaction
+from fedcomm.store.ids import now_ms
+
+GONE = 410
+"""The status that says for ever that an actor is gone (federation.md §6.4); 404 may be a mishap."""
+
+
+class Hearsay:
+    """Asks the origin."""
+
+    def __init__(
+        self,
+        db: Database,
+        directory: Directory,
+        library: Library,
+        book: PolicyBook,
+        addresses: Addresses,
+        *,
+        allow_http: bool,
+    ) -> None:
+        self._db = db
+        self._directory = directory
+        self._library = library
+        self._book = book
+        self._at = addresses
+        self._http = allow_http
+
+    async def prepare(self, activity: ActivityDocument, budget: FetchBudget) -> Change:
+        """The change that a forwarded activity without a proof asks for. Raises Refused, FetchError."""
+        uri = activity.object_id
+        if uri is None or not can_be_confirmed(activity, allow_http=self._http):
+            raise Refused("second-hand")
+        if self._at.is_ours(activity.actor):
+            raise Refused("our-own")
+        authority = host_of(activity.actor, allow_http=self._http) or ""
+        if (await self._book.policy(authority)).level in ("queue", "suspend"):
+            raise Refused("undecided-host")
+        if uri == activity.actor:
+            return await self._profile(activity, budget)
+        known = await self._library.find(self._db, uri)
+        if activity.type == "Create":
+            if known is not None:
+                return nothing("known already")
+            return await self._created(uri, activity.actor, budget)
+        if known is None or known.deleted_at is not None:
+            return nothing(f"ignored: forwarded {activity.type} of something unknown")
+        if activity.type == "Update":
+            return await self.updated(known, budget)
+        return await self.deleted(known, budget)
+
+    async def _created(self, uri: str, author: str, budget: FetchBudget) -> Change:
+        thing = await self._library.fetch(uri, budget=budget)
+        if thing.attributed_to != author:
+            raise Refused("not-the-author")
+        if thing.type not in OBJECT_TYPES or thing.is_tombstone:
+            return nothing(f"ignored: Create of {thing.type}")
+        if thing.name and thing.in_reply_to and not thing.content_html:
+            return nothing("ignored: vote in a poll")
+        arrival = await self._library.prepare(thing, budget=budget)
+        if arrival.visibility not in ("public", "unlisted"):
+            raise Refused("not-public")
+
+        async def change(tx: Transaction) -> str:
+            stored = await self._library.store(tx, arrival)
+            kept = await threads.thing(tx, stored) if stored is not None else None
+            if kept is None:
+                return "ignored: concerns nobody here"
+            await backlog.want_thread(tx, kept, thing, self._at, allow_http=self._http)
+            return "stored from its origin"
+
+        return change
+
+    async def updated(
+        self, known: threads.Thing, budget: FetchBudget, thing: ObjectDocument | None = None
+    ) -> Change:
+        """The object as its origin serves it now, or as its author has proven it: `thing`, with a time of its own."""
+        if thing is None or thing.updated is None or thing.id != known.uri:
+            thing = await self._library.fetch(known.uri or "", budget=budget)
+        author = await self._directory.actor(thing.attributed_to or "", budget=budget)
+        if author.id != known.author_id:
+            raise Refused("not-the-author")
+        content = await self._library.content_of(thing, await self._library.mentioned_ids(thing))
+        audience = await self._library.audience_of(thing, author)
+        updated = thing.updated
+
+        async def change(tx: Transaction) -> str:
+            current = await threads.thing(tx, known.id)
+            if current is None or current.deleted_at is not None:
+                return "ignored: was deleted"
+            if updated is not None and updated < (current.edited_at or 0):
+                return "ignored: older than what is known"
+            await threads.edit(
+                tx,
+                author.id,
+                known.id,
+                fitted(content, known.kind),
+                edited_at=min(updated or now_ms(), now_ms()),
+                visibility=audience,
+            )
+            return "edited"
+
+        return change
+
+    async def deleted(
+        self, known: threads.Thing, budget: FetchBudget, *, proven: bool = False
+    ) -> Change:
+        """True if its author has proven it, or the origin says so: 404, 410 or a Tombstone (§6.3)."""
+        if not proven:
+            try:
+                thing = await self._library.fetch(known.uri or "", budget=budget)
+            except FetchError as error:
+                if not error.permanent:
+                    raise
+            else:
+                if not thing.is_tombstone:
+                    return nothing("ignored: said to be deleted, but still there")
+
+        async def change(tx: Transaction) -> str:
+            current = await threads.thing(tx, known.id)
+            if current is None or current.deleted_at is not None:
+                return "already deleted"
+            await threads.delete(tx, known.author_id, known.id)
+            return "deleted"
+
+        return change
+
+    async def _profile(self, activity: ActivityDocument, budget: FetchBudget) -> Change:
+        person = await actors.actor_by_uri(self._db, activity.actor)
+        if person is None or person.deleted_at is not None or activity.type == "Create":
+            return nothing("ignored: about somebody unknown")
+        try:
+            await self._directory.actor(activity.actor, budget=budget, refresh=True)
+        except FetchError as error:
+            if activity.type != "Delete" or error.reason != "status" or error.status != GONE:
+                raise
+        else:
+            return nothing("profile refreshed")
+        person_id = person.id
+
+        async def change(tx: Transaction) -> str:
+            count = await threads.delete_everything_of(tx, person_id)
+            await actors.forget_remote(tx, person_id)
+            return f"actor deleted with {count} objects"
+
+        self._directory.forget_keys(person_id)
+        return change
