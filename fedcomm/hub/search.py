@@ -43,14 +43,17 @@ async def forget(tx: Transaction, object_id: int) -> None:
 async def find(
     db: Database, viewer: Viewer, words: str, *, before: int | None = None, limit: int = 20
 ) -> list[int]:
-    """Ids of the objects that hold every word of `words` and that `viewer` may read, newest first."""
+    """Ids of the objects that hold every word of `words` and that `viewer` may read, newest first.
+
+    *Unlisted* ones are left out: they are for those who have the address.
+    """
     found = [word[:MAX_WORD_CHARACTERS] for word in words_of(words[:MAX_CHARACTERS])[:MAX_WORDS]]
     if not found:
         return []
     clause = readable(viewer)
     rows = await db.all(
         f"SELECT o.id FROM objects o WHERE o.id IN ({db.search.matching}) AND {clause.sql}"
-        " AND o.id < ? ORDER BY o.id DESC LIMIT ?",
+        " AND o.visibility <> 'unlisted' AND o.id < ? ORDER BY o.id DESC LIMIT ?",
         db.search.query(found),
         *clause.args,
         before if before is not None else (1 << 63) - 1,

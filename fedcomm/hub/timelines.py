@@ -221,11 +221,11 @@ async def home(
 async def tagged(
     db: Reader, viewer: Viewer, tag: str, *, before: int | None = None, limit: int = 20
 ) -> list[Post]:
-    """What carries a hashtag, newest first."""
+    """What carries a hashtag, newest first. *Unlisted* means: not in lists like this one."""
     return await _list(
         db,
         viewer,
-        "t.tag = ? AND t.object_id < ?",
+        "t.tag = ? AND t.object_id < ? AND o.visibility <> 'unlisted'",
         (tag, before if before is not None else LAST_ID),
         "t.object_id DESC",
         limit,
