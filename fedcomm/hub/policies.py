@@ -19,6 +19,7 @@ What holds for a host that we know stands in its row of `hosts` as well, where S
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -315,7 +316,8 @@ class PolicyBook:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._rules: Rules | None = None
-        self._looked = 0.0
+        self._looked = -1e9
+        self._looking = asyncio.Lock()
         self._unlisted: OrderedDict[str, Policy] = OrderedDict()
 
     async def policy(self, authority: str) -> Policy:
@@ -332,25 +334,31 @@ class PolicyBook:
 
     async def rules(self) -> Rules:
         """The rules, looked at again when the last look is older than `LOOK_SECONDS`."""
-        now = time.monotonic()
-        if self._rules is not None and now - self._looked < LOOK_SECONDS:
+        if self._is_fresh and self._rules is not None:
             return self._rules
-        # Noted first: of many requests at this moment one looks.
-        self._looked = now
-        try:
-            version = int(await instance.setting(self._db, VERSION) or 0)
-            if self._rules is None or self._rules.version != version:
-                self._rules = await rules(self._db)
-                self._unlisted.clear()
-        except DatabaseError as error:
-            if self._rules is None:
-                raise
-            log.warning("policies: as they were, the database does not answer: %s", error)
-        return self._rules
+        # Of many requests at this moment one looks, and the others wait for what it sees.
+        async with self._looking:
+            if self._is_fresh and self._rules is not None:
+                return self._rules
+            try:
+                version = int(await instance.setting(self._db, VERSION) or 0)
+                if self._rules is None or self._rules.version != version:
+                    self._rules = await rules(self._db)
+                    self._unlisted.clear()
+            except DatabaseError as error:
+                if self._rules is None:
+                    raise
+                log.warning("policies: as they were, the database does not answer: %s", error)
+            self._looked = time.monotonic()
+            return self._rules
+
+    @property
+    def _is_fresh(self) -> bool:
+        return time.monotonic() - self._looked < LOOK_SECONDS
 
     def forget(self) -> None:
         """Look at once when asked next: this process has just changed something."""
-        self._looked = 0.0
+        self._looked = -1e9
 
     async def _of_unlisted(self, authority: str) -> Policy:
         """In cautious mode: by whether we knew the host before, which its row tells."""
