@@ -279,7 +279,7 @@ def _explain(
   What to try
   1. Log in as tom at {hub.origin}/login and start a topic in
      {hub.origin}/g/{garden.name}
-  2. Log in as {kim} at {elsewhere.origin}/login (in a private window or another browser):
+  2. Log in as {kim} at {elsewhere.origin}/login:
      the topic stands in {kim}'s home timeline within seconds. Answer it, like it.
   3. Look at the topic on the hub: {kim}'s answer is in the thread. Edit the topic, and the
      change travels; delete it, and it disappears over there.
