@@ -12,6 +12,7 @@ from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.directory import KnownKey
 from fedcomm.federation.outbox import FORWARD
+from fedcomm.federation.rendering import as_page
 from fedcomm.federation.sealing import unsealed
 from fedcomm.hub import actors, timelines
 from fedcomm.hub.visibility import Viewer, can_read, can_see_group
@@ -72,9 +73,10 @@ class Activities:
             anew = await self._catalogue.stored_announce(self._db, row["actor_id"], post)
             return None if anew is None else with_context(anew)
         if thing.is_local:
-            return refreshed(
-                stored, self._at.object(thing), await self._catalogue.render(self._db, post)
-            )
+            current = await self._catalogue.render(self._db, post)
+            if kind.endswith("/page"):
+                current = as_page(current)
+            return refreshed(stored, self._at.object(thing), current)
         return stored if thing.edited_at is None else without_copy(stored)
 
     async def _about_an_actor(

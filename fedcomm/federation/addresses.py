@@ -1,7 +1,8 @@
 """The ActivityPub ids of what is ours: opaque, lower case, without query or fragment, never reused.
 
     /ap/p/<id>  member    /ap/g/<id>  group    /ap/o/<id>  object    /ap/c/<id>  activity
-    /ap/x/<id>  conversation of a topic        /ap/instance  the instance actor
+    /ap/x/<id>  conversation of a topic        /ap/v/<id>  vote of a member in a poll elsewhere
+    /ap/instance  the instance actor
 
 They are numbers, so that a tombstone holds no name (design.md, Ids).
 """
@@ -15,7 +16,7 @@ from fedcomm.hub.composition import profile_url
 from fedcomm.hub.threads import Thing
 from fedcomm.store.ids import parse_id
 
-Path = Literal["p", "g", "o", "c", "x"]
+Path = Literal["p", "g", "o", "c", "x", "v"]
 _PATH_OF_KIND: dict[str, Path] = {"person": "p", "service": "p", "group": "g"}
 
 

@@ -88,6 +88,29 @@ class Catalogue:
             hashtags=hashtags,
         )
 
+    async def vote(self, db: Reader, vote_id: int, host_id: int) -> JSONObject | None:
+        """A vote of a member for the server `host_id`, without context; None if it is not of a poll there."""
+        row = await db.one(
+            "SELECT v.actor_id, v.object_id, o.name FROM poll_votes v JOIN poll_options o"
+            " ON o.object_id = v.object_id AND o.position = v.position WHERE v.id = ?",
+            vote_id,
+        )
+        if row is None:
+            return None
+        thing = await threads.thing(db, row["object_id"])
+        voter = await actors.actor(db, row["actor_id"])
+        if thing is None or thing.host_id != host_id or voter is None or not voter.is_local:
+            return None
+        author = await actors.actor(db, thing.author_id)
+        assert author is not None
+        return self._renderer.vote(
+            vote_id,
+            str(row["name"]),
+            self._at.actor(voter),
+            self._at.object(thing),
+            self._at.actor(author),
+        )
+
     def create(self, activity_id: int, document: JSONObject, published: int) -> JSONObject:
         """The `Create` of an object's document, without context."""
         return self._renderer.activity(

@@ -22,9 +22,11 @@ from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.changes import Change, nothing
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.hearsay import Hearsay
-from fedcomm.federation.library import Library, addressed, fitted, uri_hash
+from fedcomm.federation.library import Library, addressed, ballot_of, fitted, uri_hash
+from fedcomm.federation.votes import Cast, poll_vote, vote_of, votes_in_create
 from fedcomm.federation.vouching import Vouching
-from fedcomm.hub import actors, follows, groups, journal, reactions, threads
+from fedcomm.hub import actors, follows, groups, journal, polls, reactions, threads
+from fedcomm.hub.ballots import Ballot
 from fedcomm.hub.errors import HubError
 from fedcomm.hub.policies import PolicyBook
 from fedcomm.store.database import Database, Transaction
@@ -110,6 +112,8 @@ class Handlers:
                 return await self._pin(received)
             case "Lock":
                 return await self._lock(received, locked=True)
+            case "PollVote":
+                return await self._poll_vote(received)
             case "Move":
                 return await self._move(received)
             case "Block":
@@ -227,6 +231,9 @@ class Handlers:
     async def _create(self, received: Received) -> Change:
         activity = received.activity
         document = activity.object
+        votes = votes_in_create(activity, allow_http=self._http)
+        if votes:
+            return await self._vote(received, votes)
         if isinstance(document, dict):
             thing = addressed(read_object(document, allow_http=self._http), activity)
             if thing.attributed_to != activity.actor:
@@ -243,8 +250,9 @@ class Handlers:
             return nothing(f"ignored: Create of {thing.type}")
         if await self._library.is_remembered_as_deleted(self._db, thing.id):
             return nothing("deleted before it came")
-        if thing.name and thing.in_reply_to and not thing.content_html:
-            return nothing("ignored: vote in a poll")
+        cast = vote_of(thing)
+        if cast is not None:
+            return await self._vote(received, [cast])
         arrival = await self._library.prepare(thing, budget=received.budget)
 
         async def change(tx: Transaction) -> str:
@@ -277,6 +285,11 @@ class Handlers:
         known = await self._library.find(self._db, thing.id)
         if known is None or known.deleted_at is not None:
             return nothing("ignored: Update of something unknown")
+        ballot = ballot_of(thing)
+        latest = known.edited_at or known.published_at
+        if ballot is not None and (thing.updated is None or thing.updated <= latest):
+            # Mastodon: an Update that is not newer tells how a poll stands, and edits nothing.
+            return self._recount(received, known, ballot)
         mentions = await self._library.mentioned_ids(thing)
         content = await self._library.content_of(thing, mentions)
         audience = await self._library.audience_of(thing, received.signer)
@@ -343,6 +356,47 @@ class Handlers:
             return f"actor deleted with {count} objects"
 
         self._directory.forget_keys(signer.id)
+        return change
+
+    # Polls
+
+    async def _poll_vote(self, received: Received) -> Change:
+        cast = poll_vote(received.activity)
+        if cast is None:
+            raise Refused("no-object")
+        return await self._vote(received, [cast])
+
+    async def _vote(self, received: Received, votes: list[Cast]) -> Change:
+        """Votes in a poll of ours. They are counted and never kept as what they came as, nor repeated
+        by a group: who voted for what is nobody else's business."""
+        question = votes[0].question
+        if any(cast.question != question for cast in votes):
+            raise Refused("several-polls")
+        known = await self._library.find(self._db, question)
+        if known is None or not known.is_local:
+            return nothing("ignored: vote in a poll that is not ours")
+        positions: list[int] = []
+        for cast in votes:
+            position = await polls.position_of(self._db, known.id, cast.name)
+            if position is None:
+                raise Refused("no-such-option")
+            positions.append(position)
+
+        async def change(tx: Transaction) -> str:
+            counted = await polls.vote(tx, received.signer.id, known.id, positions)
+            return "voted" if counted else "vote already counted"
+
+        return change
+
+    def _recount(self, received: Received, known: threads.Thing, ballot: Ballot) -> Change:
+        async def change(tx: Transaction) -> str:
+            current = await threads.thing(tx, known.id)
+            if current is None or current.author_id != received.signer.id:
+                raise Refused("not-the-author")
+            await _keep(tx, received, object_id=known.id)
+            await polls.refresh(tx, known.id, ballot)
+            return "poll counted"
+
         return change
 
     # Reactions and shares

@@ -28,6 +28,7 @@ from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.keyring import Keyring
 from fedcomm.hub import actors, groups, threads
+from fedcomm.hub.ballots import Ballot
 from fedcomm.hub.composition import Attachment, Content
 from fedcomm.hub.policies import PolicyBook
 from fedcomm.hub.sanitizer import clean_remote, excerpt, plain_name, text_of
@@ -330,6 +331,7 @@ class Library:
                 )
                 for file in (() if await self._rejects_media(document) else document.attachments)
             ),
+            poll=ballot_of(document),
         )
 
 
@@ -354,12 +356,32 @@ def fitted(content: Content, kind: threads.Kind) -> Content:
     return replace(content, title="") if kind == "reply" else content
 
 
+def ballot_of(document: ObjectDocument) -> Ballot | None:
+    """The poll in a `Question`, as its server counts it (§5.3)."""
+    if document.type != "Question" or not document.options:
+        return None
+    closed_at: int | None = None
+    if document.closed is not None and document.closed is not False:
+        closed_at = document.closed if document.closed is not True else now_ms()
+    votes = tuple(option.votes or 0 for option in document.options)
+    # Pleroma and older servers give no votersCount.
+    voters = document.voters if document.voters is not None else sum(votes)
+    names = tuple(option.name for option in document.options)
+    # A peer may write the end of a poll into `closed` before it has come.
+    over = closed_at is not None and closed_at <= now_ms()
+    return Ballot(
+        names,
+        document.multiple,
+        document.end_time if document.end_time is not None else closed_at,
+        closed_at if over else None,
+        votes,
+        voters,
+    )
+
+
 def _details(document: ObjectDocument) -> str | None:
-    """What only this type has, as JSON: options of a poll, times and place of an event."""
+    """What only this type has, as JSON: times and place of an event, what is quoted."""
     facts: dict[str, object] = {}
-    if document.options:
-        facts["options"] = [[option.name, option.votes] for option in document.options]
-        facts["multiple"] = document.multiple
     for name, value in (
         ("start_time", document.start_time),
         ("end_time", document.end_time),
@@ -372,11 +394,8 @@ def _details(document: ObjectDocument) -> str | None:
 
 
 def _facts(document: ObjectDocument) -> str:
-    """Options, times and place as HTML, so that a poll or an event can be read wherever text is shown."""
+    """Times and place as HTML, so that an event can be read wherever text is shown."""
     parts = []
-    if document.options:
-        items = "".join(f"<li>{escape(option.name)}</li>" for option in document.options)
-        parts.append(f"<ul>{items}</ul>")
     times = [
         datetime.fromtimestamp(moment / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
         for moment in (document.start_time, document.end_time)

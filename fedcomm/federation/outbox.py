@@ -19,9 +19,9 @@ from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.recipients import Inbox
-from fedcomm.federation.rendering import Renderer, tombstone
+from fedcomm.federation.rendering import Renderer, as_page, tombstone
 from fedcomm.federation.sealing import sealed
-from fedcomm.hub import actors, follows, groups, journal, policies, threads, timelines
+from fedcomm.hub import actors, follows, groups, journal, policies, polls, threads, timelines
 from fedcomm.hub.visibility import member
 from fedcomm.store.database import Database, DatabaseUnavailable, Transaction
 from fedcomm.store.ids import new_id, now_ms
@@ -32,6 +32,9 @@ CONSUMER = "activitypub"
 ENTRIES = 100
 IDLE_S = 1.0
 """How soon a change by another process (the command line) is seen."""
+
+FORMLESS = ("Like", "Dislike", "Undo", "Delete", "Add", "Remove", "Lock")
+"""Activities that name their object by id only: it does not matter in which form a server has it."""
 
 SENT_VISIBILITIES = ("public", "unlisted", "followers", "direct")
 
@@ -97,6 +100,9 @@ class Outbox:
             "topic_unpinned": self._pinned,
             "topic_locked": self._locked,
             "topic_unlocked": self._locked,
+            "poll_voted": self._voted,
+            "poll_counted": self._counted,
+            "poll_closed": self._counted,
             "reaction_added": self._reacted,
             "reaction_withdrawn": self._unreacted,
             "membership_activated": self._admitted,
@@ -173,7 +179,9 @@ class Outbox:
                 if thing.visibility != "direct"
                 else [],
                 await recipients.people(tx, await self._addressed(tx, thing)),
+                await self._poll_readers(tx, thing),
             )
+            direct = [inbox for inbox in direct if _understands(inbox, thing)]
             await self._send(tx, thing.author_id, "Create", create, direct, thing, create_id)
             wrapped: JSONObject | None = create
         else:
@@ -203,7 +211,9 @@ class Outbox:
             elif peers.wants_activities(inbox.software):
                 by_form["activity"].append(inbox)
         if wrapped is not None:
-            await self._announce(tx, group, thing, wrapped, by_form["activity"], "activity")
+            able = [inbox for inbox in by_form["activity"] if _understands(inbox, thing)]
+            await self._announce(tx, group, thing, wrapped, able, "activity")
+            await self._announce_as_page(tx, group, thing, wrapped, by_form["activity"], "activity")
         if thing.kind == "topic" or group.announce_replies:
             await self._announce(tx, group, thing, self._at.object(thing), by_form["id"], "id")
 
@@ -235,10 +245,18 @@ class Outbox:
             await recipients.reached(tx, thing.id),
             await recipients.people(tx, await self._addressed(tx, thing)),
         )
-        have_it = [inbox for inbox in have_it if await self._is_welcome(tx, inbox.host_id)]
+        have_it = [
+            inbox
+            for inbox in have_it
+            if _understands(inbox, thing) and await self._is_welcome(tx, inbox.host_id)
+        ]
         update = await self._sealed(thing.author_id, update)
         await self._send(tx, thing.author_id, "Update", update, have_it, thing)
         await self._announce_to_threads(tx, thing, update)
+        group = await self._federated_group(tx, thing)
+        if group is not None and thing.visibility == "public":
+            members = await recipients.group_members(tx, group.id)
+            await self._announce_as_page(tx, group, thing, update, members, "Update")
 
     async def _deleted(self, tx: Transaction, entry: journal.Entry) -> None:
         """Ask every server back that has a copy (§6.1), and nobody else."""
@@ -428,6 +446,88 @@ class Outbox:
         raw = await self._received(tx, thing.id, kind, moderator.id)
         await self._announce_to_threads(tx, thing, raw)
         return True
+
+    # Polls
+
+    async def _poll_readers(self, tx: Transaction, thing: threads.Thing) -> list[Inbox]:
+        """Servers of a group's members that take a poll from its author only (§5.3)."""
+        if thing.type != "Question" or thing.visibility != "public":
+            return []
+        group = await self._federated_group(tx, thing)
+        if group is None:
+            return []
+        return [
+            inbox
+            for inbox in await recipients.group_members(tx, group.id)
+            if peers.wants_polls_directly(inbox.software)
+        ]
+
+    async def _announce_as_page(
+        self,
+        tx: Transaction,
+        group: groups.Group,
+        thing: threads.Thing,
+        wrapped: JSONObject,
+        inboxes: Sequence[Inbox],
+        form: str,
+    ) -> None:
+        """A poll for those who know none: the same ids, its words as a `Page`."""
+        question = wrapped.get("object")
+        unable = [inbox for inbox in inboxes if not _understands(inbox, thing)]
+        if unable and thing.is_local and isinstance(question, dict):
+            page = {key: value for key, value in wrapped.items() if key != "proof"}
+            page["object"] = as_page(question)
+            await self._announce(tx, group, thing, page, unable, f"{form}/page")
+
+    async def _voted(self, tx: Transaction, entry: journal.Entry) -> None:
+        """A member's choices in a poll of another server: one `Create` each, for its author alone."""
+        thing = await self._thing(tx, entry)
+        voter = await actors.actor(tx, entry.actor_id or 0)
+        if thing is None or thing.is_local or thing.deleted_at is not None:
+            return
+        author = await actors.actor(tx, thing.author_id)
+        if voter is None or not voter.is_local or author is None:
+            return
+        voter_uri, author_uri = self._at.actor(voter), self._at.actor(author)
+        inboxes = await recipients.own_inbox(tx, author.id)
+        for vote_id, name in await polls.choices_of(tx, thing.id, voter.id):
+            note = self._renderer.vote(vote_id, name, voter_uri, self._at.object(thing), author_uri)
+            create = self._renderer.activity(new_id(), "Create", voter_uri, note, to=[author_uri])
+            if inboxes:
+                await self._send(tx, voter.id, "Create", create, inboxes, subject_id=author.id)
+
+    async def _counted(self, tx: Transaction, entry: journal.Entry) -> None:
+        """How a poll stands. Without a newer `updated`: nothing was edited (Mastodon)."""
+        thing = await self._thing(tx, entry)
+        if thing is None or thing.deleted_at is not None:
+            return
+        if thing.visibility not in SENT_VISIBILITIES:
+            return
+        if not thing.is_local:
+            raw = await self._received(tx, thing.id, "Update", thing.author_id)
+            await self._announce_to_threads(tx, thing, raw)
+            return
+        document = await self._catalogue.object(tx, thing.id)
+        if document is None:
+            return
+        update = self._renderer.activity(
+            new_id(),
+            "Update",
+            str(document["attributedTo"]),
+            document,
+            to=document["to"],
+            cc=document["cc"],
+            published=entry.at,
+            audience=document.get("audience"),
+        )
+        update = await self._sealed(thing.author_id, update)
+        have_it = [
+            inbox
+            for inbox in await recipients.reached(tx, thing.id)
+            if _understands(inbox, thing) and await self._is_welcome(tx, inbox.host_id)
+        ]
+        await self._send(tx, thing.author_id, "Update", update, have_it, thing)
+        await self._announce_to_threads(tx, thing, update)
 
     # Reactions
 
@@ -702,6 +802,7 @@ class Outbox:
             inbox
             for inbox in await recipients.group_members(tx, group.id)
             if peers.wants_activities(inbox.software)
+            and (_understands(inbox, thing) or content.get("type") in FORMLESS)
         ]
         kind = content.get("type")
         await self._announce(tx, group, thing, content, inboxes, str(kind))
@@ -862,3 +963,8 @@ class Outbox:
     async def _is_welcome(self, tx: Transaction, host_id: int) -> bool:
         policy = await tx.value("SELECT policy FROM hosts WHERE id = ?", host_id)
         return bool(policy != "suspend")
+
+
+def _understands(inbox: Inbox, thing: threads.Thing) -> bool:
+    """Whether the server can take the object in the form in which it has its id."""
+    return thing.type != "Question" or peers.takes_polls(inbox.software)

@@ -49,6 +49,18 @@ def wants_forwards(software: str | None) -> bool:
     return not wants_activities(software)
 
 
+def takes_polls(software: str | None) -> bool:
+    """Whether a poll is sent as `Question`. Lemmy knows no such post: it gets the same text as
+    `Page`, the options as a list (§5.3)."""
+    return software != "lemmy"
+
+
+def wants_polls_directly(software: str | None) -> bool:
+    """Whether the `Create` of a poll is sent besides its announcement: PieFed found that Mastodon
+    does not take polls that it knows by an `Announce` only (§5.3)."""
+    return software in MICROBLOGS
+
+
 def delete_as_string(software: str | None) -> bool:
     """Whether a Delete names its object by id only: NodeBB keeps the text when it sees a Tombstone,
     and purges when the id answers 404 (§6.1)."""

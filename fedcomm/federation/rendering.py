@@ -19,9 +19,11 @@ from activitypub.vocabulary import AS_PUBLIC
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.keyring import KeyPair
 from fedcomm.hub.actors import Actor
+from fedcomm.hub.ballots import Poll
 from fedcomm.hub.groups import Group
 from fedcomm.hub.media import StoredImage
 from fedcomm.hub.sanitizer import excerpt, text_of
+from fedcomm.hub.threads import Thing
 from fedcomm.hub.timelines import Post
 
 RFC_9421 = {
@@ -265,7 +267,20 @@ class Renderer:
             }
         elif thing.summary:
             document["summary"] = thing.summary
-        return document
+        return document if post.poll is None else _question(document, post.poll, thing)
+
+    def vote(
+        self, vote_id: int, name: str, voter_uri: str, question_uri: str, author_uri: str
+    ) -> JSONObject:
+        """One choice of a member in a poll of another server, for its author only (§5.3)."""
+        return {
+            "id": self._at.of("v", vote_id),
+            "type": "Note",
+            "name": name,
+            "attributedTo": voter_uri,
+            "inReplyTo": question_uri,
+            "to": [author_uri],
+        }
 
     def _attachments(self, post: Post) -> list[JSONObject]:
         found: list[JSONObject] = []
@@ -360,6 +375,56 @@ class Renderer:
             cc=_unique(f"{group_uri}/followers", author_uri),
             published=published,
         )
+
+
+def as_page(document: JSONObject) -> JSONObject:
+    """A `Question` for those who know none: a `Page` under the same id, its options as a list."""
+    options = document.get("oneOf") or document.get("anyOf")
+    if document.get("type") != "Question" or not options:
+        return document
+    poll_keys = ("oneOf", "anyOf", "endTime", "closed", "votersCount")
+    page = {key: value for key, value in document.items() if key not in poll_keys}
+    items = "".join(f"<li>{escape(str(option['name']))}</li>" for option in options)
+    link = escape(str(document["url"]))
+    page["type"] = "Page"
+    page["content"] = f'{document["content"]}<ul>{items}</ul><p><a href="{link}">{link}</a></p>'
+    if "contentMap" in page:
+        page["contentMap"] = dict.fromkeys(page["contentMap"], page["content"])
+    # Its reader makes the post from Markdown where there is any.
+    page.pop("source", None)
+    return page
+
+
+def _question(document: JSONObject, poll: Poll, thing: Thing) -> JSONObject:
+    """The document with the poll in it (§5.3). Microblogs show no `name`: `content` repeats it.
+
+    As on a Note, the summary is a warning and nothing else."""
+    content = str(document["content"])
+    if thing.title:
+        content = f"<p><strong>{escape(thing.title)}</strong></p>{content}"
+    kept = {key: value for key, value in document.items() if key not in ("summary", "preview")}
+    question: JSONObject = kept | {
+        "type": "Question",
+        "content": content,
+        "anyOf" if poll.multiple else "oneOf": [
+            {
+                "type": "Note",
+                "name": option.name,
+                "replies": {"type": "Collection", "totalItems": option.votes},
+            }
+            for option in poll.options
+        ],
+        "votersCount": poll.voters,
+    }
+    if "contentMap" in document:
+        question["contentMap"] = dict.fromkeys(document["contentMap"], content)
+    if thing.summary:
+        question["summary"] = thing.summary
+    if poll.ends_at is not None:
+        question["endTime"] = iso(poll.ends_at)
+    if poll.closed_at is not None:
+        question["closed"] = iso(poll.closed_at)
+    return question
 
 
 def tombstone(uri: str) -> JSONObject:

@@ -94,6 +94,7 @@ class Serving:
         router.add_get("/ap/o/{id}/shares", self._guarded(self._counted))
         router.add_get("/ap/c/{id}", self._guarded(self._activity))
         router.add_get("/ap/x/{id}", self._guarded(self._context))
+        router.add_get("/ap/v/{id}", self._guarded(self._vote))
 
     # Inboxes
 
@@ -291,6 +292,17 @@ class Serving:
         if copied is not None:
             await self._note(copied, known)
         return _document(request, document, public=known is None)
+
+    async def _vote(self, request: web.Request) -> web.Response:
+        """A vote of a member in a poll of another server: for that server only."""
+        number = parse_id(request.match_info["id"])
+        _, known = request[VISITOR]
+        found = None
+        if number is not None and known is not None:
+            found = await self._catalogue.vote(self._db, number, known.host_id)
+        if found is None:
+            raise Turned(404, "no-such-vote")
+        return _document(request, with_context(found), public=False)
 
     # What the handlers share
 

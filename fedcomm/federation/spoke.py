@@ -36,6 +36,7 @@ from fedcomm.federation.outbox import Outbox
 from fedcomm.federation.reception import Reception
 from fedcomm.federation.rendering import Renderer
 from fedcomm.federation.serving import Serving
+from fedcomm.federation.tallies import Tallies
 from fedcomm.federation.vault import Vault
 from fedcomm.federation.visitors import Visitors
 from fedcomm.federation.vouching import Vouching
@@ -127,6 +128,8 @@ class FederationSpoke:
             self._at,
             allow_http=allow_http,
         )
+        self._tallies = Tallies(db)
+        self._tallies.on_change = self._outbox.wake
         reception.wake = self._intake.wake
         self._intake.on_change = self._changed
         self._backfill.on_change = self._outbox.wake
@@ -148,6 +151,7 @@ class FederationSpoke:
             ("decisions", self._decisions.run()),
             ("intake", self._intake.run()),
             ("outbox", self._outbox.run()),
+            ("tallies", self._tallies.run()),
             ("couriers", self._couriers.run()),
             ("backfill", self._backfill.run()),
             ("housekeeping", housekeeping.run(self._config, self._db, self._directory)),

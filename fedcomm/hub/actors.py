@@ -349,6 +349,7 @@ async def forget_remote(tx: Transaction, actor_id: int) -> None:
         "UPDATE objects SET share_count = share_count - 1 WHERE share_count > 0 AND id IN"
         " (SELECT object_id FROM reactions WHERE actor_id = ? AND kind = 'share')",
         "DELETE FROM reactions WHERE actor_id = ?",
+        "DELETE FROM poll_votes WHERE actor_id = ?",
         "DELETE FROM memberships WHERE actor_id = ?",
         "DELETE FROM follows WHERE follower_id = ?",
         "DELETE FROM follows WHERE followed_id = ?",

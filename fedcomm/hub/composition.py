@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from fedcomm.hub import actors
+from fedcomm.hub import actors, ballots
 from fedcomm.hub.errors import Invalid
 from fedcomm.hub.limits import DEFAULT_LIMITS, TextLimits
 from fedcomm.hub.markup import (
@@ -55,6 +55,7 @@ class Content:
     mentions: tuple[int, ...] = ()
     hashtags: tuple[str, ...] = ()
     attachments: tuple[Attachment, ...] = ()
+    poll: ballots.Ballot | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class Draft:
     sensitive: bool = False
     language: str = ""
     media: tuple[int, ...] = ()
+    poll: ballots.Ballot | None = None
 
 
 async def compose(
@@ -84,7 +86,8 @@ async def compose(
     """
     limit = limits.topic_chars if is_topic else limits.reply_chars
     source = draft.source.replace("\r\n", "\n").strip()
-    if not source and not draft.media:
+    poll = draft.poll if is_topic else None
+    if not source and not draft.media and poll is None:
         raise Invalid("text", "Write something first.")
     if len(source) > limit:
         raise Invalid("text", "The text is too long.")
@@ -129,6 +132,7 @@ async def compose(
         mentions=tuple(dict.fromkeys(mentioned)),
         hashtags=rendered.hashtags,
         attachments=await _attachments(db, draft.media, author_id),
+        poll=ballots.checked(poll) if poll is not None else None,
     )
 
 

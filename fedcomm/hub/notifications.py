@@ -13,7 +13,7 @@ from fedcomm.store.ids import new_id, now_ms
 
 Kind = Literal[
     "reply", "mention", "like", "share", "follow", "follow_requested", "follow_accepted",
-    "membership_requested", "membership_activated",
+    "membership_requested", "membership_activated", "poll_ended",
 ]  # fmt: skip
 
 
@@ -41,10 +41,13 @@ async def notify(
     *,
     object_id: int | None = None,
     group_id: int | None = None,
+    about_oneself: bool = False,
 ) -> None:
-    """Tell `recipient` once, if they are a member here, did not do it themselves, and may read the
-    object."""
-    if not recipient.is_local or recipient.kind != "person" or recipient.id == actor_id:
+    """Tell `recipient` once, if they are a member here, did not do it themselves (or it is
+    `about_oneself`: nobody did it), and may read the object."""
+    if not recipient.is_local or recipient.kind != "person":
+        return
+    if recipient.id == actor_id and not about_oneself:
         return
     if recipient.suspended_at is not None or recipient.deleted_at is not None:
         return

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from fedcomm.hub import actors, groups, journal, media, notifications, search
+from fedcomm.hub import actors, ballots, groups, journal, media, notifications, search
 from fedcomm.hub.composition import Content
 from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
 from fedcomm.hub.visibility import Visibility, can_read, member, narrower, remote
@@ -25,7 +25,7 @@ Kind = Literal["topic", "reply", "post"]
 class Provenance:
     """Where a remote object comes from. `uri` its id there, `published_at` Unix ms as its server
     says (never in
-    the future), `details` JSON of what only its type has (a poll's options, an event's time)."""
+    the future), `details` JSON of what only its type has (an event's time)."""
 
     uri: str
     host_id: int
@@ -354,6 +354,8 @@ async def edit(
     for table in ("mentions", "hashtags", "attachments"):
         await tx.execute(f"DELETE FROM {table} WHERE object_id = ?", object_id)
     await _insert_parts(tx, object_id, content)
+    if content.poll is not None and not known.is_local:
+        await ballots.refresh(tx, object_id, content.poll)
     await search.index(tx, object_id, content.title, content.plain)
     await journal.record(
         tx, "object_edited", actor_id=editor_id, object_id=object_id, group_id=known.group_id
@@ -375,6 +377,7 @@ async def delete(tx: Transaction, actor_id: int, object_id: int) -> None:
         await groups.require_moderator(tx, known.group_id, actor_id)
     now = now_ms()
     await media.erase_attached(tx, object_id)
+    await ballots.erase(tx, object_id)
     for table in ("revisions", "mentions", "hashtags", "attachments", "notifications"):
         await tx.execute(f"DELETE FROM {table} WHERE object_id = ?", object_id)
     await search.forget(tx, object_id)
@@ -436,6 +439,15 @@ async def _mark(tx: Transaction, moderator_id: int, topic_id: int, column: str, 
     )
 
 
+async def require_place_of(tx: Transaction, target: Thing, actor_id: int) -> None:
+    """Raises NotAllowed or NotFound unless the actor may speak where `target` stands."""
+    if target.group_id is None:
+        return
+    group = await groups.group(tx, target.group_id)
+    if group is not None:
+        await _require_place(tx, group, actor_id)
+
+
 async def _existing(tx: Transaction, object_id: int) -> Thing:
     known = await thing(tx, object_id)
     if known is None or known.deleted_at is not None:
@@ -478,6 +490,8 @@ async def _insert(
     now = now_ms()
     published = min(provenance.published_at, now) if provenance else now
     default_type = "Page" if kind == "topic" else "Note"
+    if content.poll is not None:
+        default_type = "Question"
     await tx.execute(
         "INSERT INTO objects (id, kind, type, uri, host_id, author_id, group_id, topic_id, parent_id,"
         " parent_uri, context_uri, visibility, title, source, html, summary, sensitive, language, url,"
@@ -508,6 +522,8 @@ async def _insert(
         now,
     )
     await _insert_parts(tx, object_id, content)
+    if content.poll is not None:
+        await ballots.insert(tx, object_id, content.poll, is_local=provenance is None)
     await search.index(tx, object_id, content.title, content.plain)
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fedcomm.hub import actors, reactions, threads
+from fedcomm.hub import actors, ballots, reactions, threads
 from fedcomm.hub.composition import Attachment
 from fedcomm.hub.visibility import Viewer, readable
 from fedcomm.store.database import Reader, Row, Value, marks
@@ -28,6 +28,7 @@ class Post:
     media_files: dict[int, tuple[str, str]]
     """media id → (file, thumbnail)"""
     reacted: frozenset[reactions.Kind]
+    poll: ballots.Poll | None = None
 
 
 _SELECT = (
@@ -275,6 +276,8 @@ async def _posts(db: Reader, viewer: Viewer, rows: Sequence[Row]) -> list[Post]:
         if row["media_id"] is not None and row["file"]:
             names[row["media_id"]] = (row["file"], row["thumbnail"] or row["file"])
     mine = await reactions.reacted(db, viewer.actor_id, ids) if viewer.actor_id else {}
+    asking = [thing.id for thing in things if thing.type == "Question"]
+    polls = await ballots.polls_of(db, viewer.actor_id, asking)
     return [
         Post(
             thing,
@@ -284,6 +287,7 @@ async def _posts(db: Reader, viewer: Viewer, rows: Sequence[Row]) -> list[Post]:
             tuple(files.get(thing.id, ())),
             names,
             frozenset(mine.get(thing.id, ())),
+            polls.get(thing.id),
         )
         for thing, row in zip(things, rows, strict=True)
     ]

@@ -13,6 +13,7 @@ from aiohttp import hdrs, web
 
 from fedcomm.http import site_of
 from fedcomm.hub import media
+from fedcomm.hub.ballots import Ballot
 from fedcomm.hub.composition import Content, Draft
 from fedcomm.hub.errors import Invalid
 from fedcomm.hub.images import ATTACHMENT, ImageLimits
@@ -23,8 +24,10 @@ from fedcomm.i18n import LANGUAGES
 from fedcomm.i18n import gettext as _
 from fedcomm.site import Site
 from fedcomm.store.database import Reader
+from fedcomm.store.ids import now_ms
 from fedcomm.web.forms import FILES_PER_FORM, Form, UploadedFile, read_form
 from fedcomm.web.middleware import THROTTLE
+from fedcomm.web.notices import N_
 
 FOCAL_POINTS: Final[dict[str, tuple[float, float]]] = {
     "centre": (0.0, 0.0),
@@ -34,6 +37,20 @@ FOCAL_POINTS: Final[dict[str, tuple[float, float]]] = {
     "right": (0.9, 0.0),
 }
 """Where the important part of a picture is, as (x, y) from -1 to 1, y upwards."""
+
+
+POLL_LENGTHS: Final = {
+    60: N_("one hour"),
+    6 * 60: N_("six hours"),
+    24 * 60: N_("one day"),
+    3 * 24 * 60: N_("three days"),
+    7 * 24 * 60: N_("one week"),
+    14 * 24 * 60: N_("two weeks"),
+    30 * 24 * 60: N_("thirty days"),
+}
+"""How long a poll may run, in minutes."""
+
+USUAL_POLL: Final = 7 * 24 * 60
 
 
 @dataclass(slots=True)
@@ -50,6 +67,22 @@ class Writing:
     preview: SafeHtml | None = None
     preview_title: str = ""
     wants_preview: bool = False
+    poll: str = ""
+    poll_multiple: bool = False
+    poll_minutes: int = USUAL_POLL
+
+    @property
+    def ballot(self) -> Ballot | None:
+        """The poll, if there is one: its options stand in lines."""
+        lines = [line for text in self.poll.splitlines() if (line := text.strip())]
+        if not lines:
+            return None
+        return Ballot(tuple(lines), self.poll_multiple, now_ms() + self.poll_minutes * 60_000)
+
+    @property
+    def has_poll(self) -> bool:
+        """Whether the fields of the poll, which are folded away at first, hold something."""
+        return bool(self.poll.strip() or {"poll", "poll_end"} & set(self.errors))
 
     @property
     def draft(self) -> Draft:
@@ -61,6 +94,7 @@ class Writing:
             sensitive=self.sensitive,
             language=self.language,
             media=tuple(picture.id for picture in self.pictures),
+            poll=self.ballot,
         )
 
     @property
@@ -86,6 +120,9 @@ async def read_writing(request: web.Request, member: Member) -> Writing:
         sensitive=form.flag("sensitive"),
         language=language if language in LANGUAGES else "",
         wants_preview=form.text("action") == "preview",
+        poll=form.text("poll"),
+        poll_multiple=form.flag("poll_multiple"),
+        poll_minutes=_poll_minutes(form.text("poll_end")),
     )
     kept = await media.images(site.db, form.ids("media"))
     owned = await _owned(site.db, member.id, list(kept))
@@ -164,6 +201,11 @@ async def writing_of(site: Site, thing: Thing) -> Writing:
         language=thing.language,
         pictures=list(images.values()),
     )
+
+
+def _poll_minutes(text: str) -> int:
+    minutes = int(text) if text.isdecimal() and len(text) < 7 else USUAL_POLL
+    return minutes if minutes in POLL_LENGTHS else USUAL_POLL
 
 
 async def _store_files(request: web.Request, form: Form, member: Member) -> list[int]:

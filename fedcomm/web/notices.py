@@ -25,6 +25,7 @@ NOTICES: Final = {
     "accepted": N_("Accepted."),
     "refused": N_("Refused."),
     "password": N_("Your password is changed. All other sessions have ended."),
+    "voted": N_("Your vote is counted."),
     "session": N_("The session has ended."),
     "goodbye": N_("You are logged out."),
     "pinned": N_("Pinned to the top of the group."),

@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from fedcomm.http import site_of
-from fedcomm.hub import groups, media, reach, reactions, threads, timelines
+from fedcomm.hub import groups, media, polls, reach, reactions, threads, timelines
 from fedcomm.hub.errors import NotAllowed, NotFound
 from fedcomm.web import paths, presentation
 from fedcomm.web.composer import Writing, read_writing, try_compose, writing_of
@@ -157,6 +157,20 @@ async def like(request: web.Request) -> web.StreamResponse:
             await reactions.add(tx, member.id, object_id, "like")
     site.wake()
     return see_other(paths.safe_path(form.text("back"), paths.object_path(object_id)))
+
+
+async def vote(request: web.Request) -> web.StreamResponse:
+    """Vote in a poll."""
+    member = signed_in(request)
+    site = site_of(request)
+    object_id = path_id(request)
+    form = await read_form(request)
+    numbers = [value for value in form.values.get("choice", []) if value.isdecimal()]
+    choices = [int(number[:4]) for number in numbers]
+    async with site.db.transaction() as tx:
+        await polls.vote(tx, member.id, object_id, choices)
+    site.wake()
+    return see_other(paths.safe_path(form.text("back"), paths.object_path(object_id)), "voted")
 
 
 async def pin(request: web.Request) -> web.StreamResponse:

@@ -73,6 +73,7 @@ def add_routes(app: web.Application) -> None:
             web.post(f"/o/{{id:{ID}}}/delete", posts.delete),
             web.get(f"/o/{{id:{ID}}}/history", posts.history),
             web.post(f"/o/{{id:{ID}}}/like", posts.like),
+            web.post(f"/o/{{id:{ID}}}/vote", posts.vote),
             web.post(f"/o/{{id:{ID}}}/pin", posts.pin),
             web.post(f"/o/{{id:{ID}}}/lock", posts.lock),
             web.get(f"/@{{name:{NAME}}}", people.member_page),

@@ -15,7 +15,7 @@ from fedcomm.hub.visibility import Viewer
 from fedcomm.site import Site
 from fedcomm.store.database import Reader
 from fedcomm.web import paths, presentation
-from fedcomm.web.composer import Writing, read_writing, try_compose
+from fedcomm.web.composer import POLL_LENGTHS, Writing, read_writing, try_compose
 from fedcomm.web.federated import activity_answer, object_uri
 from fedcomm.web.forms import path_id, query_id
 from fedcomm.web.rendering import page, see_other
@@ -203,6 +203,7 @@ async def _topic_form(
     return await page(
         request,
         "new_topic.html",
+        poll_lengths=POLL_LENGTHS,
         status=422 if writing.errors else 200,
         group=group,
         place=place,

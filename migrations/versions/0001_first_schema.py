@@ -314,6 +314,37 @@ CREATE TABLE reactions (
 );
 CREATE INDEX reactions_by_actor ON reactions (actor_id, kind, object_id);
 
+CREATE TABLE polls (
+  object_id BIGINT PRIMARY KEY REFERENCES objects (id),
+  multiple INTEGER NOT NULL DEFAULT 0,
+  ends_at BIGINT,
+  closed_at BIGINT,
+  voter_count BIGINT NOT NULL DEFAULT 0,
+  report_at BIGINT,
+  close_at BIGINT
+);
+CREATE INDEX polls_to_report ON polls (report_at) WHERE report_at IS NOT NULL;
+CREATE INDEX polls_to_close ON polls (close_at) WHERE close_at IS NOT NULL;
+
+CREATE TABLE poll_options (
+  object_id BIGINT NOT NULL REFERENCES polls (object_id),
+  position INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  vote_count BIGINT NOT NULL DEFAULT 0,
+  PRIMARY KEY (object_id, position)
+);
+
+CREATE TABLE poll_votes (
+  id BIGINT PRIMARY KEY,
+  object_id BIGINT NOT NULL REFERENCES polls (object_id),
+  actor_id BIGINT NOT NULL REFERENCES actors (id),
+  slot INTEGER NOT NULL,
+  position INTEGER NOT NULL,
+  created_at BIGINT NOT NULL,
+  UNIQUE (object_id, actor_id, slot)
+);
+CREATE INDEX poll_votes_by_actor ON poll_votes (actor_id);
+
 CREATE TABLE notifications (
   id BIGINT PRIMARY KEY,
   member_id BIGINT NOT NULL REFERENCES members (actor_id),

@@ -64,6 +64,7 @@ NAMED: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("POST", "/o/{id}/edit"): ("/o/{topic}/edit",),
     ("POST", "/o/{id}/delete"): ("/o/{topic}/delete", "/o/{reply}/delete"),
     ("POST", "/o/{id}/like"): ("/o/{topic}/like",),
+    ("POST", "/o/{id}/vote"): ("/o/{topic}/vote",),
     ("POST", "/o/{id}/pin"): ("/o/{topic}/pin",),
     ("POST", "/o/{id}/lock"): ("/o/{topic}/lock",),
     ("POST", "/following"): ("/following",),
@@ -88,6 +89,7 @@ NAMED: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("GET", "/ap/o/{id}/likes"): ("/ap/o/{topic}/likes",),
     ("GET", "/ap/o/{id}/shares"): ("/ap/o/{topic}/shares",),
     ("GET", "/ap/x/{id}"): ("/ap/x/{topic}", "/ap/x/{reply}"),
+    ("GET", "/ap/v/{id}"): ("/ap/v/{topic}",),
     ("GET", "/ap/c/{id}"): ("/ap/c/{topic}",),
 }
 """Routes in whose address (or form) something private can be named."""
@@ -102,6 +104,7 @@ FORM: Final = {
     "q": "!{board}",
     "uri": "https://hub.test/ap/o/{topic}",
     "person": "1",
+    "choice": "0",
 }
 """What is posted to each of them."""
 
