@@ -6,7 +6,7 @@ from aiohttp import hdrs, web
 
 from activitypub.vocabulary import CONTENT_TYPE
 from fedcomm.http import site_of
-from fedcomm.hub import actors, follows, groups, timelines
+from fedcomm.hub import actors, follows, groups, policies, timelines
 from fedcomm.hub.errors import NotFound
 from fedcomm.hub.visibility import ANONYMOUS, can_see_group
 from fedcomm.i18n import gettext as _
@@ -56,6 +56,8 @@ async def remote_page(request: web.Request) -> web.StreamResponse:
         raise web.HTTPMovedPermanently(f"/@{name.lower()}")
     actor = await actors.remote_actor(db, name, host)
     if actor is None or actor.suspended_at is not None:
+        raise NotFound("There is no such person.")
+    if await policies.level_of(db, actor.host_id) in ("queue", "suspend"):
         raise NotFound("There is no such person.")
     if visit.member is None and not await timelines.by_author(db, ANONYMOUS, actor.id, limit=1):
         raise NotFound("There is no such person.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import Final
 
 from aiohttp import hdrs, web
 
@@ -102,7 +102,7 @@ async def change(request: web.Request) -> web.StreamResponse:
                 reason=form.text("reason"),
             )
     except Invalid as refusal:
-        if refusal.field == "domain":
+        if refusal.field != "reason":
             return await _policies_page(request, {refusal.field: _(refusal.message)})
         return await _preview_page(request, form, {refusal.field: _(refusal.message)})
     _noticed(request)
@@ -115,7 +115,7 @@ async def mode_preview(request: web.Request) -> web.StreamResponse:
     wanted = query_text(request, "mode", 20)
     if wanted not in policies.MODES:
         raise web.HTTPNotFound()
-    return await _mode_page(request, cast(Mode, wanted), {})
+    return await _mode_page(request, wanted, {})
 
 
 async def _mode_page(request: web.Request, wanted: Mode, errors: dict[str, str]) -> web.Response:
@@ -141,11 +141,9 @@ async def change_mode(request: web.Request) -> web.StreamResponse:
         raise web.HTTPBadRequest()
     try:
         async with site.db.transaction() as tx:
-            await policy_changes.set_mode(
-                tx, cast(Mode, wanted), by=person.id, reason=form.text("reason")
-            )
+            await policy_changes.set_mode(tx, wanted, by=person.id, reason=form.text("reason"))
     except Invalid as refusal:
-        return await _mode_page(request, cast(Mode, wanted), {refusal.field: _(refusal.message)})
+        return await _mode_page(request, wanted, {refusal.field: _(refusal.message)})
     _noticed(request)
     return see_other(HERE, "saved")
 

@@ -17,6 +17,7 @@ from fedcomm.web import (
     interaction,
     notifications,
     people,
+    policies,
     posts,
     searching,
     settings,
@@ -101,6 +102,19 @@ def add_routes(app: web.Application) -> None:
             web.post("/admin/members", administration.create_member),
             web.post(f"/admin/members/{{name:{NAME}}}/suspend", administration.suspend_member),
             web.get("/admin/reports", administration.reports_page),
+            web.get("/admin/policies", policies.policies_page),
+            web.post("/admin/policies", policies.change),
+            web.get("/admin/policies/preview", policies.preview),
+            web.get("/admin/policies/mode", policies.mode_preview),
+            web.post("/admin/policies/mode", policies.change_mode),
+            web.get("/admin/policies/history", policies.history),
+            web.post(f"/admin/policies/history/{{id:{ID}}}/undo", policies.undo),
+            web.post("/admin/policies/import", policies.import_list),
+            web.get(f"/admin/policies/drafts/{{id:{ID}}}", policies.draft),
+            web.post(f"/admin/policies/drafts/{{id:{ID}}}", policies.decide_draft),
+            web.post("/admin/policies/subscriptions", policies.subscribe),
+            web.get("/admin/policies/export.csv", policies.export),
+            web.get("/admin/policies/export.txt", policies.export),
         ]
     )
 
