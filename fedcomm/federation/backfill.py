@@ -21,7 +21,7 @@ from activitypub.failures import FetchBudget, FetchError
 from activitypub.ijson import JSONObject
 from activitypub.origins import parse_url, same_origin
 from activitypub.vocabulary import ACTIVITY_TYPES, OBJECT_TYPES
-from fedcomm.federation import backlog, lanes
+from fedcomm.federation import backlog, lanes, synchronisation
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.keyring import Keyring
@@ -181,7 +181,7 @@ class Backfill:
     async def _next(self, host_id: int, root_id: int | None = None) -> Row | None:
         of_root, args = ("", ()) if root_id is None else (" AND root_id = ?", (root_id,))
         return await self._db.one(
-            "SELECT root_id, uri, kind, page, pages, attempts FROM backfill"
+            "SELECT root_id, uri, kind, page, pages, attempts, next_at FROM backfill"
             f" WHERE host_id = ? AND state = 'waiting' AND next_at <= ?{of_root}"
             " ORDER BY next_at LIMIT 1",
             host_id,
@@ -225,6 +225,9 @@ class Backfill:
 
     async def _read(self, work: _Round, row: Row) -> None:
         """Read on in one collection."""
+        if row["kind"] == "followers":
+            await self._compare_followers(row, work)
+            return
         if row["kind"] == "outbox":
             group = await self._followed_group(work.root_id)
             if group is None:
@@ -343,6 +346,35 @@ class Backfill:
         async with self._db.queue_transaction() as tx:
             await tx.execute("DELETE FROM backfill WHERE root_id = ?", root_id)
             await tx.execute("DELETE FROM backfill_days WHERE root_id = ?", root_id)
+
+    async def _compare_followers(self, row: Row, work: _Round) -> None:
+        """Read whom of ours an actor's server takes for followers, and settle the difference (FEP-8fcf)."""
+        listed: set[str] = set()
+        wanted_at = row["next_at"]
+        url: str | None = row["uri"]
+        seen: set[str] = set()
+        try:
+            while url is not None and url not in seen and len(seen) < synchronisation.MOST_PAGES:
+                seen.add(url)
+                page = await self._page(url, row["uri"], work.budget)
+                listed.update(filter(None, map(identifier, page.items)))
+                first = page.first if isinstance(page.first, str) and not page.items else None
+                url = self._same_place(page.next or first, row["uri"])
+        except Refused as error:
+            log.info("backfill: list of followers refused: %s", error.reason)
+        except FetchError as error:
+            await self._failed(row, error)
+            return
+        else:
+            if url is None:
+                # Half a list says nothing about who is not in it.
+                async with self._db.transaction() as tx:
+                    ended, undone = await synchronisation.settle(
+                        tx, work.root_id, listed, self._at, before=wanted_at
+                    )
+                log.info("backfill: %d follows ended, %d undone again", ended, undone)
+                self.on_change()
+        await self._settle(row)
 
     # Items
 

@@ -19,7 +19,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -28,7 +28,7 @@ from activitypub.client import Client, Response
 from activitypub.failures import FetchError
 from activitypub.vocabulary import CONTENT_TYPE
 from fedcomm.config import Config
-from fedcomm.federation import lanes, peers
+from fedcomm.federation import lanes, peers, synchronisation
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.keyring import KeyPair, Keyring
 from fedcomm.store.database import Database, DatabaseUnavailable, Row, Transaction, marks
@@ -75,6 +75,7 @@ class Parcel:
     created_at: int
     recall: bool
     body: bytes | None
+    for_followers: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ class Couriers:
                         if not await self._hold_on(lane):
                             return
                         held_at = now_ms()
-                    outcome = await self._deliver(parcel, peer)
+                    outcome = await self._deliver(parcel, lane.host_id, peer)
                     if outcome.style is not None and outcome.style != peer.style:
                         peer = replace(peer, style=outcome.style)
                     if outcome.verdict == "later":
@@ -208,8 +209,11 @@ class Couriers:
         async with self._db.queue_transaction() as tx:
             rows = await tx.all(
                 "SELECT d.id, d.activity_id, d.inbox, d.attempts, d.created_at, d.recall,"
-                " c.actor_id, c.object_id, c.subject_id, c.body"
+                " c.actor_id, c.object_id, c.subject_id, c.body,"
+                " CASE WHEN o.visibility = 'followers' AND c.type IN ('Create', 'Update')"
+                " THEN 1 ELSE 0 END AS for_followers"
                 " FROM deliveries d JOIN activities c ON c.id = d.activity_id"
+                " LEFT JOIN objects o ON o.id = c.object_id"
                 " WHERE d.host_id = ? AND d.state IN ('waiting', 'sending') ORDER BY d.id LIMIT ?",
                 host_id,
                 limit,
@@ -223,26 +227,47 @@ class Couriers:
                 )
         return [_parcel(row) for row in rows]
 
-    async def _deliver(self, parcel: Parcel, peer: Peer) -> Outcome:
+    async def _deliver(self, parcel: Parcel, host_id: int, peer: Peer) -> Outcome:
         if parcel.body is None:
             return Outcome("dropped", error="deleted before it was sent")
         if peer.policy == "suspend" and not parcel.recall:
             return Outcome("dropped", error="the host is suspended")
         keys = await self._keyring.pair(parcel.actor_id)
         style = peer.style or "cavage"
-        outcome = await self._post(parcel, keys, style)
+        more = await self._synchronisation(parcel, host_id, keys)
+        outcome = await self._post(parcel, keys, style, more)
         if peers.retries_other_style(outcome.status, peer.software):
             # Double-knocking: the same activity at once in the other style (§3.4, rule 3).
             other = "cavage" if style == "rfc9421" else "rfc9421"
-            second = await self._post(parcel, keys, other)
+            second = await self._post(parcel, keys, other, more)
             if second.delivered:
                 return Outcome("delivered", second.status, style=other)
         return outcome
 
-    async def _post(self, parcel: Parcel, keys: KeyPair, style: str) -> Outcome:
+    async def _synchronisation(self, parcel: Parcel, host_id: int, keys: KeyPair) -> dict[str, str]:
+        """With what goes to followers only: whom we believe to follow from there (FEP-8fcf)."""
+        if not parcel.for_followers:
+            return {}
+        shared = await self._db.value(
+            "SELECT 1 FROM actors WHERE host_id = ? AND shared_inbox = ? LIMIT 1",
+            host_id,
+            parcel.inbox,
+        )
+        uris = await synchronisation.followers_on(self._db, parcel.actor_id, host_id)
+        if shared is None or len(uris) >= synchronisation.MOST_FOLLOWERS:
+            return {}
+        collection = f"{keys.actor_uri}/followers"
+        offer = synchronisation.Offer(
+            collection, f"{collection}/synchronization", synchronisation.digest(uris)
+        )
+        return {synchronisation.HEADER: synchronisation.write(offer)}
+
+    async def _post(
+        self, parcel: Parcel, keys: KeyPair, style: str, more: Mapping[str, str]
+    ) -> Outcome:
         assert parcel.body is not None
         headers = await asyncio.get_running_loop().run_in_executor(
-            self._signing, _signed, style, parcel.inbox, parcel.body, keys
+            self._signing, _signed, style, parcel.inbox, parcel.body, keys, more
         )
         try:
             answer = await self._client.post(
@@ -424,11 +449,16 @@ class Couriers:
         return Peer(row["name"], row["software"], style, row["policy"], row["dead_at"] is not None)
 
 
-def _signed(style: str, url: str, body: bytes, keys: KeyPair) -> dict[str, str]:
-    """The headers of a signed POST; runs in a thread, since RSA takes a millisecond."""
+def _signed(
+    style: str, url: str, body: bytes, keys: KeyPair, more: Mapping[str, str]
+) -> dict[str, str]:
+    """The headers of a signed POST, with `more` covered too; runs in a thread, since RSA takes a millisecond."""
     if style == "rfc9421":
-        return message_signatures.sign("POST", url, body, keys.rsa, keys.key_id, int(time.time()))
-    return cavage.sign("POST", url, body, keys.rsa, keys.key_id)
+        now = int(time.time())
+        made = message_signatures.sign("POST", url, body, keys.rsa, keys.key_id, now, headers=more)
+    else:
+        made = cavage.sign("POST", url, body, keys.rsa, keys.key_id, headers=more)
+    return {**more, **made}
 
 
 def _parcel(row: Row) -> Parcel:
@@ -443,4 +473,5 @@ def _parcel(row: Row) -> Parcel:
         row["created_at"],
         bool(row["recall"]),
         row["body"].encode() if row["body"] is not None else None,
+        bool(row["for_followers"]),
     )

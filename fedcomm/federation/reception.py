@@ -20,10 +20,10 @@ from activitypub.failures import FetchError
 from activitypub.ijson import IJSONError, parse_object
 from activitypub.origins import host as host_of
 from activitypub.origins import same_origin
-from activitypub.signatures import ACCEPT_SIGNATURE, SignatureRefused
+from activitypub.signatures import ACCEPT_SIGNATURE, Claim, SignatureRefused
 from activitypub.vocabulary import is_activity_type
 from fedcomm.config import Config
-from fedcomm.federation import lanes
+from fedcomm.federation import backlog, lanes, synchronisation
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.directory import Directory, KnownKey
 from fedcomm.federation.lanes import idle
@@ -165,6 +165,7 @@ class Reception:
             statements.append((HEARD, (now, signer.host_id)))
             await self._note_style(claim.style, signer.host_id)
         await self._db.append_together(*statements)
+        await self._compare_followers(request, claim, activity, signer)
         self._seen[uri] = None
         while len(self._seen) > SEEN_ENTRIES:
             self._seen.popitem(last=False)
@@ -183,6 +184,30 @@ class Reception:
             viewer = remote(signer.actor_id, signer.host_id)
             if not await can_see_group(self._db, viewer, recipient_id):
                 raise Turned(404, "no-such-inbox")
+
+    async def _compare_followers(
+        self, request: web.Request, claim: Claim, activity: ActivityDocument, signer: KnownKey
+    ) -> None:
+        """The sender's digest of their followers here: if it is not ours, their list is wanted (FEP-8fcf)."""
+        value = request.headers.get(synchronisation.HEADER)
+        if value is None or synchronisation.HEADER.lower() not in claim.covered:
+            return
+        offer = synchronisation.read(value)
+        if offer is None or not same_origin(claim.key_id, activity.actor, allow_http=self._http):
+            return
+        if not same_origin(offer.url, activity.actor, allow_http=self._http):
+            return
+        collection = await self._db.value(
+            "SELECT followers_uri FROM actors WHERE id = ? AND uri = ?",
+            signer.actor_id,
+            activity.actor,
+        )
+        if collection is None or collection != offer.collection_id:
+            return
+        if await synchronisation.agrees(self._db, signer.actor_id, offer, self._at):
+            return
+        async with self._db.queue_transaction() as tx:
+            await backlog.want(tx, signer.actor_id, "followers", offer.url, signer.host_id)
 
     def _require_credible(self, activity: ActivityDocument) -> None:
         """Raises Turned (401) unless the activity has a proof, or its origin can be asked if it is true."""

@@ -18,6 +18,7 @@ from activitypub.ijson import JSONObject, dumps
 from activitypub.signatures import ACCEPT_SIGNATURE_GET
 from activitypub.vocabulary import CONTENT_TYPE, wants_activity
 from fedcomm.config import Config
+from fedcomm.federation import synchronisation
 from fedcomm.federation.activities import Activities
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.catalogue import Catalogue
@@ -87,6 +88,9 @@ class Serving:
             router.add_get(f"{base}/followers", self._guarded(self._followers))
             router.add_get(f"{base}/following", self._guarded(self._following))
             router.add_get(f"{base}/featured", self._guarded(self._featured))
+        router.add_get(
+            "/ap/p/{id}/followers/synchronization", self._guarded(self._followers_of_host)
+        )
         router.add_get("/ap/g/{id}/moderators", self._guarded(self._moderators))
         router.add_get("/ap/o/{id}", self._guarded(self._object))
         router.add_get("/ap/o/{id}/replies", self._guarded(self._replies))
@@ -184,6 +188,16 @@ class Serving:
         )
         total = int(await self._db.value(sql, actor.id))
         return self._totals(request, actor, "followers", total, known)
+
+    async def _followers_of_host(self, request: web.Request) -> web.Response:
+        """A member's followers on the host that asks, which only that host gets (FEP-8fcf, INV-18)."""
+        actor = await self._local_actor(request)
+        known = request[VISITOR][1]
+        if known is None:
+            raise Turned(401, "unsigned", "Sign this request.")
+        items = await synchronisation.followers_on(self._db, actor.id, known.host_id)
+        uri = f"{self._at.actor(actor)}/followers/synchronization"
+        return self._ordered(request, uri, items, known)
 
     async def _following(self, request: web.Request) -> web.Response:
         actor = await self._local_actor(request)

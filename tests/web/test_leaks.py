@@ -127,6 +127,7 @@ LISTS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("GET", "/ap/p/{id}"): ("/ap/p/{chiara}",),
     ("GET", "/ap/p/{id}/outbox"): ("/ap/p/{chiara}/outbox", "/ap/p/{chiara}/outbox?page=true"),
     ("GET", "/ap/p/{id}/followers"): ("/ap/p/{chiara}/followers",),
+    ("GET", "/ap/p/{id}/followers/synchronization"): ("/ap/p/{chiara}/followers/synchronization",),
     ("GET", "/ap/p/{id}/following"): ("/ap/p/{chiara}/following",),
     ("GET", "/ap/p/{id}/featured"): ("/ap/p/{chiara}/featured",),
 }
