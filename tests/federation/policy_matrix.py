@@ -27,7 +27,7 @@ ACQUAINTANCES: Final[tuple[Acquaintance, ...]] = ("new", "known", "followed")
 ACTIVITIES: Final = (
     *("Follow", "Accept", "TentativeAccept", "Reject", "TentativeReject", "Create", "Update"),
     *("Delete", "Delete of the actor", "Like", "EmojiReact", "Dislike", "Announce", "Undo", "Flag"),
-    *("Add", "Remove", "Lock", "Move", "Block", "Arrive"),
+    *("Add", "Remove", "Lock", "Move", "Block", "PollVote", "Arrive"),
 )
 """Every type that has a handler, a Delete of oneself, and one that has none."""
 
@@ -39,6 +39,9 @@ NEEDS_MORE_THAN_A_NAME: Final = frozenset(
 )
 """They concern something between us: our request, words or a reaction of theirs, a moderator's place."""
 
+WITHOUT_EFFECT: Final = frozenset({"Arrive", "PollVote"})
+"""Of a type that nobody handles; about a topic that is no poll."""
+
 SHOWS_WORDS: Final = frozenset({"Create", "Update"})
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "federating.md"
@@ -48,7 +51,7 @@ END: Final = "<!-- end of the table -->\n"
 
 def plain(activity: str, acquaintance: Acquaintance) -> Word:
     """What happens when nothing is held against the host."""
-    if activity == "Arrive" or (acquaintance == "new" and activity in NEEDS_MORE_THAN_A_NAME):
+    if activity in WITHOUT_EFFECT or (acquaintance == "new" and activity in NEEDS_MORE_THAN_A_NAME):
         return "no effect"
     if activity == "Block" and acquaintance == "known":
         # They block somebody who does not follow them: there is nothing to end.
