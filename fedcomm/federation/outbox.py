@@ -862,15 +862,10 @@ class Outbox:
         )
         if not inboxes:
             return
-        order_key = (thing.topic_id or thing.id) if thing is not None else actor_id
         await tx.many(
-            "INSERT INTO deliveries (id, activity_id, host_id, inbox, order_key, state, recall,"
-            " created_at) VALUES (?, ?, ?, ?, ?, 'waiting', ?, ?)"
-            " ON CONFLICT (activity_id, inbox) DO NOTHING",
-            [
-                (new_id(), number, inbox.host_id, inbox.url, order_key, int(recall), now)
-                for inbox in inboxes
-            ],
+            "INSERT INTO deliveries (id, activity_id, host_id, inbox, state, recall, created_at)"
+            " VALUES (?, ?, ?, ?, 'waiting', ?, ?) ON CONFLICT (activity_id, inbox) DO NOTHING",
+            [(new_id(), number, inbox.host_id, inbox.url, int(recall), now) for inbox in inboxes],
         )
         await lanes.wake(tx, "delivery", [inbox.host_id for inbox in inboxes])
 

@@ -42,6 +42,7 @@ from fedcomm.federation.visitors import Visitors
 from fedcomm.federation.vouching import Vouching
 from fedcomm.hub import actors, policy_drafts, threads
 from fedcomm.hub.blocklists import Difference
+from fedcomm.hub.errors import HubError
 from fedcomm.hub.policies import PolicyBook
 from fedcomm.store.database import Database
 from fedcomm.version import VERSION
@@ -215,8 +216,12 @@ class FederationSpoke:
             return None
         if arrival.visibility not in ("public", "unlisted"):
             return None
-        async with self._db.transaction() as tx:
-            return await self._library.store(tx, arrival)
+        try:
+            async with self._db.transaction() as tx:
+                return await self._library.store(tx, arrival)
+        except HubError as refusal:
+            log.info("object not kept: %s", type(refusal).__name__)
+            return None
 
     async def subscribe_template(self, handle: str) -> str | None:
         """Where somebody's own server lets them follow from: the `subscribe` template of their JRD (§1.1)."""

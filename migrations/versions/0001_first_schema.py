@@ -447,7 +447,6 @@ CREATE TABLE deliveries (
   activity_id BIGINT NOT NULL REFERENCES activities (id),
   host_id BIGINT NOT NULL REFERENCES hosts (id),
   inbox TEXT NOT NULL,
-  order_key BIGINT NOT NULL,
   state TEXT NOT NULL,
   recall INTEGER NOT NULL DEFAULT 0,
   attempts INTEGER NOT NULL DEFAULT 0,

@@ -205,8 +205,8 @@ async def _trouble(tx: Transaction, actor_id: int, host_id: int) -> None:
         (gone, "failed", "410 Gone: the inbox is not there any more"),
     ):
         await tx.execute(
-            "INSERT INTO deliveries (id, activity_id, host_id, inbox, order_key, state, attempts,"
-            " created_at, error) VALUES (?, ?, ?, ?, 0, ?, 3, ?, ?)",
+            "INSERT INTO deliveries (id, activity_id, host_id, inbox, state, attempts,"
+            " created_at, error) VALUES (?, ?, ?, ?, ?, 3, ?, ?)",
             new_id(),
             activity,
             host,

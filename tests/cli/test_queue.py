@@ -32,8 +32,8 @@ def deliver(hub: Hub, host: str, state: str, error: str | None = None) -> None:
                 now,
             )
             await tx.execute(
-                "INSERT INTO deliveries (id, activity_id, host_id, inbox, order_key, state, created_at,"
-                " error) VALUES (?, ?, ?, ?, 1, ?, ?, ?)",
+                "INSERT INTO deliveries (id, activity_id, host_id, inbox, state, created_at,"
+                " error) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 new_id(),
                 activity_id,
                 host_id,

@@ -77,8 +77,8 @@ async def test_the_overview_says_how_other_servers_do_and_why(world: World) -> N
         ):
             host = await actors.ensure_host(tx, name)
             await tx.execute(
-                "INSERT INTO deliveries (id, activity_id, host_id, inbox, order_key, state,"
-                " created_at, error) VALUES (?, ?, ?, ?, 0, ?, ?, ?)",
+                "INSERT INTO deliveries (id, activity_id, host_id, inbox, state,"
+                " created_at, error) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 new_id(),
                 activity,
                 host,
