@@ -22,11 +22,20 @@ async def test_a_topic_travels_and_its_answer_comes_back(tmp_path: Path) -> None
         await elsewhere.until("SELECT 1 FROM follows WHERE state = 'active'")
 
         topic = await hub.run(
-            "post", "gardening", "--as", "anna", "--title", "Which soil?", "--text", "Clay, north side."
+            "post",
+            "gardening",
+            "--as",
+            "anna",
+            "--title",
+            "Which soil?",
+            "--text",
+            "Clay, north side.",
         )
         await _title_at(elsewhere, "Which soil?", 5)
 
-        reply = await elsewhere.run("reply", topic["uri"], "--as", "carla", "--text", "Add compost.")
+        reply = await elsewhere.run(
+            "reply", topic["uri"], "--as", "carla", "--text", "Add compost."
+        )
         await hub.until(
             "SELECT 1 FROM objects WHERE uri = ? AND parent_id = ?", reply["uri"], int(topic["id"])
         )
