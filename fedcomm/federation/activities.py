@@ -13,6 +13,7 @@ from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.directory import KnownKey
 from fedcomm.federation.outbox import FORWARD
 from fedcomm.federation.rendering import as_page
+from fedcomm.federation.sanctions import MATTERS
 from fedcomm.federation.sealing import unsealed
 from fedcomm.hub import actors, timelines
 from fedcomm.hub.visibility import Viewer, can_read, can_see_group
@@ -85,6 +86,8 @@ class Activities:
         stored = _stored(row)
         if stored is None:
             return None
+        if row["type"] in MATTERS:
+            return stored if await self._concerns_host(stored, known) else None
         if row["subject_id"] != row["actor_id"]:
             # Follow, Accept, Reject and their Undo concern two actors, and nobody else (INV-18).
             host_id = await self._db.value(
@@ -99,6 +102,21 @@ class Activities:
         profile = await self._catalogue.actor(self._db, actor)
         current = {key: value for key, value in profile.items() if key != "@context"}
         return refreshed(stored, self._at.actor(actor), current)
+
+    async def _concerns_host(self, stored: JSONObject, known: KnownKey | None) -> bool:
+        """Whether what a group decided about somebody was for the host that asks: one with members in it."""
+        group_id = self._at.local(str(stored.get("actor")), "g") or self._at.local(
+            str(stored.get("audience")), "g"
+        )
+        if known is None or group_id is None:
+            return False
+        found = await self._db.value(
+            "SELECT 1 FROM memberships s JOIN actors a ON a.id = s.actor_id"
+            " WHERE s.group_id = ? AND a.host_id = ? LIMIT 1",
+            group_id,
+            known.host_id,
+        )
+        return found is not None
 
     async def _had_a_copy(self, object_id: int, known: KnownKey | None) -> bool:
         if known is None:

@@ -22,23 +22,22 @@ from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.changes import Change, nothing
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.hearsay import Hearsay
+from fedcomm.federation.interventions import Interventions
 from fedcomm.federation.library import Library, addressed, ballot_of, fitted, uri_hash
 from fedcomm.federation.votes import Cast, poll_vote, vote_of, votes_in_create
 from fedcomm.federation.vouching import Vouching
-from fedcomm.hub import actors, follows, groups, journal, polls, reactions, threads
+from fedcomm.hub import actors, follows, groups, polls, reactions, threads
 from fedcomm.hub.ballots import Ballot
 from fedcomm.hub.errors import HubError
 from fedcomm.hub.policies import PolicyBook
 from fedcomm.store.database import Database, Transaction
-from fedcomm.store.ids import new_id, now_ms
+from fedcomm.store.ids import now_ms
 
 MOVE_COOLDOWN_MS = 7 * 86_400_000
 """A second Move of the same actor within a week is not followed (INV-19, federation.md §6.5)."""
 
 ANNOUNCED_AT_ONCE = 50
 """Of a longer list of activities the rest is passed over; each may need a fetch, which the budget limits."""
-
-REASON_CHARACTERS = 5_000
 
 _REACTIONS: dict[str, reactions.Kind] = {
     "Like": "like",
@@ -82,9 +81,12 @@ class Handlers:
         self._vouching = vouching
         self._at = addresses
         self._http = allow_http
+        self._interventions = Interventions(db, library, addresses, _keep, allow_http=allow_http)
 
     async def prepare(self, received: Received) -> Change:
         """The change that the activity asks for. Raises Refused, FetchError."""
+        if received.signer.suspended_at is not None and not _always_taken(received.activity):
+            raise Refused("suspended-actor")
         if received.signer.uri != received.activity.actor:
             return await self._hearsay.prepare(received.activity, received.budget)
         match received.activity.type:
@@ -181,6 +183,8 @@ class Handlers:
         return None
 
     async def _block(self, received: Received) -> Change:
+        if self._interventions.bans_from(received.activity.raw) is not None:
+            return await self._interventions.ban(received, received.activity.raw)
         target = self._at.local_actor(received.activity.object_id)
         if target is None:
             return nothing("ignored: Block of somebody else")
@@ -272,6 +276,9 @@ class Handlers:
             # Fetched rather than taken from the body: a new key must come from its own address.
             await self._directory.actor(activity.actor, budget=received.budget, refresh=True)
             return nothing("profile refreshed")
+        if self._at.local(activity.object_id, "g") is not None:
+            # Texts and rules of a group are changed here, by those who look after it (§4.9 allows more).
+            raise Refused("group-is-edited-here")
         if isinstance(document, dict) and not ACTOR_TYPES.intersection(accessors.types(document)):
             thing = addressed(read_object(document, allow_http=self._http), activity)
         elif activity.object_id is not None:
@@ -336,6 +343,8 @@ class Handlers:
 
             return remember
         signer_id = received.signer.id
+        if known.author_id != signer_id:
+            return self._interventions.removal(received, known)
 
         async def change(tx: Transaction) -> str:
             current = await threads.thing(tx, known.id)
@@ -538,6 +547,14 @@ class Handlers:
         signer_id, uri = received.signer.id, activity.object_id
         if kind == "Lock":
             return await self._lock(received, locked=False, target=target)
+        if kind == "Delete":
+            return await self._interventions.restoration(received, target)
+        if (
+            kind == "Block"
+            and isinstance(wrapped, dict)
+            and self._interventions.bans_from(wrapped) is not None
+        ):
+            return await self._interventions.ban(received, wrapped, lifted=True)
         if kind in ("Follow", None):
             change = await self._undo_follow(signer_id, uri, target)
             if change is not None:
@@ -593,51 +610,17 @@ class Handlers:
     # Moderation
 
     async def _flag(self, received: Received) -> Change:
-        activity = received.activity
         if (await self._book.policy(received.signer.host or "")).reject_reports:
             return nothing("ignored: reports of this server are not taken")
-        people: list[int] = []
-        things: list[int] = []
-        for wrapped in activity.objects:
-            uri = wrapped if isinstance(wrapped, str) else _text(wrapped.get("id"))
-            person = self._at.local_actor(uri)
-            if person is not None:
-                people.append(person)
-                continue
-            thing = await self._library.find(self._db, uri)
-            if thing is not None:
-                things.append(thing.id)
-        if not people and not things:
-            return nothing("ignored: a report about nothing of ours")
-        reason = (activity.content or activity.summary or "")[:REASON_CHARACTERS]
-
-        async def change(tx: Transaction) -> str:
-            report_id = new_id()
-            await tx.execute(
-                "INSERT INTO reports (id, uri, reporter_id, host_id, reason, state, created_at)"
-                " VALUES (?, ?, ?, ?, ?, 'open', ?)",
-                report_id,
-                activity.id,
-                received.signer.id,
-                received.signer.host_id,
-                reason,
-                now_ms(),
-            )
-            subjects = [(person, None) for person in people] + [(None, thing) for thing in things]
-            await tx.many(
-                "INSERT INTO report_subjects (report_id, position, actor_id, object_id)"
-                " VALUES (?, ?, ?, ?)",
-                [(report_id, n, person, thing) for n, (person, thing) in enumerate(subjects)],
-            )
-            await journal.record(tx, "report_filed", actor_id=received.signer.id)
-            return "report filed"
-
-        return change
+        return await self._interventions.flag(received)
 
     async def _pin(self, received: Received) -> Change:
         """Add or Remove by a moderator of a group of ours, to its featured collection (§4.9)."""
         activity = received.activity
         target = activity.target or ""
+        moderated = self._at.local(target.removesuffix("/moderators"), "g")
+        if target.endswith("/moderators") and moderated is not None:
+            return await self._interventions.moderator(received, moderated)
         group_id = self._at.local(target.removesuffix("/featured"), "g")
         known = await self._library.find(self._db, activity.object_id)
         if not target.endswith("/featured") or group_id is None or known is None:
@@ -682,6 +665,13 @@ class Handlers:
             actor.id,
         )
         return found is not None
+
+
+def _always_taken(activity: ActivityDocument) -> bool:
+    """What is taken even of somebody who is suspended: what they take back, and what becomes of their account."""
+    return activity.type in ("Delete", "Undo") or (
+        activity.type == "Update" and activity.object_id == activity.actor
+    )
 
 
 async def _keep(tx: Transaction, received: Received, *, object_id: int) -> None:

@@ -7,6 +7,7 @@ import logging
 
 from fedcomm.config import Config
 from fedcomm.federation.directory import Directory
+from fedcomm.hub import bans, media, removal
 from fedcomm.store.database import Database
 from fedcomm.store.ids import first_id_at, now_ms
 
@@ -35,6 +36,7 @@ async def run(config: Config, db: Database, directory: Directory) -> None:
     while True:
         try:
             await tidy(config, db)
+            await purge(config, db)
             await look_for_the_dead(db, directory)
         except Exception:
             log.exception("housekeeping")
@@ -90,6 +92,16 @@ async def tidy(config: Config, db: Database) -> int:
             first_id_at(now - BODY_DAYS * DAY_MS),
         )
     )
+
+
+async def purge(config: Config, db: Database) -> int:
+    """Erase what moderators removed and nobody may appeal about any more, and forget bans that are over; how many
+    images went."""
+    images = await removal.purge(db)
+    await media.remove_orphans(db, config.media.folder, images)
+    async with db.queue_transaction() as tx:
+        await bans.tidy(tx)
+    return len(images)
 
 
 async def look_for_the_dead(db: Database, directory: Directory) -> int:

@@ -20,8 +20,19 @@ from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.recipients import Inbox
 from fedcomm.federation.rendering import Renderer, as_page, tombstone
+from fedcomm.federation.sanctions import REMOVED, Sanctions, Wire
 from fedcomm.federation.sealing import sealed
-from fedcomm.hub import actors, follows, groups, journal, policies, polls, threads, timelines
+from fedcomm.hub import (
+    actors,
+    follows,
+    groups,
+    journal,
+    policies,
+    polls,
+    statements,
+    threads,
+    timelines,
+)
 from fedcomm.hub.visibility import member
 from fedcomm.store.database import Database, DatabaseUnavailable, Transaction
 from fedcomm.store.ids import new_id, now_ms
@@ -114,6 +125,15 @@ class Outbox:
             "member_edited": self._member_edited,
             "group_edited": self._group_edited,
         }
+        wire = Wire(
+            self._send,
+            self._announce,
+            self._store_inner,
+            self._sealed,
+            self._received,
+            self._is_welcome,
+        )
+        self._steps |= Sanctions(wire, renderer, addresses).steps
 
     def wake(self) -> None:
         """The journal grew."""
@@ -161,7 +181,7 @@ class Outbox:
 
     async def _created(self, tx: Transaction, entry: journal.Entry) -> None:
         thing = await self._thing(tx, entry)
-        if thing is None or thing.deleted_at is not None:
+        if thing is None or thing.deleted_at is not None or thing.withheld is not None:
             return
         if thing.visibility not in SENT_VISIBILITIES:
             return
@@ -219,7 +239,7 @@ class Outbox:
 
     async def _edited(self, tx: Transaction, entry: journal.Entry) -> None:
         thing = await self._thing(tx, entry)
-        if thing is None or thing.deleted_at is not None:
+        if thing is None or thing.deleted_at is not None or thing.withheld is not None:
             return
         if thing.visibility not in SENT_VISIBILITIES:
             return
@@ -270,11 +290,20 @@ class Outbox:
         # The group may have been deleted since: what it announced is asked back all the same.
         group = await groups.group(tx, thing.group_id) if thing.group_id is not None else None
         group_uri = self._at.group(group.id) if group is not None else None
-        if thing.is_local and not removed:
-            await self._send_deletes(tx, thing, uri, group_uri, have_it)
+        if thing.is_local:
+            deletes = [
+                inbox
+                for inbox in have_it
+                # Who builds threads gets the moderator's Delete, which can be undone; everybody else, and
+                # a suspended host that once got a copy, needs the author's.
+                if not removed
+                or "id" in peers.topic_forms(inbox.software)
+                or not await self._is_welcome(tx, inbox.host_id)
+            ]
+            await self._send_deletes(tx, thing, uri, group_uri, deletes)
         if group is None or group_uri is None:
             return
-        if thing.is_local and not removed:
+        if thing.is_local:
             # A suspended host that once got a copy gets the Delete above, and nothing else.
             have_it = [inbox for inbox in have_it if await self._is_welcome(tx, inbox.host_id)]
         moderator = await actors.actor(tx, entry.actor_id or 0) if removed else None
@@ -282,6 +311,7 @@ class Outbox:
         if moderator is not None and not moderator.is_local:
             wrapped = await self._received(tx, thing.id, "Delete", moderator.id)
         elif removed:
+            decided = await statements.latest(tx, thing.id, "remove")
             wrapped = self._renderer.activity(
                 new_id(),
                 "Delete",
@@ -291,7 +321,7 @@ class Outbox:
                 cc=[group_uri],
                 audience=group_uri,
                 # Its presence tells a moderator's removal from an author's deletion (§4.9).
-                summary="Removed by a moderator.",
+                summary=decided.reason if decided is not None else REMOVED,
             )
         elif thing.is_local:
             wrapped = self._delete(uri, self._at.member(thing.author_id), uri, group_uri)
@@ -363,6 +393,8 @@ class Outbox:
         announce = self._renderer.activity(
             row["id"], "Announce", group_uri, self._at.object(thing), to=[AS_PUBLIC]
         )
+        # If it is restored the group announces it anew, and this one stays undone.
+        await tx.execute("UPDATE activities SET type = 'Announce/undone' WHERE id = ?", row["id"])
         undo = self._renderer.activity(
             new_id(),
             "Undo",
@@ -747,7 +779,7 @@ class Outbox:
     ) -> None:
         author = await actors.actor(tx, thing.author_id)
         if isinstance(content, dict) and inboxes:
-            await self._store_inner(tx, content, thing)
+            await self._store_inner(tx, content, str(content["type"]), thing=thing)
         activity_id = new_id()
         announce = self._renderer.announce(
             activity_id,
@@ -769,7 +801,13 @@ class Outbox:
         )
 
     async def _store_inner(
-        self, tx: Transaction, activity: JSONObject, thing: threads.Thing
+        self,
+        tx: Transaction,
+        activity: JSONObject,
+        kind: str,
+        *,
+        thing: threads.Thing | None = None,
+        subject_id: int | None = None,
     ) -> None:
         """An activity of ours that goes out only wrapped still has an id that strict peers fetch."""
         number = self._at.local(str(activity.get("id")), "c")
@@ -777,12 +815,13 @@ class Outbox:
         if number is None or actor_id is None:
             return
         await tx.execute(
-            "INSERT INTO activities (id, actor_id, type, object_id, body, created_at)"
-            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO activities (id, actor_id, type, object_id, subject_id, body, created_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
             number,
             actor_id,
-            str(activity["type"]),
-            thing.id,
+            kind,
+            thing.id if thing is not None else None,
+            subject_id,
             dumps(await self._sealed(actor_id, activity)).decode(),
             now_ms(),
         )

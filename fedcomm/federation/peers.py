@@ -5,6 +5,7 @@ Each rule says which peer and why. A server that is not named gets what suits an
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 Form = Literal["activity", "id"]
@@ -38,6 +39,29 @@ def wants_activities(software: str | None) -> bool:
     Not to microblogs: Mastodon would boost each comment into its followers' home timelines (A1).
     """
     return software not in MICROBLOGS
+
+
+@dataclass(frozen=True, slots=True)
+class ReportForm:
+    """How a server takes a Flag (§4.9). `posts_only`: the id of one post, in the name of a person who agreed
+    (`named`); otherwise the account and its posts, from the instance actor. `only_named`: it takes no other."""
+
+    posts_only: bool
+    named: bool
+    only_named: bool = False
+
+
+def report_form(software: str | None) -> ReportForm:
+    """How a report is forwarded to a server.
+
+    Lemmy reads the reporter as Person, Service or Organization: the instance actor, an Application, it
+    cannot parse. Mastodon wants the instance actor, and the account among the objects.
+    """
+    if software == "lemmy":
+        return ReportForm(posts_only=True, named=True, only_named=True)
+    if software in THREADIVERSE:
+        return ReportForm(posts_only=True, named=True)
+    return ReportForm(posts_only=False, named=False)
 
 
 def wants_forwards(software: str | None) -> bool:

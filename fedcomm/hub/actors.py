@@ -296,7 +296,7 @@ async def store_remote(tx: Transaction, profile: RemoteProfile) -> int:
             " followers_uri = excluded.followers_uri, featured_uri = excluded.featured_uri,"
             " locked = excluded.locked, discoverable = excluded.discoverable,"
             " indexable = excluded.indexable, moved_to_uri = excluded.moved_to_uri,"
-            " suspended_at = excluded.suspended_at, deleted_at = NULL,"
+            " suspended_at = COALESCE(actors.barred_at, excluded.suspended_at), deleted_at = NULL,"
             " updated_at = excluded.updated_at, fetched_at = excluded.fetched_at"
             " RETURNING id",
             new_id(),

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-from fedcomm.hub import actors, journal, notifications, policies
+from fedcomm.hub import actors, audit, journal, notifications, policies
 from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
 from fedcomm.hub.limits import DEFAULT_LIMITS, TextLimits
 from fedcomm.hub.markup import render_plain
@@ -25,12 +25,19 @@ from fedcomm.store.ids import now_ms
 Mode = Literal["federated", "local", "private"]
 MODES: tuple[Mode, ...] = ("federated", "local", "private")
 
+TOPICS_PER_HOUR_MOST: Final = 1_000
+"""The largest cap that can be set."""
+
 VISIBILITY_OF_MODE: dict[Mode, Visibility] = {
     "federated": "public",
     "local": "local",
     "private": "members",
 }
 """What an object written in a group of this mode is stored with."""
+
+TopicsBy = Literal["everyone", "members", "moderators"]
+TOPICS_BY: tuple[TopicsBy, ...] = ("everyone", "members", "moderators")
+"""Who opens topics; *everyone* means whoever may write in the group at all, people of other servers included."""
 
 GroupRole = Literal["owner", "moderator", "member"]
 State = Literal["requested", "active", "banned"]
@@ -46,7 +53,11 @@ class Group:
     mode: Mode
     approval: bool
     language: str
-    posting_restricted: bool
+    topics_by: TopicsBy
+    topics_per_hour: int
+    """Topics that one person may open within an hour; 0: any number."""
+    first_posts_wait: bool
+    """Whether posts from a host of which nothing was let in yet wait for a moderator."""
     announce_replies: bool
     summary_source: str
     summary_html: str
@@ -58,6 +69,11 @@ class Group:
     @property
     def title(self) -> str:
         return self.display_name or self.name
+
+    @property
+    def posting_restricted(self) -> bool:
+        """Whether only moderators open topics."""
+        return self.topics_by == "moderators"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +92,8 @@ class Membership:
 
 
 _COLUMNS = (
-    "g.actor_id, a.name, a.display_name, g.mode, g.approval, g.language, g.posting_restricted,"
+    "g.actor_id, a.name, a.display_name, g.mode, g.approval, g.language, g.topics_by,"
+    " g.topics_per_hour, g.first_posts_wait,"
     " g.announce_replies, a.summary_source, a.summary_html, a.avatar_id, a.header_id, g.created_at,"
     " a.updated_at"
 )
@@ -91,7 +108,9 @@ def _group(row: Row) -> Group:
         row["mode"],
         bool(row["approval"]),
         row["language"],
-        bool(row["posting_restricted"]),
+        row["topics_by"],
+        row["topics_per_hour"],
+        bool(row["first_posts_wait"]),
         bool(row["announce_replies"]),
         row["summary_source"],
         row["summary_html"],
@@ -143,10 +162,13 @@ async def list_groups(
 async def membership(db: Reader, group_id: int, actor_id: int) -> Membership | None:
     """The actor's place in the group, whatever its state."""
     row = await db.one(
+        # A ban that is over is none, also before somebody has tidied it up.
         "SELECT group_id, actor_id, role, state, follow_uri FROM memberships"
-        " WHERE group_id = ? AND actor_id = ?",
+        " WHERE group_id = ? AND actor_id = ?"
+        " AND (state <> 'banned' OR banned_until IS NULL OR banned_until > ?)",
         group_id,
         actor_id,
+        now_ms(),
     )
     if row is None:
         return None
@@ -284,7 +306,9 @@ async def edit_group(
     description: str,
     approval: bool,
     announce_replies: bool,
-    posting_restricted: bool,
+    topics_by: TopicsBy = "everyone",
+    topics_per_hour: int = 0,
+    first_posts_wait: bool = False,
     local_origin: str,
     avatar_id: int | None = None,
     header_id: int | None = None,
@@ -293,6 +317,10 @@ async def edit_group(
     """Change a group's texts and rules; its mode stays (what was said in private stays private)."""
     found = await _moderated(tx, group_id, editor_id)
     _check(title, description, found.mode, limits)
+    if topics_by not in TOPICS_BY:
+        raise Invalid("topics_by", "Topics are opened by everyone, members or moderators.")
+    if not 0 <= topics_per_hour <= TOPICS_PER_HOUR_MOST:
+        raise Invalid("topics_per_hour", "Write a number from 0 (no limit) to 1000.")
     await tx.execute(
         "UPDATE actors SET display_name = ?, summary_source = ?, summary_html = ?, updated_at = ?"
         " WHERE id = ?",
@@ -303,11 +331,13 @@ async def edit_group(
         group_id,
     )
     await tx.execute(
-        "UPDATE groups SET approval = ?, announce_replies = ?, posting_restricted = ?"
-        " WHERE actor_id = ?",
+        "UPDATE groups SET approval = ?, announce_replies = ?, topics_by = ?,"
+        " topics_per_hour = ?, first_posts_wait = ? WHERE actor_id = ?",
         int(approval),
         int(announce_replies),
-        int(posting_restricted),
+        topics_by,
+        topics_per_hour,
+        int(first_posts_wait),
         group_id,
     )
     for column, media_id in (("avatar_id", avatar_id), ("header_id", header_id)):
@@ -375,14 +405,19 @@ async def add_member(
     if found.mode != "federated" and not person.is_local:
         raise NotAllowed("Only members of this hub can be in this group.")
     known = await membership(tx, group_id, actor_id)
+    if known is not None and known.state == "banned":
+        raise NotAllowed("This person is banned from the group. Lift the ban first.")
     if known is not None and known.role == "owner" and role != "owner":
         raise NotAllowed("The owner of a group keeps this role.")
     if role != "member" or (known is not None and known.role != "member"):
-        await _require_owner(tx, group_id, moderator_id)
+        await require_owner(tx, group_id, moderator_id)
     await _place(tx, group_id, actor_id, role, "active", known.follow_uri if known else None)
     await journal.record(
         tx, "membership_activated", actor_id=moderator_id, group_id=group_id, target_id=actor_id
     )
+    moderated = known is not None and known.moderates
+    if moderated != (role != "member"):
+        await _note_moderator(tx, group_id, moderator_id, actor_id, made=not moderated)
     if known is None or known.state != "active":
         await notifications.notify(
             tx, person, "membership_activated", moderator_id, group_id=group_id
@@ -397,8 +432,11 @@ async def refuse(tx: Transaction, group_id: int, moderator_id: int, actor_id: in
         return
     if known.role == "owner":
         raise NotAllowed("The owner of a group cannot be removed.")
+    if known.state == "banned":
+        raise NotAllowed("This person is banned from the group. Lift the ban first.")
     if known.role == "moderator":
-        await _require_owner(tx, group_id, moderator_id)
+        await require_owner(tx, group_id, moderator_id)
+        await _note_moderator(tx, group_id, moderator_id, actor_id, made=False)
     await journal.record(
         tx, "membership_refused", actor_id=moderator_id, group_id=group_id, target_id=actor_id
     )
@@ -412,6 +450,8 @@ async def leave(tx: Transaction, group_id: int, actor_id: int) -> None:
         return
     if known.role == "owner":
         raise NotAllowed("The owner of a group cannot leave it.")
+    if known.moderates:
+        await _note_moderator(tx, group_id, actor_id, actor_id, made=False)
     await _remove(tx, group_id, actor_id)
     await journal.record(
         tx, "membership_ended", actor_id=actor_id, group_id=group_id, target_id=actor_id
@@ -425,8 +465,21 @@ async def require_moderator(db: Reader, group_id: int, actor_id: int) -> None:
         raise NotAllowed("Only moderators of the group can do this.")
 
 
-async def _require_owner(db: Reader, group_id: int, actor_id: int) -> None:
-    # Otherwise a moderator could make themselves owner, or push the others out.
+async def _note_moderator(
+    tx: Transaction, group_id: int, by_id: int, actor_id: int, *, made: bool
+) -> None:
+    event: journal.Event = "moderator_added" if made else "moderator_removed"
+    await journal.record(tx, event, actor_id=by_id, group_id=group_id, target_id=actor_id)
+    await audit.record(
+        tx, event, actor_id=by_id, subject_id=actor_id, detail={"group": str(group_id)}
+    )
+
+
+async def require_owner(db: Reader, group_id: int, actor_id: int) -> None:
+    """Raises NotAllowed unless the actor owns this group now.
+
+    Otherwise a moderator could make themselves owner, or push the others out.
+    """
     place = await membership(db, group_id, actor_id)
     if place is None or place.state != "active" or place.role != "owner":
         raise NotAllowed("Only the owner of the group decides who moderates it.")
@@ -453,7 +506,7 @@ async def _place(
         "INSERT INTO memberships (group_id, actor_id, role, state, follow_uri, created_at, decided_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (group_id, actor_id) DO UPDATE SET"
         " role = excluded.role, state = excluded.state, follow_uri = excluded.follow_uri,"
-        " decided_at = excluded.decided_at",
+        " decided_at = excluded.decided_at, banned_until = NULL, banned_by = NULL, ban_reason = ''",
         group_id,
         actor_id,
         role,

@@ -49,7 +49,7 @@ async def usage(db: Reader) -> Usage:
     members = "SELECT count(*) FROM members WHERE state = 'active'"
     written = (
         "SELECT count(*) FROM objects WHERE kind = '{}' AND host_id IS NULL AND deleted_at IS NULL"
-        " AND visibility = 'public'"
+        " AND withheld IS NULL AND visibility = 'public'"
     )
     return Usage(
         await count(members),

@@ -14,6 +14,7 @@ from fedcomm.store.ids import new_id, now_ms
 Kind = Literal[
     "reply", "mention", "like", "share", "follow", "follow_requested", "follow_accepted",
     "membership_requested", "membership_activated", "poll_ended",
+    "post_waiting", "report", "statement", "appeal", "appeal_answered",
 ]  # fmt: skip
 
 
@@ -29,6 +30,7 @@ class Notification:
     object_html: str
     topic_id: int | None
     group_name: str | None
+    matter_id: int | None
     created_at: int
     read: bool
 
@@ -41,6 +43,7 @@ async def notify(
     *,
     object_id: int | None = None,
     group_id: int | None = None,
+    matter_id: int | None = None,
     about_oneself: bool = False,
 ) -> None:
     """Tell `recipient` once, if they are a member here, did not do it themselves (or it is
@@ -59,16 +62,46 @@ async def notify(
         f"SELECT 1 FROM actors a WHERE a.id = ? AND {allowed.sql}", actor_id, *allowed.args
     ):
         return
+    await _insert(tx, recipient.id, kind, actor_id, object_id, group_id, matter_id)
+
+
+async def tell(
+    tx: Transaction,
+    recipient: actors.Actor,
+    kind: Kind,
+    *,
+    matter_id: int,
+    group_id: int | None = None,
+) -> None:
+    """Tell a member what was decided about them, by the group or the hub and not by a person.
+
+    `matter_id`: the statement's id. People of other servers read no notifications here.
+    """
+    if recipient.is_local and recipient.kind == "person" and recipient.deleted_at is None:
+        actor_id = group_id if group_id is not None else recipient.id
+        await _insert(tx, recipient.id, kind, actor_id, None, group_id, matter_id)
+
+
+async def _insert(
+    tx: Transaction,
+    member_id: int,
+    kind: Kind,
+    actor_id: int,
+    object_id: int | None,
+    group_id: int | None,
+    matter_id: int | None,
+) -> None:
     # A unique index refuses the second of two that say the same.
     await tx.execute(
-        "INSERT INTO notifications (id, member_id, kind, actor_id, object_id, group_id, created_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO notifications (id, member_id, kind, actor_id, object_id, group_id, matter_id,"
+        " created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         new_id(),
-        recipient.id,
+        member_id,
         kind,
         actor_id,
         object_id,
         group_id,
+        matter_id,
         now_ms(),
     )
 
@@ -101,7 +134,7 @@ async def list_notifications(
     allowed = shown(member(member_id), "a.host_id", "a.id")
     rows = await db.all(
         f"SELECT {actors.COLUMNS}, n.id AS notification_id, n.kind AS notification_kind,"
-        " n.object_id,"
+        " n.object_id, n.matter_id,"
         " n.created_at AS told_at, n.read_at, o.title, o.html, o.topic_id, ga.name AS group_name"
         " FROM notifications n JOIN actors a ON a.id = n.actor_id LEFT JOIN hosts h ON h.id = a.host_id"
         f" LEFT JOIN objects o ON o.id = n.object_id AND {clause.sql}"
@@ -124,6 +157,7 @@ async def list_notifications(
             row["html"] or "",
             row["topic_id"],
             row["group_name"],
+            row["matter_id"],
             row["told_at"],
             row["read_at"] is not None,
         )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fedcomm.hub import actors, journal, notifications, threads
-from fedcomm.hub.errors import NotFound
+from fedcomm.hub import actors, groups, journal, notifications, threads
+from fedcomm.hub.errors import NotAllowed, NotFound
 from fedcomm.hub.visibility import can_read, member, remote
 from fedcomm.store.database import Reader, Transaction
 from fedcomm.store.ids import new_id, now_ms
@@ -33,6 +33,10 @@ async def add(
     viewer = member(actor_id) if person.is_local else remote(actor_id, person.host_id or 0)
     if not await can_read(tx, viewer, object_id):
         raise NotFound("This is not there any more.")
+    if target.group_id is not None:
+        place = await groups.membership(tx, target.group_id, actor_id)
+        if place is not None and place.state == "banned":
+            raise NotAllowed("You may not take part in this group.")
     opposite: Kind | None = {"like": "dislike", "dislike": "like"}.get(kind)  # type: ignore[assignment]
     if opposite is not None:
         await withdraw(tx, actor_id, object_id, opposite)

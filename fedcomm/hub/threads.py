@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from fedcomm.hub import actors, ballots, groups, journal, media, notifications, search
+from fedcomm.hub import actors, admission, ballots, groups, journal, media, notifications, search
 from fedcomm.hub.composition import Content
 from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
 from fedcomm.hub.visibility import Visibility, can_read, member, narrower, remote
@@ -19,6 +19,9 @@ from fedcomm.store.database import Reader, Row, Transaction
 from fedcomm.store.ids import new_id, now_ms
 
 Kind = Literal["topic", "reply", "post"]
+
+Withheld = Literal["waiting", "hidden", "removed"]
+"""How something is out of view without being erased (`fedcomm.hub.removal`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class Thing:
     published_at: int
     edited_at: int | None
     deleted_at: int | None
+    withheld: Withheld | None
     pinned_at: int | None
     locked_at: int | None
     reply_count: int
@@ -81,7 +85,7 @@ COLUMNS = (
     "o.id, o.kind, o.type, o.uri, o.host_id, o.author_id, o.group_id, o.topic_id, o.parent_id,"
     " o.parent_uri, o.context_uri, o.visibility, o.title, o.source, o.html, o.summary, o.sensitive,"
     " o.language, o.url, o.details, o.created_at, o.published_at, o.edited_at, o.deleted_at,"
-    " o.pinned_at, o.locked_at, o.reply_count, o.like_count, o.dislike_count, o.share_count,"
+    " o.withheld, o.pinned_at, o.locked_at, o.reply_count, o.like_count, o.dislike_count, o.share_count,"
     " o.active_at"
 )
 
@@ -113,6 +117,7 @@ def thing_of(row: Row) -> Thing:
         row["published_at"],
         row["edited_at"],
         row["deleted_at"],
+        row["withheld"],
         row["pinned_at"],
         row["locked_at"],
         row["reply_count"],
@@ -174,8 +179,8 @@ async def create_topic(
         raise NotFound("There is no such group.")
     await _require_place(tx, group, author_id)
     place = await groups.membership(tx, group_id, author_id)
-    if group.posting_restricted and not (place and place.moderates):
-        raise NotAllowed("Only moderators start topics in this group.")
+    await admission.require_topic(tx, group, author_id, place)
+    waits = await admission.must_wait(tx, group, provenance.host_id if provenance else None, place)
     object_id = new_id()
     await _insert(
         tx,
@@ -187,11 +192,11 @@ async def create_topic(
         visibility=groups.VISIBILITY_OF_MODE[group.mode],
         group_id=group_id,
         topic_id=object_id,
+        withheld="waiting" if waits else None,
     )
-    await journal.record(
-        tx, "topic_created", actor_id=author_id, object_id=object_id, group_id=group_id
+    await (
+        admission.hold(tx, group, object_id, author_id) if waits else announce_new(tx, object_id)
     )
-    await _tell_mentioned(tx, object_id, author_id, content, already=set())
     return object_id
 
 
@@ -225,8 +230,12 @@ async def create_reply(
             place = await groups.membership(tx, group.id, author_id)
             if not (place and place.moderates):
                 raise NotAllowed("This thread is closed.")
+    waits = False
+    if group is not None:
+        place = await groups.membership(tx, group.id, author_id)
+        host_id = provenance.host_id if provenance else None
+        waits = await admission.must_wait(tx, group, host_id, place)
     object_id = new_id()
-    now = now_ms()
     await _insert(
         tx,
         object_id,
@@ -240,31 +249,51 @@ async def create_reply(
         parent_id=parent_id,
         # A reply dated before its parent becomes a topic of its own at NodeBB (federation.md §12).
         not_before=parent.published_at,
+        withheld="waiting" if waits else None,
     )
-    await tx.execute("UPDATE objects SET reply_count = reply_count + 1 WHERE id = ?", parent_id)
-    if topic is not None:
-        counted = 0 if topic.id == parent_id else 1
-        await tx.execute(
-            "UPDATE objects SET reply_count = reply_count + ?, active_at = ? WHERE id = ?",
-            counted,
-            now,
-            topic.id,
-        )
+    if waits:
+        assert group is not None
+        await admission.hold(tx, group, object_id, author_id)
+        return object_id
+    made = await thing(tx, object_id)
+    assert made is not None
+    await count_reply(tx, made, 1)
+    await announce_new(tx, object_id)
+    return object_id
+
+
+async def announce_new(tx: Transaction, object_id: int) -> None:
+    """A topic or reply is in view from now on: the journal tells it, and whom it concerns is notified."""
+    made = await thing(tx, object_id)
+    assert made is not None
+    event: journal.Event = "topic_created" if made.kind == "topic" else "reply_created"
     await journal.record(
-        tx, "reply_created", actor_id=author_id, object_id=object_id, group_id=parent.group_id
+        tx, event, actor_id=made.author_id, object_id=object_id, group_id=made.group_id
     )
     told: set[int] = set()
-    parent_author = await actors.actor(tx, parent.author_id)
-    if parent_author is not None:
-        await notifications.notify(tx, parent_author, "reply", author_id, object_id=object_id)
-        told.add(parent_author.id)
-    if topic is not None and topic.author_id not in told:
-        topic_author = await actors.actor(tx, topic.author_id)
-        if topic_author is not None:
-            await notifications.notify(tx, topic_author, "reply", author_id, object_id=object_id)
-            told.add(topic_author.id)
-    await _tell_mentioned(tx, object_id, author_id, content, already=told)
-    return object_id
+    for above in (made.parent_id, made.topic_id):
+        written = await thing(tx, above) if above not in (None, object_id) else None
+        if made.kind != "reply" or written is None or written.author_id in told:
+            continue
+        author = await actors.actor(tx, written.author_id)
+        if author is not None:
+            await notifications.notify(tx, author, "reply", made.author_id, object_id=object_id)
+            told.add(author.id)
+    if made.kind == "reply" and made.topic_id is not None:
+        await tx.execute("UPDATE objects SET active_at = ? WHERE id = ?", now_ms(), made.topic_id)
+    await _tell_mentioned(tx, object_id, made.author_id, already=told)
+
+
+async def count_reply(tx: Transaction, reply: Thing, by: int) -> None:
+    """A reply comes into view (`by` 1) or goes out of it (-1): what it answers, and its topic, count it."""
+    for above in {reply.parent_id, reply.topic_id} - {None, reply.id}:
+        await tx.execute(
+            "UPDATE objects SET reply_count = CASE WHEN reply_count + ? < 0 THEN 0"
+            " ELSE reply_count + ? END WHERE id = ?",
+            by,
+            by,
+            above,
+        )
 
 
 async def store_post(
@@ -292,7 +321,7 @@ async def store_post(
         parent_uri=parent_uri,
     )
     await journal.record(tx, "post_stored", actor_id=author_id, object_id=object_id)
-    await _tell_mentioned(tx, object_id, author_id, content, already=set())
+    await _tell_mentioned(tx, object_id, author_id, already=set())
     return object_id
 
 
@@ -313,6 +342,9 @@ async def edit(
     known = await _existing(tx, object_id)
     if known.author_id != editor_id:
         raise NotAllowed("Only its author can change this.")
+    if known.withheld in ("hidden", "removed"):
+        # Otherwise what is judged in an appeal would not be what was removed.
+        raise NotAllowed("A moderator took this down: it cannot be changed.")
     if known.kind == "topic" and not content.title:
         raise Invalid("title", "A topic needs a title.")
     number = int(
@@ -360,22 +392,28 @@ async def edit(
     await journal.record(
         tx, "object_edited", actor_id=editor_id, object_id=object_id, group_id=known.group_id
     )
-    await _tell_mentioned(tx, object_id, editor_id, content, already=already)
+    await _tell_mentioned(tx, object_id, editor_id, already=already)
 
 
 async def delete(tx: Transaction, actor_id: int, object_id: int) -> None:
-    """The author deletes, or a moderator of its group removes. Every word of it goes from every
-    table here.
+    """The author deletes: every word of it goes from every table here, at once.
 
-    What remains is a tombstone: id, times, place in the thread. Raises NotFound, NotAllowed.
+    Moderators remove (`fedcomm.hub.moderation`), which keeps the words for an appeal. Raises NotFound,
+    NotAllowed.
     """
     known = await _existing(tx, object_id)
-    removed_by_moderator = known.author_id != actor_id
-    if removed_by_moderator:
-        if known.group_id is None:
-            raise NotAllowed("Only its author can delete this.")
-        await groups.require_moderator(tx, known.group_id, actor_id)
-    now = now_ms()
+    if known.author_id != actor_id:
+        raise NotAllowed("Only its author can delete this.")
+    await erase(tx, known)
+    await journal.record(
+        tx, "object_deleted", actor_id=actor_id, object_id=object_id, group_id=known.group_id
+    )
+
+
+async def erase(tx: Transaction, known: Thing) -> None:
+    """Take every word of an object from every table. What remains is a tombstone: id, times, place in the
+    thread. The caller says in the journal why."""
+    object_id = known.id
     await media.erase_attached(tx, object_id)
     await ballots.erase(tx, object_id)
     for table in ("revisions", "mentions", "hashtags", "attachments", "notifications"):
@@ -383,24 +421,13 @@ async def delete(tx: Transaction, actor_id: int, object_id: int) -> None:
     await search.forget(tx, object_id)
     await tx.execute(
         "UPDATE objects SET title = '', source = '', html = '', summary = '', sensitive = 0,"
-        " language = '', url = NULL, details = NULL, deleted_at = ?, removed_by = ?, pinned_at = NULL"
-        " WHERE id = ?",
-        now,
-        actor_id if removed_by_moderator else None,
+        " language = '', url = NULL, details = NULL, deleted_at = ?, withheld = NULL,"
+        " withheld_at = NULL, pinned_at = NULL WHERE id = ?",
+        now_ms(),
         object_id,
     )
-    if known.parent_id is not None:
-        await tx.execute(
-            "UPDATE objects SET reply_count = reply_count - 1 WHERE id = ? AND reply_count > 0",
-            known.parent_id,
-        )
-    if known.topic_id not in (None, known.parent_id, object_id):
-        await tx.execute(
-            "UPDATE objects SET reply_count = reply_count - 1 WHERE id = ? AND reply_count > 0",
-            known.topic_id,
-        )
-    event: journal.Event = "object_removed" if removed_by_moderator else "object_deleted"
-    await journal.record(tx, event, actor_id=actor_id, object_id=object_id, group_id=known.group_id)
+    if known.withheld is None:
+        await count_reply(tx, known, -1)
 
 
 async def delete_everything_of(tx: Transaction, author_id: int) -> int:
@@ -486,6 +513,7 @@ async def _insert(
     parent_id: int | None = None,
     parent_uri: str | None = None,
     not_before: int = 0,
+    withheld: Withheld | None = None,
 ) -> None:
     now = now_ms()
     published = min(provenance.published_at, now) if provenance else now
@@ -495,8 +523,8 @@ async def _insert(
     await tx.execute(
         "INSERT INTO objects (id, kind, type, uri, host_id, author_id, group_id, topic_id, parent_id,"
         " parent_uri, context_uri, visibility, title, source, html, summary, sensitive, language, url,"
-        " details, created_at, published_at, active_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " details, created_at, published_at, active_at, withheld, withheld_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         object_id,
         kind,
         provenance.type if provenance else default_type,
@@ -520,6 +548,8 @@ async def _insert(
         now,
         max(published, min(not_before, now)) if provenance is None else published,
         now,
+        withheld,
+        now if withheld else None,
     )
     await _insert_parts(tx, object_id, content)
     if content.poll is not None:
@@ -563,8 +593,11 @@ async def _insert_parts(tx: Transaction, object_id: int, content: Content) -> No
 
 
 async def _tell_mentioned(
-    tx: Transaction, object_id: int, author_id: int, content: Content, *, already: set[int]
+    tx: Transaction, object_id: int, author_id: int, *, already: set[int]
 ) -> None:
-    people = await actors.actors(tx, [i for i in content.mentions if i not in already])
+    mentioned = await tx.all("SELECT actor_id FROM mentions WHERE object_id = ?", object_id)
+    people = await actors.actors(
+        tx, [row["actor_id"] for row in mentioned if row["actor_id"] not in already]
+    )
     for person in people.values():
         await notifications.notify(tx, person, "mention", author_id, object_id=object_id)

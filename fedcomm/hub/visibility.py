@@ -88,7 +88,8 @@ def readable(viewer: Viewer, alias: str = "o") -> Clause:
     """The condition under which `viewer` may read the row `alias` of `objects`."""
     o = alias
     allowed = shown(viewer, f"{o}.host_id", f"{o}.author_id")
-    here = f"{o}.deleted_at IS NULL AND {allowed.sql}"
+    # What a moderator took down, or what waits for one, is shown to nobody by this gate.
+    here = f"{o}.deleted_at IS NULL AND {o}.withheld IS NULL AND {allowed.sql}"
     if viewer.kind == "anonymous":
         return Clause(f"({here} AND {o}.visibility IN ('public', 'unlisted'))")
     if viewer.kind == "host":

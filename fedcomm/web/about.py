@@ -13,13 +13,16 @@ from aiohttp import hdrs, web
 import activitypub
 import fedcomm
 from fedcomm.http import site_of
-from fedcomm.hub import instance
+from fedcomm.hub import instance, rules
 from fedcomm.resources import resource_folder
 from fedcomm.store.database import DatabaseError
 from fedcomm.web import headers
 from fedcomm.web.rendering import RENDERER, page
 
-NOT_FOR_CRAWLERS = ("/settings", "/notifications", "/following", "/search", "/interact", "/admin")
+NOT_FOR_CRAWLERS = (
+    *("/settings", "/notifications", "/following", "/search", "/interact", "/admin"),
+    *("/moderation", "/statements", "/report"),
+)
 
 SOURCE_SUFFIXES: Final = frozenset(
     {".py", ".pyi", ".typed", ".html", ".xml", ".css", ".js", ".svg", ".png", ".po", ".mo", ".mako"}
@@ -35,7 +38,12 @@ async def about(request: web.Request) -> web.StreamResponse:
     site = site_of(request)
     usage = await instance.usage(site.db)
     return await page(
-        request, "about.html", public=True, usage=usage, federates=site.federation is not None
+        request,
+        "about.html",
+        public=True,
+        usage=usage,
+        federates=site.federation is not None,
+        rules=await rules.current(site.db),
     )
 
 

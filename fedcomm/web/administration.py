@@ -7,12 +7,13 @@ from typing import cast
 from aiohttp import web
 
 from fedcomm.http import site_of
-from fedcomm.hub import instance, members, reports
+from fedcomm.hub import instance, members, moderation, rules
 from fedcomm.hub.errors import Invalid
 from fedcomm.hub.passwords import hash_password
 from fedcomm.i18n import gettext as _
 from fedcomm.settings import LOCALES
 from fedcomm.web.forms import Form, query_id, read_form
+from fedcomm.web.moderation import queue_page
 from fedcomm.web.rendering import page, see_other
 from fedcomm.web.visits import administrator, visit_of
 
@@ -74,13 +75,21 @@ async def suspend_member(request: web.Request) -> web.StreamResponse:
     known = await members.member_by_name(site.db, request.match_info["name"])
     if known is None:
         raise web.HTTPNotFound()
-    suspended = (await read_form(request)).flag("suspended")
+    form = await read_form(request)
+    suspended = form.flag("suspended")
     if known.id == person.id:
         return await _members_page(
             request, None, {"suspend": _("You cannot suspend your own account.")}
         )
-    async with site.db.transaction() as tx:
-        await members.suspend_member(tx, known.id, suspended=suspended)
+    try:
+        async with site.db.transaction() as tx:
+            if suspended:
+                grounds = moderation.Grounds(form.text("reason"))
+                await moderation.suspend(tx, person.id, known.id, grounds)
+            else:
+                await moderation.unsuspend(tx, person.id, known.id)
+    except Invalid as refusal:
+        return await _members_page(request, None, {refusal.field: _(refusal.message)})
     site.wake()
     return see_other("/admin/members", "suspended" if suspended else "reinstated")
 
@@ -88,13 +97,40 @@ async def suspend_member(request: web.Request) -> web.StreamResponse:
 async def reports_page(request: web.Request) -> web.StreamResponse:
     """What was reported, newest first."""
     administrator(request)
-    visit = visit_of(request)
-    found = await reports.list_reports(visit.site.db, before=query_id(request, "before"), limit=51)
+    return await queue_page(request)
+
+
+async def rules_page(request: web.Request) -> web.StreamResponse:
+    """The rules of the hub, to be written anew."""
+    administrator(request)
+    return await _rules_page(request, None, {})
+
+
+async def save_rules(request: web.Request) -> web.StreamResponse:
+    """Let new rules hold from now on; every older version is kept."""
+    person = administrator(request)
+    site = site_of(request)
+    form = await read_form(request)
+    try:
+        async with site.db.transaction() as tx:
+            await rules.publish(tx, person.id, form.text("rules"))
+    except Invalid as refusal:
+        return await _rules_page(request, form, {refusal.field: _(refusal.message)})
+    return see_other("/admin/rules", "saved")
+
+
+async def _rules_page(
+    request: web.Request, form: Form | None, errors: dict[str, str]
+) -> web.StreamResponse:
+    current = await rules.current(site_of(request).db)
+    texts = "\n".join(current.texts) if current is not None else ""
     return await page(
         request,
-        "admin_reports.html",
-        reports=found[:50],
-        following=found[49].id if len(found) > 50 else None,
+        "admin_rules.html",
+        status=422 if errors else 200,
+        rules=current,
+        text=form.text("rules") if form is not None else texts,
+        errors=errors,
     )
 
 

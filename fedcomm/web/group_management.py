@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from aiohttp import web
 
 from fedcomm.http import site_of
-from fedcomm.hub import actors, groups, media
-from fedcomm.hub.errors import Invalid, NotAllowed
+from fedcomm.hub import actors, admission, bans, groups, media, moderation, threads
+from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
 from fedcomm.hub.images import AVATAR, HEADER
 from fedcomm.i18n import gettext as _
+from fedcomm.store.database import Transaction
 from fedcomm.web import paths, presentation
 from fedcomm.web.composer import store_picture
 from fedcomm.web.forms import Form, query_id, read_form
@@ -61,7 +64,9 @@ async def manage(request: web.Request) -> web.StreamResponse:
                 description=form.text("description"),
                 approval=form.flag("approval"),
                 announce_replies=form.flag("announce_replies"),
-                posting_restricted=form.flag("posting_restricted"),
+                topics_by=cast(groups.TopicsBy, form.text("topics_by") or group.topics_by),
+                topics_per_hour=_number(form, "topics_per_hour"),
+                first_posts_wait=form.flag("first_posts_wait"),
                 local_origin=site.origin,
                 avatar_id=pictures["avatar"],
                 header_id=pictures["header"],
@@ -104,12 +109,73 @@ async def members(request: web.Request) -> web.StreamResponse:
             elif action in ("refuse", "remove"):
                 await groups.refuse(tx, group.id, member.id, posted_id(form, "person"))
                 said = "refused" if action == "refuse" else "removed"
+            elif action == "ban":
+                await moderation.ban(
+                    tx,
+                    group.id,
+                    member.id,
+                    await _person_to_ban(tx, form),
+                    moderation.Grounds(form.text("reason")),
+                    days=_number(form, "days") or None,
+                    remove_posts=form.flag("remove_posts"),
+                )
+                said = "banned"
+            elif action == "unban":
+                await moderation.unban(tx, group.id, member.id, posted_id(form, "person"))
+                said = "unbanned"
             else:
                 raise web.HTTPBadRequest()
     except Invalid as refusal:
         return await _manage_page(request, group, None, {refusal.field: _(refusal.message)}, form)
     site.wake()
     return see_other(f"{paths.group_path(group.name)}/manage", said)
+
+
+async def waiting(request: web.Request) -> web.StreamResponse:
+    """Let a first post of an unknown server in, or refuse it."""
+    member = signed_in(request)
+    site = site_of(request)
+    group = await _moderated(request)
+    form = await read_form(request)
+    post_id = posted_id(form, "post")
+    found = await threads.thing(site.db, post_id)
+    if found is None or found.group_id != group.id:
+        raise NotFound("This is not there any more.")
+    try:
+        async with site.db.transaction() as tx:
+            if form.text("action") == "let_in":
+                await moderation.let_in(tx, member.id, post_id)
+            elif form.text("action") == "turn_away":
+                await moderation.turn_away(tx, member.id, post_id, form.text("reason"))
+            else:
+                raise web.HTTPBadRequest()
+    except Invalid as refusal:
+        return await _manage_page(request, group, None, {refusal.field: _(refusal.message)}, form)
+    site.wake()
+    said = "accepted" if form.text("action") == "let_in" else "refused"
+    return see_other(f"{paths.group_path(group.name)}/manage", said)
+
+
+def _number(form: Form, name: str) -> int:
+    """A whole number in a field; an empty one is 0."""
+    text = form.line(name) or "0"
+    if not text.isascii() or not text.isdigit() or len(text) > 6:
+        raise Invalid(name, "Write a whole number.")
+    return int(text)
+
+
+async def _person_to_ban(tx: Transaction, form: Form) -> int:
+    """Who is named by address, or by the button beside them."""
+    handle = form.line("handle").removeprefix("@")
+    if not handle:
+        return posted_id(form, "person")
+    name, _at, host = handle.partition("@")
+    person = (
+        await actors.remote_actor(tx, name, host) if host else await actors.local_actor(tx, name)
+    )
+    if person is None or person.kind == "group":
+        raise Invalid("handle", "Nobody of this address is known here.")
+    return person.id
 
 
 async def _moderated(request: web.Request) -> groups.Group:
@@ -143,10 +209,16 @@ async def _manage_page(
                 "description": [group.summary_source],
                 "approval": ["1" if group.approval else ""],
                 "announce_replies": ["1" if group.announce_replies else ""],
-                "posting_restricted": ["1" if group.posting_restricted else ""],
+                "topics_by": [group.topics_by],
+                "topics_per_hour": [str(group.topics_per_hour)],
+                "first_posts_wait": ["1" if group.first_posts_wait else ""],
             }
         )
     faces = await presentation.faces(db, [person for person, _role in shown])
+    banned = await bans.bans(db, group.id)
+    held = [await threads.thing(db, each) for each in await admission.waiting(db, group.id)]
+    posts = [thing for thing in held if thing is not None]
+    authors = await actors.actors(db, sorted({thing.author_id for thing in posts}))
     return await page(
         request,
         "group_manage.html",
@@ -158,6 +230,14 @@ async def _manage_page(
         errors=errors,
         added_name=people_form.line("name") if people_form else "",
         requests=await presentation.faces(db, [person for person, _role in requests]),
+        banned=list(
+            zip(await presentation.faces(db, [ban.person for ban in banned]), banned, strict=True)
+        ),
+        waiting=[
+            ((await presentation.faces(db, [authors[thing.author_id]]))[0], thing)
+            for thing in posts
+        ],
+        ban_form=people_form or Form(),
         people=[(face, role) for face, (_person, role) in zip(faces, shown, strict=True)],
         following=shown[-1][0].id if len(found) > MEMBERS_PER_PAGE else None,
     )

@@ -35,5 +35,13 @@ NOTICES: Final = {
     "suspended": N_("The account is suspended."),
     "reinstated": N_("The account is active again."),
     "created": N_("Created."),
+    "reported": N_("Thank you. A moderator will look at it."),
+    "decided": N_("Decided. Those concerned are told."),
+    "restored": N_("It is shown again."),
+    "appealed": N_("Your appeal is on its way. Somebody else decides it."),
+    "answered": N_("The appeal is decided."),
+    "banned": N_("They are banned from the group."),
+    "unbanned": N_("The ban is lifted."),
+    "hidden": N_("Hidden here."),
     "read": N_("All marked as read."),
 }

@@ -62,7 +62,10 @@ def _line(note: notifications.Notification, face: presentation.Face) -> Line:
     path = None
     if note.object_id is not None:
         path = paths.object_path(note.object_id)
-    elif note.kind == "membership_requested" and note.group_name:
+    elif note.matter_id is not None:
+        folder = "moderation" if note.kind == "report" else "statements"
+        path = f"/{folder}/{note.matter_id}"
+    elif note.kind in ("membership_requested", "post_waiting") and note.group_name:
         path = f"{paths.group_path(note.group_name)}/manage"
     elif note.group_name:
         path = paths.group_path(note.group_name)

@@ -7,12 +7,26 @@ from typing import Final
 from aiohttp import web
 
 from fedcomm.http import site_of
-from fedcomm.hub import groups, media, polls, reach, reactions, threads, timelines
-from fedcomm.hub.errors import NotAllowed, NotFound
+from fedcomm.hub import (
+    groups,
+    media,
+    moderation,
+    polls,
+    reach,
+    reactions,
+    removal,
+    rules,
+    threads,
+    timelines,
+)
+from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
+from fedcomm.hub.members import Member
+from fedcomm.i18n import gettext as _
+from fedcomm.store.ids import parse_id
 from fedcomm.web import paths, presentation
 from fedcomm.web.composer import Writing, read_writing, try_compose, writing_of
 from fedcomm.web.federated import activity_answer, object_uri
-from fedcomm.web.forms import path_id, query_id, read_form
+from fedcomm.web.forms import Form, path_id, query_id, read_form
 from fedcomm.web.rendering import page, see_other
 from fedcomm.web.threads import place_in, thread_location
 from fedcomm.web.visits import Visit, signed_in, visit_of
@@ -94,16 +108,26 @@ async def edit(request: web.Request) -> web.StreamResponse:
 async def delete_form(request: web.Request) -> web.StreamResponse:
     """Say what deleting will do, and ask."""
     member = signed_in(request)
-    visit = visit_of(request)
     post = await _deletable(request)
+    return await _delete_page(request, member, post, Form(), {})
+
+
+async def _delete_page(
+    request: web.Request, member: Member, post: timelines.Post, form: Form, errors: dict[str, str]
+) -> web.StreamResponse:
+    visit = visit_of(request)
     entry = (await presentation.entries(visit.site.db, [post]))[0]
-    hosts = await reach.hosts_reached(visit.site.db, post.thing.id)
     return await page(
         request,
         "delete.html",
+        status=422 if errors else 200,
         entry=entry,
-        hosts=hosts,
+        hosts=await reach.hosts_reached(visit.site.db, post.thing.id),
         as_moderator=post.thing.author_id != member.id,
+        rules=await rules.current(visit.site.db),
+        kept_days=removal.APPEAL_DAYS,
+        form=form,
+        errors=errors,
         back=await thread_location(visit.site, visit.viewer, post.thing) or entry.path,
     )
 
@@ -121,12 +145,39 @@ async def delete(request: web.Request) -> web.StreamResponse:
         back = location.partition("#")[0] if location else "/"
     elif post.group_name:
         back = paths.group_path(post.group_name)
+    if thing.author_id != member.id:
+        return await _take_down(request, member, post, back)
     pictures = await media.attached_to(site.db, thing.id)
     async with site.db.transaction() as tx:
         await threads.delete(tx, member.id, thing.id)
     site.wake()
     await media.remove_orphans(site.db, site.media_folder, pictures)
-    return see_other(back, "deleted" if thing.author_id == member.id else "removed")
+    return see_other(back, "deleted")
+
+
+async def _take_down(
+    request: web.Request, member: Member, post: timelines.Post, back: str
+) -> web.StreamResponse:
+    """A moderator hides or removes: with a reason, and the words are kept for an appeal."""
+    site = site_of(request)
+    form = await read_form(request)
+    hides = form.text("action") == "hide"
+    try:
+        async with site.db.transaction() as tx:
+            await moderation.take_down(
+                tx,
+                member.id,
+                post.thing.id,
+                "hide" if hides else "remove",
+                moderation.Grounds(
+                    form.text("reason"), await rules.reference(tx, parse_id(form.text("rule")))
+                ),
+            )
+    except Invalid as refusal:
+        errors = {refusal.field: _(refusal.message)}
+        return await _delete_page(request, member, post, form, errors)
+    site.wake()
+    return see_other(back, "hidden" if hides else "removed")
 
 
 async def history(request: web.Request) -> web.StreamResponse:

@@ -55,7 +55,7 @@ class Place:
 
     @property
     def can_open_topics(self) -> bool:
-        return self.is_member and (self.moderates or not self.group.posting_restricted)
+        return self.is_member and (self.moderates or self.group.topics_by != "moderators")
 
 
 async def place_in(visit: Visit, group: groups.Group) -> Place:

@@ -117,6 +117,7 @@ CREATE TABLE actors (
   moved_to_uri TEXT,
   moved_at BIGINT,
   suspended_at BIGINT,
+  barred_at BIGINT,
   deleted_at BIGINT,
   created_at BIGINT NOT NULL,
   updated_at BIGINT NOT NULL,
@@ -155,13 +156,16 @@ CREATE TABLE members (
   created_at BIGINT NOT NULL,
   seen_at BIGINT
 );
+CREATE INDEX members_by_role ON members (role, actor_id);
 
 CREATE TABLE groups (
   actor_id BIGINT PRIMARY KEY REFERENCES actors (id),
   mode TEXT NOT NULL,
   approval INTEGER NOT NULL DEFAULT 0,
   language TEXT NOT NULL,
-  posting_restricted INTEGER NOT NULL DEFAULT 0,
+  topics_by TEXT NOT NULL DEFAULT 'everyone',
+  topics_per_hour INTEGER NOT NULL DEFAULT 0,
+  first_posts_wait INTEGER NOT NULL DEFAULT 0,
   announce_replies INTEGER NOT NULL DEFAULT 0,
   created_by BIGINT REFERENCES actors (id),
   created_at BIGINT NOT NULL
@@ -176,10 +180,14 @@ CREATE TABLE memberships (
   follow_uri TEXT,
   created_at BIGINT NOT NULL,
   decided_at BIGINT,
+  banned_until BIGINT,
+  banned_by BIGINT,
+  ban_reason TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (group_id, actor_id)
 );
 CREATE INDEX memberships_by_actor ON memberships (actor_id, state);
 CREATE INDEX memberships_by_group ON memberships (group_id, state, actor_id);
+CREATE INDEX memberships_expiring ON memberships (banned_until) WHERE banned_until IS NOT NULL;
 CREATE INDEX memberships_of_staff ON memberships (group_id) WHERE role IN ('owner', 'moderator');
 
 CREATE TABLE follows (
@@ -221,6 +229,8 @@ CREATE TABLE objects (
   edited_at BIGINT,
   deleted_at BIGINT,
   removed_by BIGINT,
+  withheld TEXT,
+  withheld_at BIGINT,
   pinned_at BIGINT,
   locked_at BIGINT,
   reply_count INTEGER NOT NULL DEFAULT 0,
@@ -236,6 +246,9 @@ CREATE INDEX objects_by_topic ON objects (topic_id, kind, id);
 CREATE INDEX objects_by_author ON objects (author_id, id);
 CREATE INDEX objects_by_parent ON objects (parent_id, id);
 CREATE INDEX objects_by_parent_uri ON objects (parent_uri) WHERE parent_uri IS NOT NULL;
+CREATE INDEX objects_withheld ON objects (withheld, withheld_at) WHERE withheld IS NOT NULL;
+CREATE INDEX objects_waiting ON objects (group_id, id) WHERE withheld = 'waiting';
+CREATE INDEX objects_by_group_host ON objects (group_id, host_id) WHERE host_id IS NOT NULL;
 CREATE INDEX objects_by_kind ON objects (kind, id);
 
 CREATE TABLE revisions (
@@ -352,6 +365,7 @@ CREATE TABLE notifications (
   actor_id BIGINT NOT NULL REFERENCES actors (id),
   object_id BIGINT REFERENCES objects (id),
   group_id BIGINT REFERENCES groups (actor_id),
+  matter_id BIGINT,
   created_at BIGINT NOT NULL,
   read_at BIGINT
 );
@@ -360,7 +374,8 @@ CREATE INDEX notifications_by_object ON notifications (object_id);
 CREATE INDEX notifications_unread ON notifications (member_id) WHERE read_at IS NULL;
 CREATE INDEX notifications_by_actor ON notifications (actor_id);
 CREATE UNIQUE INDEX notifications_once
-  ON notifications (member_id, kind, actor_id, (COALESCE(object_id, 0)), (COALESCE(group_id, 0)));
+  ON notifications (member_id, kind, actor_id, (COALESCE(object_id, 0)), (COALESCE(group_id, 0)),
+  (COALESCE(matter_id, 0)));
 
 CREATE TABLE sessions (
   token_hash TEXT PRIMARY KEY,
@@ -386,10 +401,24 @@ CREATE TABLE reports (
   uri TEXT UNIQUE,
   reporter_id BIGINT REFERENCES actors (id),
   host_id BIGINT REFERENCES hosts (id),
+  group_id BIGINT REFERENCES groups (actor_id),
   reason TEXT NOT NULL,
+  rules_version INTEGER,
+  rule_number INTEGER,
+  forward TEXT NOT NULL DEFAULT '',
   state TEXT NOT NULL,
-  created_at BIGINT NOT NULL
+  outcome TEXT NOT NULL DEFAULT '',
+  decision_reason TEXT NOT NULL DEFAULT '',
+  assignee_id BIGINT REFERENCES actors (id),
+  decided_by BIGINT,
+  created_at BIGINT NOT NULL,
+  decided_at BIGINT
 );
+CREATE INDEX reports_by_group ON reports (group_id, state, id);
+CREATE INDEX reports_by_state ON reports (state, id);
+CREATE INDEX reports_by_host ON reports (host_id, id) WHERE host_id IS NOT NULL;
+CREATE INDEX reports_by_reporter ON reports (reporter_id, id);
+
 CREATE TABLE report_subjects (
   report_id BIGINT NOT NULL REFERENCES reports (id),
   position INTEGER NOT NULL,
@@ -397,6 +426,53 @@ CREATE TABLE report_subjects (
   object_id BIGINT,
   PRIMARY KEY (report_id, position)
 );
+CREATE INDEX report_subjects_by_object ON report_subjects (object_id) WHERE object_id IS NOT NULL;
+CREATE INDEX report_subjects_by_actor ON report_subjects (actor_id) WHERE actor_id IS NOT NULL;
+
+CREATE TABLE report_notes (
+  id BIGINT PRIMARY KEY,
+  report_id BIGINT NOT NULL REFERENCES reports (id),
+  author_id BIGINT NOT NULL REFERENCES actors (id),
+  text TEXT NOT NULL,
+  created_at BIGINT NOT NULL
+);
+CREATE INDEX report_notes_by_report ON report_notes (report_id, id);
+
+CREATE TABLE rules (
+  version INTEGER PRIMARY KEY,
+  text TEXT NOT NULL,
+  created_by BIGINT,
+  created_at BIGINT NOT NULL
+);
+
+CREATE TABLE statements (
+  id BIGINT PRIMARY KEY,
+  report_id BIGINT REFERENCES reports (id),
+  action TEXT NOT NULL,
+  person_id BIGINT NOT NULL REFERENCES actors (id),
+  object_id BIGINT REFERENCES objects (id),
+  group_id BIGINT REFERENCES groups (actor_id),
+  reason TEXT NOT NULL,
+  rules_version INTEGER,
+  rule_number INTEGER,
+  decided_by BIGINT,
+  decided_as TEXT NOT NULL,
+  expires_at BIGINT,
+  created_at BIGINT NOT NULL,
+  ended_at BIGINT,
+  ended_reason TEXT NOT NULL DEFAULT '',
+  appeal TEXT,
+  appealed_at BIGINT,
+  appeal_outcome TEXT,
+  appeal_reason TEXT NOT NULL DEFAULT '',
+  appeal_decided_by BIGINT,
+  appeal_decided_at BIGINT
+);
+CREATE INDEX statements_by_person ON statements (person_id, id);
+CREATE INDEX statements_by_object ON statements (object_id, action, id) WHERE object_id IS NOT NULL;
+CREATE INDEX statements_by_report ON statements (report_id) WHERE report_id IS NOT NULL;
+CREATE INDEX statements_appealed ON statements (appealed_at)
+  WHERE appealed_at IS NOT NULL AND appeal_outcome IS NULL;
 
 CREATE TABLE audit (
   id BIGINT PRIMARY KEY,

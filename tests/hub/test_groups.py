@@ -230,7 +230,6 @@ async def test_inv_21_a_moderator_of_one_group_is_nobody_in_another(world: World
             description="",
             approval=False,
             announce_replies=False,
-            posting_restricted=False,
             local_origin=ORIGIN,
         )
 
@@ -255,7 +254,7 @@ async def test_editing_changes_texts_and_rules_but_not_the_mode(world: World) ->
         description="Altro",
         approval=True,
         announce_replies=True,
-        posting_restricted=True,
+        topics_by="moderators",
         local_origin=ORIGIN,
     )
     group = await groups.group(world.db, group_id)
@@ -311,7 +310,7 @@ async def test_in_a_restricted_group_only_moderators_start_topics(world: World) 
     anna = await world.member("anna")
     group = await world.group("annunci", owner)
     await world.do(groups.add_member, group, owner, anna)
-    await world.run("UPDATE groups SET posting_restricted = 1")
+    await world.run("UPDATE groups SET topics_by = 'moderators'")
     with pytest.raises(NotAllowed):
         await world.topic(anna, group)
     topic = await world.topic(owner, group)

@@ -6,7 +6,16 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from fedcomm.hub import follows, groups, journal, members, notifications, reactions, threads
+from fedcomm.hub import (
+    follows,
+    groups,
+    journal,
+    members,
+    moderation,
+    notifications,
+    reactions,
+    threads,
+)
 from fedcomm.hub.errors import HubError
 from tests.databases import ORIGIN
 from tests.hub.world import World, words
@@ -60,7 +69,6 @@ async def test_every_operation_appends_exactly_one_entry(world: World) -> None:
         "description": "",
         "approval": True,
         "announce_replies": False,
-        "posting_restricted": False,
         "local_origin": ORIGIN,
     }
     steps: list[tuple[Step, list[journal.Event]]] = [
@@ -97,7 +105,16 @@ async def test_every_operation_appends_exactly_one_entry(world: World) -> None:
         (do(follows.request, bob, anna, follow_uri="https://far.test/1"), ["follow_accepted"]),
         (do(follows.request, bob, anna, follow_uri="https://far.test/2"), ["follow_accepted"]),
         (do(follows.end, bob, anna, refused=True), ["follow_refused"]),
-        (on("reply", threads.delete), ["object_removed"]),
+        (
+            on("reply", moderation.take_down, how="hide", grounds=moderation.Grounds("Off topic.")),
+            ["object_hidden"],
+        ),
+        (on("reply", moderation.restore, reason="It is not."), ["object_shown"]),
+        (
+            on("reply", moderation.take_down, how="remove", grounds=moderation.Grounds("Spam.")),
+            ["object_removed"],
+        ),
+        (on("reply", moderation.restore, reason="It was not."), ["object_restored"]),
         (on("topic", threads.delete), ["object_deleted"]),
         (do(groups.leave, group, berta), ["membership_ended"]),
         (do(groups.leave, group, berta), []),

@@ -12,26 +12,35 @@ import pytest
 
 from fedcomm.hub import (
     actors,
+    admission,
+    authority,
+    bans,
     follows,
     groups,
     instance,
     journal,
     media,
     members,
+    moderation,
     notifications,
     passwords,
     reactions,
+    removal,
+    reports,
+    rules,
     search,
     sessions,
     threads,
     timelines,
 )
+from fedcomm.hub import statements as statements_of
 from fedcomm.hub.visibility import ANONYMOUS, can_read, can_see_group, remote_host
 from fedcomm.store.database import Database, Row, Transaction, Value
+from fedcomm.store.ids import now_ms
 from tests.databases import ORIGIN
 from tests.hub.world import World, words
 
-SMALL = frozenset({"settings", "cursors", "groups", "handles", "alembic_version"})
+SMALL = frozenset({"settings", "cursors", "groups", "handles", "alembic_version", "rules"})
 """Tables that may be walked through: a hub has tens or hundreds of groups."""
 
 FIGURES = re.compile(r"^SELECT count\(\*\) FROM members WHERE state = 'active'")
@@ -116,7 +125,6 @@ async def live_through_everything(world: World) -> None:
         description="",
         approval=False,
         announce_replies=False,
-        posting_restricted=False,
         local_origin=ORIGIN,
     )
     picture, file = await world.picture(anna)
@@ -203,6 +211,7 @@ async def live_through_everything(world: World) -> None:
     await journal.last_seq(db)
     await journal.cursor(db, "feeds")
     await world.do(journal.move_cursor, "feeds", 1)
+    await judge_everything(world, anna, berta, bob, group)
     await instance.usage(db)
     await instance.setting(db, "a")
     await world.do(instance.set_setting, "a", "b")
@@ -214,6 +223,51 @@ async def live_through_everything(world: World) -> None:
     await world.do(members.set_password, anna, password)
     await world.do(members.suspend_member, anna, suspended=True)
     await world.do(sessions.log_out, session)
+
+
+async def judge_everything(world: World, anna: int, berta: int, bob: int, group: int) -> None:
+    """Calls every operation and every read of moderation."""
+    db = world.db
+    boss = await world.member("boss", role="administrator")
+    await world.do(rules.publish, boss, "Be kind.\nNo advertisements.")
+    rule = await rules.reference(db, 2)
+    grounds = moderation.Grounds("An advertisement.", rule)
+    await world.run("UPDATE groups SET first_posts_wait = 1, topics_per_hour = 9")
+    eve = await world.remote("eve", host="new.test")
+    held = []
+    for _ in range(2):
+        provenance = await world.provenance(eve)
+        content = words("Buy!", title="Buy!")
+        held.append(
+            await world.do(threads.create_topic, eve, group, content, provenance=provenance)
+        )
+    await admission.waiting(db, group)
+    await world.do(moderation.let_in, anna, held[0])
+    await world.do(moderation.turn_away, anna, held[1], "Spam.")
+    topic = await world.topic(berta, group)
+    report = await world.do(reports.file, reporter_id=bob, things=[topic], reason="Spam", rule=rule)
+    await world.do(reports.file, reporter_id=bob, people=[berta], reason="Spam", forward="named")
+    for judge in (anna, boss):
+        await reports.queue(db, judge, "open")
+        await moderation.open_appeals(db, judge)
+        await authority.judges_at_all(db, judge)
+    await world.do(reports.assign, anna, report, anna)
+    await world.do(reports.note, anna, report, "Look at this.")
+    await reports.notes(db, report)
+    (statement,) = await world.do(moderation.decide, anna, report, "remove", grounds)
+    await statements_of.of_report(db, report)
+    await removal.due(db, now=now_ms() * 2)
+    await world.do(moderation.appeal, statement, berta, "It was none.")
+    await world.do(moderation.answer_appeal, statement, boss, "reversed", "It was none.")
+    await world.do(moderation.ban, group, anna, eve, grounds, days=3, remove_posts=True)
+    await bans.ban(db, group, eve)
+    await bans.bans(db, group)
+    await world.do(moderation.unban, group, anna, eve)
+    await world.do(bans.tidy)
+    await world.do(moderation.suspend, boss, eve, grounds, remove_posts=True)
+    await world.do(moderation.unsuspend, boss, eve)
+    await removal.purge(db, now=now_ms() * 2)
+    await world.run("UPDATE groups SET first_posts_wait = 0, topics_per_hour = 0")
 
 
 @pytest.fixture

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedcomm.hub import groups, media, members, reactions, search, threads, timelines
+from fedcomm.hub import (
+    groups,
+    media,
+    members,
+    moderation,
+    reactions,
+    removal,
+    search,
+    threads,
+    timelines,
+)
 from fedcomm.hub.composition import Content
 from fedcomm.hub.errors import HubError, Invalid, NotAllowed, NotFound
 from fedcomm.store.database import Database
@@ -187,7 +197,7 @@ async def test_only_its_author_edits(world: World, anna: int, group: int) -> Non
         await world.do(threads.edit, berta, topic, words("back", title="back"))
 
 
-async def test_deleting_is_for_the_author_and_for_moderators_of_its_group(
+async def test_deleting_is_for_the_author_and_removing_for_moderators(
     world: World, anna: int, group: int
 ) -> None:
     berta = await world.member("berta")
@@ -198,7 +208,11 @@ async def test_deleting_is_for_the_author_and_for_moderators_of_its_group(
     with pytest.raises(NotAllowed):
         await world.do(threads.delete, carla, hers)
     await world.do(threads.delete, berta, hers)
-    await world.do(threads.delete, anna, removed)
+    with pytest.raises(NotAllowed):
+        await world.do(threads.delete, anna, removed)
+    with pytest.raises(NotAllowed):
+        await world.do(moderation.take_down, carla, removed, "remove", moderation.Grounds("No."))
+    await world.do(moderation.take_down, anna, removed, "remove", moderation.Grounds("Spam."))
     assert (await world.events())[-2:] == ["object_deleted", "object_removed"]
     row = await world.db.one("SELECT removed_by FROM objects WHERE id = ?", removed)
     assert row is not None and row["removed_by"] == anna
@@ -297,7 +311,10 @@ async def test_inv_50_a_moderators_removal_leaves_no_word_either(
         bob, details='{"name": "' + MARKER + '"}', url=f"https://f.test/{MARKER}"
     )
     topic = await world.do(threads.create_topic, bob, group, content, provenance=provenance)
-    await world.do(threads.delete, anna, topic)
+    await world.do(moderation.take_down, anna, topic, "remove", moderation.Grounds("Spam."))
+    assert (await world.thing(topic)).title == MARKER, "kept for an appeal"
+    over = now_ms() + (removal.APPEAL_DAYS + 1) * removal.DAY_MS
+    await removal.purge(world.db, now=over)
     assert await places_of(world.db, MARKER) == set()
     assert (await world.thing(topic)).uri == provenance.uri
 

@@ -48,7 +48,10 @@ async def test_a_member_is_made_and_can_log_in(world: World) -> None:
 
 async def test_suspending_locks_out_and_reinstating_lets_in(world: World) -> None:
     anna, dario = await world.browser("anna"), await world.browser("dario")
-    await anna.post("/admin/members/dario/suspend", {"suspended": "1"})
+    page = await anna.post("/admin/members/dario/suspend", {"suspended": "1"})
+    assert page.status == 422 and "Nothing is decided without a reason." in page.text
+    assert (await dario.get("/settings")).status == 200
+    await anna.post("/admin/members/dario/suspend", {"suspended": "1", "reason": "Spam."})
     assert (await dario.get("/settings")).status == 303
     assert "Suspended" in (await anna.get("/admin/members")).text
     await anna.post("/admin/members/dario/suspend")

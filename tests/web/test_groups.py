@@ -184,7 +184,7 @@ async def test_where_only_moderators_open_topics_members_answer(world: World) ->
             description="",
             approval=False,
             announce_replies=False,
-            posting_restricted=True,
+            topics_by="moderators",
             local_origin=world.site.origin,
         )
     dario = await world.browser("dario")

@@ -14,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from fedcomm.hub import groups, reactions
+from fedcomm.hub import groups, moderation, reactions, reports
 from fedcomm.hub.composition import Draft
 from tests.web.world import MARKER, Browser, Page, World
 
@@ -27,6 +27,8 @@ ABSENT: Final = {
     "file": "0123456789abcdef0123456789abcdef.png",
     "thumbnail": "0123456789abcdef0123456789abcdef_small.webp",
     "tag": f"{MARKER}other",
+    "report": "123456789012345671",
+    "statement": "123456789012345672",
 }
 """Names and ids that nothing has."""
 
@@ -67,6 +69,17 @@ NAMED: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("POST", "/o/{id}/vote"): ("/o/{topic}/vote",),
     ("POST", "/o/{id}/pin"): ("/o/{topic}/pin",),
     ("POST", "/o/{id}/lock"): ("/o/{topic}/lock",),
+    ("POST", "/o/{id}/restore"): ("/o/{topic}/restore",),
+    ("GET", "/o/{id}/report"): ("/o/{topic}/report", "/o/{reply}/report"),
+    ("POST", "/o/{id}/report"): ("/o/{topic}/report", "/o/{reply}/report"),
+    ("GET", "/report/{id}"): ("/report/{group}",),
+    ("POST", "/report/{id}"): ("/report/{group}",),
+    ("POST", "/g/{name}/waiting"): ("/g/{board}/waiting",),
+    ("GET", "/moderation/{id}"): ("/moderation/{report}",),
+    ("POST", "/moderation/{id}"): ("/moderation/{report}",),
+    ("GET", "/statements/{id}"): ("/statements/{statement}",),
+    ("POST", "/statements/{id}/appeal"): ("/statements/{statement}/appeal",),
+    ("POST", "/statements/{id}/answer"): ("/statements/{statement}/answer",),
     ("POST", "/following"): ("/following",),
     ("POST", "/following/{id}"): ("/following/{group}",),
     ("POST", "/followers/{id}"): ("/followers/{group}",),
@@ -104,6 +117,11 @@ FORM: Final = {
     "q": "!{board}",
     "uri": "https://hub.test/ap/o/{topic}",
     "person": "1",
+    "reason": "r",
+    "do": "note",
+    "note": "n",
+    "appeal": "a",
+    "outcome": "confirmed",
     "choice": "0",
 }
 """What is posted to each of them."""
@@ -117,6 +135,7 @@ LISTS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("GET", "/g/{name}/about"): ("/g/garden/about",),
     ("GET", "/g/{name}/feed.atom"): ("/g/garden/feed.atom",),
     ("GET", "/@{name}"): ("/@chiara", "/@bruno"),
+    ("GET", "/moderation"): ("/moderation", "/moderation?state=decided"),
     ("GET", "/search"): (f"/search?q={MARKER[:5]}", "/search?q=text"),
     ("GET", "/notifications"): ("/notifications",),
     ("GET", "/following"): ("/following",),
@@ -152,7 +171,9 @@ NOTHING_PRIVATE: Final = {
     ("GET", "/admin/members"): "administrators only",
     ("POST", "/admin/members"): "administrators only",
     ("POST", "/admin/members/{name}/suspend"): "administrators only",
-    ("GET", "/admin/reports"): "administrators only",
+    ("GET", "/admin/reports"): "administrators only; the list of /moderation",
+    ("GET", "/admin/rules"): "administrators only",
+    ("POST", "/admin/rules"): "administrators only",
     ("GET", "/admin/policies"): "administrators only, see test_policies_pages",
     ("POST", "/admin/policies"): "administrators only, see test_policies_pages",
     ("GET", "/admin/policies/preview"): "administrators only, see test_policies_pages",
@@ -226,7 +247,7 @@ def test_inv_20_every_route_is_classified(world: World) -> None:
 
 
 async def test_inv_20_what_is_private_looks_like_what_does_not_exist(world: World) -> None:
-    there, absent = names_of(world), ABSENT
+    there, absent = names_of(world) | await judge_in_private(world), ABSENT
     for who, browser in await outsiders(world):
         for (method, _route), paths in NAMED.items():
             for path in paths:
@@ -250,6 +271,7 @@ async def test_inv_20_nothing_is_listed_and_nothing_changes_when_it_is_written(
                 assert MARKER not in without_query(page.text), f"{who}: {path}"
                 before[who, path] = (page.status, page.text)
     await write_in_private(world)
+    await judge_in_private(world)
     for who, browser in everybody:
         for paths in LISTS.values():
             for path in paths:
@@ -304,6 +326,22 @@ async def write_in_private(world: World) -> None:
         reply = await world.reply(topic, "chiara", f"{MARKER} @dario @elsa @bruno")
         async with world.site.db.transaction() as tx:
             await reactions.add(tx, world.people["chiara"], reply, "like")
+
+
+async def judge_in_private(world: World) -> dict[str, str]:
+    """A report and a statement about something in the private group."""
+    grounds = moderation.Grounds(f"{MARKER} reason")
+    async with world.site.db.transaction() as tx:
+        reply = world.replies[BOARD]
+        report = await reports.file(
+            tx, reporter_id=world.people["chiara"], things=[reply], reason=f"{MARKER} report"
+        )
+        topic = world.topics[BOARD]
+        bruno = world.people["bruno"]
+        made = await moderation.warn(
+            tx, bruno, world.people["chiara"], grounds, world.groups[BOARD], topic
+        )
+    return {"report": str(report), "statement": str(made)}
 
 
 async def ask(browser: Browser, method: str, path: str, names: dict[str, str]) -> Page:

@@ -109,8 +109,11 @@ async def test_a_moderator_removes_what_others_wrote_and_nobody_else_does(world:
     bruno = await world.browser("bruno")
     page = await bruno.get(f"/o/{topic}/delete")
     assert "Remove this?" in page.text
-    sent = await bruno.post(f"/o/{topic}/delete")
+    page = await bruno.post(f"/o/{topic}/delete")
+    assert page.status == 422 and "Nothing is decided without a reason." in page.text
+    sent = await bruno.post(f"/o/{topic}/delete", {"reason": "Off topic."})
     assert sent.location == "/g/garden?said=removed"
+    assert (await world.stranger().follow(world.thread("garden"))).status in (404, 410)
 
 
 async def test_a_like_is_counted_once_and_can_be_taken_back(world: World) -> None:

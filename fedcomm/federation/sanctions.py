@@ -1,0 +1,350 @@
+"""What moderators here decide, on the wire: bans, moderators, restored posts, forwarded reports (federation.md §4.8,
+§4.9). Removal itself is an answer to the journal like a deletion and stands in `outbox`.
+
+What a group decides goes out wrapped in its Announce, to servers that build threads from activities: a bare
+Block would be a personal block to Mastodon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from activitypub.ijson import JSONObject
+from activitypub.vocabulary import AS_PUBLIC
+from fedcomm.federation import peers, recipients
+from fedcomm.federation.addresses import Addresses
+from fedcomm.federation.recipients import Inbox
+from fedcomm.federation.rendering import Renderer, iso
+from fedcomm.hub import actors, bans, groups, journal, reports, statements, threads
+from fedcomm.store.database import Transaction
+from fedcomm.store.ids import new_id, now_ms
+
+Step = Callable[[Transaction, journal.Entry], Awaitable[None]]
+
+INNER: Final = "Inner/"
+"""Prefix of the type under which an activity is kept that went out wrapped and is about no object."""
+
+MATTERS: Final = frozenset(
+    f"{prefix}{kind}"
+    for prefix in (INNER, "Announce/")
+    for kind in ("Block", "Add", "Remove", "Undo")
+)
+"""What a group decided about somebody: told to the servers of the group's members, and to no other."""
+
+REMOVED: Final = "Removed by a moderator."
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """What the outbox lends to those who make some of its activities."""
+
+    send: Callable[..., Awaitable[None]]
+    announce: Callable[..., Awaitable[None]]
+    keep_inner: Callable[..., Awaitable[None]]
+    sealed: Callable[[int, JSONObject], Awaitable[JSONObject]]
+    received: Callable[[Transaction, int, str, int], Awaitable[JSONObject | None]]
+    is_welcome: Callable[[Transaction, int], Awaitable[bool]]
+
+
+class Sanctions:
+    """Steps of the outbox for entries about moderation."""
+
+    def __init__(self, wire: Wire, renderer: Renderer, addresses: Addresses) -> None:
+        self._wire = wire
+        self._renderer = renderer
+        self._at = addresses
+        self.steps: dict[str, Step] = {
+            "member_banned": self._banned,
+            "member_unbanned": self._unbanned,
+            "moderator_added": self._moderators_changed,
+            "moderator_removed": self._moderators_changed,
+            "object_restored": self._restored,
+            "report_forwarded": self._reported,
+        }
+
+    # Bans
+
+    async def _banned(self, tx: Transaction, entry: journal.Entry) -> None:
+        found = await self._federated(tx, entry)
+        if found is None:
+            return
+        group, person = found
+        ban = await bans.ban(tx, group.id, person.id)
+        if ban is None:
+            return  # It is lifted already: nothing to tell.
+        content = await self._received(tx, person.id, "Block", entry.actor_id)
+        if content is None:
+            content = await self._block(tx, group, person, entry.actor_id or 0, ban)
+        await self._announce(tx, group, person, content, "Block")
+
+    async def _block(
+        self,
+        tx: Transaction,
+        group: groups.Group,
+        person: actors.Actor,
+        moderator_id: int,
+        ban: bans.Ban,
+    ) -> JSONObject:
+        group_uri = self._at.group(group.id)
+        removed = await tx.value(
+            "SELECT 1 FROM statements WHERE person_id = ? AND group_id = ? AND action = 'remove'"
+            " AND created_at >= ? LIMIT 1",
+            person.id,
+            group.id,
+            ban.since,
+        )
+        return self._renderer.activity(
+            new_id(),
+            "Block",
+            self._at.member(moderator_id),
+            self._at.actor(person),
+            to=[AS_PUBLIC],
+            cc=[group_uri],
+            target=group_uri,
+            audience=group_uri,
+            summary=ban.reason,
+            removeData=removed is not None,
+            # Lemmy reads `endTime`; `expires` is what its older versions sent.
+            endTime=iso(ban.until) if ban.until is not None else None,
+        )
+
+    async def _unbanned(self, tx: Transaction, entry: journal.Entry) -> None:
+        found = await self._federated(tx, entry)
+        if found is None:
+            return
+        group, person = found
+        content = await self._received(tx, person.id, "Undo", entry.actor_id)
+        if content is None:
+            moderator = self._at.member(entry.actor_id or 0)
+            group_uri = self._at.group(group.id)
+            addressed = {"to": [AS_PUBLIC], "cc": [group_uri]}
+            block = self._renderer.activity(
+                new_id(),
+                "Block",
+                moderator,
+                self._at.actor(person),
+                target=group_uri,
+                audience=group_uri,
+                removeData=False,
+                **addressed,  # type: ignore[arg-type]
+            )
+            content = self._renderer.activity(
+                new_id(),
+                "Undo",
+                moderator,
+                block,
+                audience=group_uri,
+                **addressed,  # type: ignore[arg-type]
+            )
+        await self._announce(tx, group, person, content, "Undo")
+
+    # Moderators
+
+    async def _moderators_changed(self, tx: Transaction, entry: journal.Entry) -> None:
+        found = await self._federated(tx, entry)
+        if found is None:
+            return
+        group, person = found
+        group_uri = self._at.group(group.id)
+        kind = "Add" if entry.event == "moderator_added" else "Remove"
+        by = await actors.actor(tx, entry.actor_id or 0)
+        content = await self._received(tx, person.id, kind, entry.actor_id)
+        if content is None and by is not None and not by.is_local:
+            return  # They stepped down by leaving: their server said so itself.
+        if content is None:
+            content = self._renderer.activity(
+                new_id(),
+                kind,
+                self._at.member(entry.actor_id or 0),
+                self._at.actor(person),
+                to=[AS_PUBLIC],
+                cc=[group_uri],
+                target=f"{group_uri}/moderators",
+                audience=group_uri,
+            )
+        await self._announce(tx, group, person, content, kind)
+
+    # Restored posts
+
+    async def _restored(self, tx: Transaction, entry: journal.Entry) -> None:
+        """Threadiverse servers undo the Delete; to microblogs the group announces the post anew (§4.8)."""
+        thing = await threads.thing(tx, entry.object_id or 0)
+        if thing is None or thing.deleted_at is not None or thing.withheld is not None:
+            return
+        group = await groups.group(tx, thing.group_id or 0)
+        if group is None or group.mode != "federated" or thing.visibility != "public":
+            return
+        inboxes = recipients.merged(
+            await recipients.group_members(tx, group.id),
+            [
+                inbox
+                for inbox in await recipients.reached(tx, thing.id)
+                if await self._wire.is_welcome(tx, inbox.host_id)
+            ],
+        )
+        undo = await self._received(tx, thing.id, "Undo", entry.actor_id)
+        if undo is None:
+            moderator_id = entry.actor_id or 0
+            undo = await self._wire.sealed(
+                moderator_id, await self._undo_delete(tx, thing, group, moderator_id)
+            )
+        listening = [inbox for inbox in inboxes if peers.wants_activities(inbox.software)]
+        await self._wire.announce(tx, group, thing, undo, listening, "Undo")
+        if thing.kind == "topic" or group.announce_replies:
+            boosting = [inbox for inbox in inboxes if "id" in peers.topic_forms(inbox.software)]
+            await self._wire.announce(tx, group, thing, self._at.object(thing), boosting, "id")
+
+    async def _undo_delete(
+        self, tx: Transaction, thing: threads.Thing, group: groups.Group, moderator_id: int
+    ) -> JSONObject:
+        group_uri, moderator = self._at.group(group.id), self._at.member(moderator_id)
+        decided = await statements.latest(tx, thing.id, "remove")
+        delete = self._renderer.activity(
+            new_id(),
+            "Delete",
+            moderator,
+            self._at.object(thing),
+            to=[AS_PUBLIC],
+            cc=[group_uri],
+            audience=group_uri,
+            summary=decided.reason if decided is not None else REMOVED,
+        )
+        return self._renderer.activity(
+            new_id(),
+            "Undo",
+            moderator,
+            delete,
+            to=[AS_PUBLIC],
+            cc=[group_uri],
+            audience=group_uri,
+        )
+
+    # Reports
+
+    async def _reported(self, tx: Transaction, entry: journal.Entry) -> None:
+        """A report goes to the server of whom it is about, if who reports agreed; never wrapped, never proven
+        to third parties (§4.9)."""
+        report = await reports.report(tx, entry.target_id or 0)
+        if report is None or not report.forward:
+            return
+        instance_id = await tx.value(
+            "SELECT id FROM actors WHERE kind = 'application' AND host_id IS NULL"
+        )
+        for person in report.people:
+            if person.is_local:
+                continue
+            uris = [
+                self._at.object(thing)
+                for subject in report.subjects
+                if subject.person.id == person.id
+                and subject.object_id is not None
+                and (thing := await threads.thing(tx, subject.object_id)) is not None
+            ]
+            for inbox in await recipients.own_inbox(tx, person.id):
+                form = peers.report_form(inbox.software)
+                named = report.forward == "named" and form.named
+                sender_id = report.reporter_id if named else instance_id
+                if sender_id is None or (form.only_named and not named):
+                    continue
+                await self._send_flag(tx, report, person, uris, inbox, form, int(sender_id))
+
+    async def _send_flag(
+        self,
+        tx: Transaction,
+        report: reports.Report,
+        person: actors.Actor,
+        uris: Sequence[str],
+        inbox: Inbox,
+        form: peers.ReportForm,
+        sender_id: int,
+    ) -> None:
+        sender = await actors.actor(tx, sender_id)
+        if sender is None or (form.posts_only and not uris):
+            return
+        person_uri = self._at.actor(person)
+        about: list[str] = list(uris) if form.posts_only else [person_uri, *uris]
+        to = person_uri
+        if form.posts_only:
+            # Lemmy wants exactly one: the group, or the site of the author.
+            group = await groups.group(tx, report.group_id or 0)
+            is_open = group is not None and group.mode == "federated"
+            to = self._at.group(group.id) if group and is_open else _site_of(person_uri)
+        for piece in [[uri] for uri in about] if form.posts_only else [about]:
+            flag = self._renderer.activity(
+                new_id(),
+                "Flag",
+                self._at.actor(sender),
+                piece[0] if form.posts_only else piece,  # type: ignore[arg-type]
+                to=[to],
+                published=now_ms(),
+                summary=report.reason,
+            ) | {"content": report.reason}
+            await self._wire.send(tx, sender_id, "Flag", flag, [inbox], subject_id=person.id)
+
+    # Sending
+
+    async def _announce(
+        self,
+        tx: Transaction,
+        group: groups.Group,
+        person: actors.Actor,
+        content: JSONObject,
+        kind: str,
+    ) -> None:
+        inboxes = [
+            inbox
+            for inbox in recipients.merged(
+                await recipients.group_members(tx, group.id),
+                await recipients.people(tx, [person.id]),
+            )
+            if peers.wants_activities(inbox.software)
+        ]
+        if not inboxes:
+            return
+        moderator_id = self._at.local(str(content.get("actor")), "p")
+        if moderator_id is not None:
+            content = await self._wire.sealed(moderator_id, content)
+        await self._wire.keep_inner(tx, content, f"{INNER}{kind}", subject_id=person.id)
+        activity_id = new_id()
+        announce = self._renderer.announce(
+            activity_id,
+            self._at.group(group.id),
+            content,
+            author_uri=None,
+            published=now_ms(),
+        )
+        await self._wire.send(
+            tx,
+            group.id,
+            f"Announce/{kind}",
+            announce,
+            inboxes,
+            activity_id=activity_id,
+            subject_id=person.id,
+        )
+
+    async def _federated(
+        self, tx: Transaction, entry: journal.Entry
+    ) -> tuple[groups.Group, actors.Actor] | None:
+        group = await groups.group(tx, entry.group_id or 0)
+        person = await actors.actor(tx, entry.target_id or 0)
+        if group is None or person is None or group.mode != "federated":
+            return None
+        return (group, person) if entry.actor_id is not None else None
+
+    async def _received(
+        self, tx: Transaction, subject_id: int, kind: str, actor_id: int | None
+    ) -> JSONObject | None:
+        """What a moderator of another server sent, to be repeated as it came; None for one of ours."""
+        moderator = await actors.actor(tx, actor_id or 0)
+        if moderator is None or moderator.is_local:
+            return None
+        return await self._wire.received(tx, subject_id, kind, moderator.id)
+
+
+def _site_of(uri: str) -> str:
+    """Lemmy's site actor is the root of its host."""
+    scheme, _, rest = uri.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}/"
