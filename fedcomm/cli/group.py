@@ -32,7 +32,7 @@ GROUP_ROLES: Final = ("moderator", "member")
 
 @click.group(cls=Nouns)
 def group() -> None:
-    """Groups: create, list, show, add members."""
+    """Groups: create, list, show, add, remove and ban people."""
 
 
 @group.command("create")
@@ -190,6 +190,110 @@ async def _add(name: str, member_name: str, role: str) -> None:
                 person.id,
                 role,  # type: ignore[arg-type]  # checked by click
             )
+
+
+@group.command("remove")
+@click.argument("name")
+@click.argument("person")
+@with_config
+@with_json
+def remove(name: str, person: str, as_json: bool) -> None:
+    """Remove PERSON (a member, or name@server) from the group NAME, or refuse who asked to join."""
+    run(_remove(name, person))
+    if as_json:
+        print_json({"group": name, "person": person, "removed": True})
+    else:
+        click.echo(f"{person} is not in {name} any more.")
+
+
+async def _remove(name: str, person: str) -> None:
+    from fedcomm.hub import groups
+
+    async with hub() as site:
+        found, moderator_id, person_id = await _judged(site, name, person)
+        if await groups.membership(site.db, found.id, person_id) is None:
+            raise Refused(f"{person} is not in the group {name}.")
+        async with site.db.transaction() as tx:
+            await groups.refuse(tx, found.id, moderator_id, person_id)
+
+
+@group.command("ban")
+@click.argument("name")
+@click.argument("person")
+@click.option("--reason", required=True, help="Why. The person reads it, other servers too.")
+@click.option("--days", type=int, help="How long it holds.  [default: for good]")
+@click.option("--remove-posts", is_flag=True, help="Also remove what they wrote in the group.")
+@with_config
+@with_json
+def ban(
+    name: str, person: str, reason: str, days: int | None, remove_posts: bool, as_json: bool
+) -> None:
+    """Ban PERSON (a member, or name@server) from the group NAME."""
+    statement = run(_ban(name, person, reason, days, remove_posts))
+    if as_json:
+        print_json({"group": name, "person": person, "days": days, "statement": str(statement)})
+    else:
+        until = "for good" if days is None else f"for {days} days"
+        click.echo(f"{person} is banned from {name} {until}.")
+
+
+async def _ban(name: str, person: str, reason: str, days: int | None, remove_posts: bool) -> int:
+    from fedcomm.hub import moderation
+
+    async with hub() as site:
+        found, moderator_id, person_id = await _judged(site, name, person)
+        async with site.db.transaction() as tx:
+            return await moderation.ban(
+                tx,
+                found.id,
+                moderator_id,
+                person_id,
+                moderation.Grounds(reason),
+                days=days,
+                remove_posts=remove_posts,
+            )
+
+
+@group.command("unban")
+@click.argument("name")
+@click.argument("person")
+@with_config
+@with_json
+def unban(name: str, person: str, as_json: bool) -> None:
+    """Let PERSON (a member, or name@server) come back to the group NAME."""
+    run(_unban(name, person))
+    if as_json:
+        print_json({"group": name, "person": person, "banned": False})
+    else:
+        click.echo(f"{person} is not banned from {name} any more.")
+
+
+async def _unban(name: str, person: str) -> None:
+    from fedcomm.hub import moderation
+
+    async with hub() as site:
+        found, moderator_id, person_id = await _judged(site, name, person)
+        async with site.db.transaction() as tx:
+            if not await moderation.unban(tx, found.id, moderator_id, person_id):
+                raise Refused(f"{person} is not banned from the group {name}.")
+
+
+async def _judged(site: Site, name: str, person: str) -> tuple[Group, int, int]:
+    """The group, the moderator in whose name the operator acts (who has moderated longest), and the person."""
+    from fedcomm.hub import actors, groups
+
+    found = await group_named(site.db, name)
+    moderators = await groups.moderators(site.db, found.id)
+    if not moderators:
+        raise Refused(f"the group {name} has no moderator in whose name this could be done.")
+    handle, _, host = person.removeprefix("@").partition("@")
+    if not host or host == site.host:
+        known = await actors.local_actor(site.db, handle)
+    else:
+        known = await actors.remote_actor(site.db, handle, host)
+    if known is None or known.kind == "group":
+        raise Refused(f"nobody called {person} is known here.")
+    return found, moderators[0].id, known.id
 
 
 async def _facts(site: Site, found: Group) -> dict[str, object]:

@@ -79,3 +79,29 @@ def test_a_request_is_shown_and_let_in(community: Hub) -> None:
 @pytest.mark.parametrize("arguments", [("show", "none"), ("add", "none", "anna")])
 def test_a_group_that_is_not_there_is_refused(arguments: tuple[str, ...], hub: Hub) -> None:
     assert "no group 'none'" in hub.refusal("group", *arguments)
+
+
+def test_somebody_is_banned_with_a_reason_and_comes_back(community: Hub) -> None:
+    assert community.invoke("group", "ban", "garden", "bob").exit_code == 2, "without a reason"
+    made = community.json(
+        *("group", "ban", "garden", "bob", "--reason", "Spam.", "--days", "3", "--remove-posts")
+    )
+    assert made["days"] == 3 and made["statement"].isdigit()
+    assert community.json("group", "show", "garden")["members"] == 1
+    assert "banned" in community.refusal("group", "add", "garden", "bob")
+    assert "may not write" in community.refusal(
+        "post", "garden", "--as", "bob", "--title", "T", "--text", "t"
+    )
+    assert "not banned" in community.run("group", "unban", "garden", "bob")
+    assert "is not banned" in community.refusal("group", "unban", "garden", "bob")
+    community.run("group", "add", "garden", "bob")
+    # The operator acts in the name of anna, who owns the group.
+    refusal = community.refusal("group", "ban", "garden", "anna", "--reason", "x")
+    assert "Nobody decides about themselves." in refusal
+
+
+def test_somebody_is_removed(community: Hub) -> None:
+    community.run("group", "remove", "garden", "@bob@hub.example")
+    assert community.json("group", "show", "garden")["members"] == 1
+    assert "is not in the group" in community.refusal("group", "remove", "garden", "bob")
+    assert "nobody called" in community.refusal("group", "remove", "garden", "x@far.example")
