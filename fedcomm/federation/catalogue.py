@@ -7,7 +7,7 @@ from activitypub.ijson import JSONObject
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.rendering import Renderer
-from fedcomm.hub import actors, groups, media, threads, timelines
+from fedcomm.hub import actors, groups, media, profiles, threads, timelines
 from fedcomm.hub.visibility import ANONYMOUS, Viewer, member
 from fedcomm.store.database import Reader
 
@@ -31,7 +31,13 @@ class Catalogue:
             group = await groups.group(db, actor.id)
             assert group is not None
             return self._renderer.group(actor, group, keys, images)
-        return self._renderer.person(actor, keys, images)
+        return self._renderer.person(
+            actor,
+            keys,
+            images,
+            aliases=await profiles.aliases_of(db, actor.id),
+            fields=await profiles.fields_of(db, actor.id),
+        )
 
     def stub(self, document: JSONObject) -> JSONObject:
         """What of an actor's document an unsigned fetch gets."""

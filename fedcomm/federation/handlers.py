@@ -26,7 +26,7 @@ from fedcomm.federation.interventions import Interventions
 from fedcomm.federation.library import Library, addressed, ballot_of, fitted, uri_hash
 from fedcomm.federation.votes import Cast, poll_vote, vote_of, votes_in_create
 from fedcomm.federation.vouching import Vouching
-from fedcomm.hub import actors, follows, groups, polls, reactions, threads
+from fedcomm.hub import actors, follows, groups, moving, polls, profiles, reactions, threads
 from fedcomm.hub.ballots import Ballot
 from fedcomm.hub.errors import HubError
 from fedcomm.hub.policies import PolicyBook
@@ -205,7 +205,7 @@ class Handlers:
         if moved_at is not None and now_ms() - int(moved_at) < MOVE_COOLDOWN_MS:
             raise Refused("moved-lately")
         if self._at.is_ours(activity.target):
-            raise Refused("move-to-us")
+            return await self._move_to_us(received, activity.target)
         # Fetched now, not from memory: the new account must name the old one today (INV-19).
         if not await self._directory.names_alias(activity.target, old.uri or "", received.budget):
             raise Refused("no-alias")
@@ -218,15 +218,27 @@ class Handlers:
                 now_ms(),
                 old.id,
             )
-            followers = await tx.all(
-                "SELECT f.follower_id FROM follows f JOIN actors a ON a.id = f.follower_id"
-                " WHERE f.followed_id = ? AND a.host_id IS NULL",
+            count = await moving.follow_along(tx, old.id, new.id)
+            return f"moved: {count} followers"
+
+        return change
+
+    async def _move_to_us(self, received: Received, target: str) -> Change:
+        """Somebody moves here. Their followers elsewhere come by themselves; members go along."""
+        old = received.signer
+        member_id = self._at.local(target, "p")
+        # Our own word, as it stands now, that the two are one (INV-19).
+        if member_id is None or old.uri not in await profiles.aliases_of(self._db, member_id):
+            raise Refused("no-alias")
+
+        async def change(tx: Transaction) -> str:
+            await tx.execute(
+                "UPDATE actors SET moved_to_uri = ?, moved_at = ? WHERE id = ?",
+                target,
+                now_ms(),
                 old.id,
             )
-            for row in followers:
-                await follows.request(tx, row["follower_id"], new.id)
-                await follows.end(tx, row["follower_id"], old.id)
-            return f"moved: {len(followers)} followers"
+            return f"moved: {await moving.follow_along(tx, old.id, member_id)} followers"
 
         return change
 

@@ -123,6 +123,9 @@ class Outbox:
             "follow_refused": self._follow_refused,
             "follow_ended": self._follow_ended,
             "member_edited": self._member_edited,
+            "member_moved": self._member_moved,
+            "block_announced": self._blocked,
+            "block_withdrawn": self._unblocked,
             "group_edited": self._group_edited,
         }
         wire = Wire(
@@ -736,6 +739,55 @@ class Outbox:
             await recipients.followers(tx, person.id), await recipients.reached(tx, person.id)
         )
         await self._send_profile(tx, person, inboxes)
+
+    async def _member_moved(self, tx: Transaction, entry: journal.Entry) -> None:
+        """`Move` to the followers, whose servers follow the new account; the profile says it too (§6.5)."""
+        person = await actors.actor(tx, entry.actor_id or 0)
+        if person is None or person.moved_to_uri is None:
+            return
+        await self._member_edited(tx, entry)
+        uri = self._at.actor(person)
+        move = self._renderer.activity(
+            new_id(),
+            "Move",
+            uri,
+            uri,
+            to=[f"{uri}/followers"],
+            target=person.moved_to_uri,
+        )
+        inboxes = await recipients.followers(tx, person.id)
+        await self._send(tx, person.id, "Move", move, inboxes, subject_id=person.id)
+
+    async def _blocked(self, tx: Transaction, entry: journal.Entry) -> None:
+        """A block that the member wants to be known: to the server of the blocked person, and no other."""
+        person = await actors.actor(tx, entry.actor_id or 0)
+        target = await actors.actor(tx, entry.target_id or 0)
+        if person is None or target is None or target.uri is None:
+            return
+        block = self._renderer.activity(
+            new_id(), "Block", self._at.actor(person), target.uri, to=[target.uri]
+        )
+        inboxes = await recipients.own_inbox(tx, target.id)
+        await self._send(tx, person.id, "Block", block, inboxes, subject_id=target.id)
+
+    async def _unblocked(self, tx: Transaction, entry: journal.Entry) -> None:
+        person = await actors.actor(tx, entry.actor_id or 0)
+        target = await actors.actor(tx, entry.target_id or 0)
+        if person is None or target is None or target.uri is None:
+            return
+        sent = await tx.value(
+            "SELECT id FROM activities WHERE actor_id = ? AND type = 'Block' AND subject_id = ?"
+            " ORDER BY id DESC LIMIT 1",
+            person.id,
+            target.id,
+        )
+        if sent is None:
+            return
+        uri, to = self._at.actor(person), [target.uri]
+        block = self._renderer.activity(int(sent), "Block", uri, target.uri, to=to)
+        undo = self._renderer.activity(new_id(), "Undo", uri, block, to=to)
+        inboxes = await recipients.own_inbox(tx, target.id)
+        await self._send(tx, person.id, "Undo", undo, inboxes, subject_id=target.id)
 
     async def _group_edited(self, tx: Transaction, entry: journal.Entry) -> None:
         actor = await actors.actor(tx, entry.group_id or 0)

@@ -22,6 +22,7 @@ from fedcomm.hub.actors import Actor
 from fedcomm.hub.ballots import Poll
 from fedcomm.hub.groups import Group
 from fedcomm.hub.media import StoredImage
+from fedcomm.hub.profiles import Field
 from fedcomm.hub.sanitizer import excerpt, text_of
 from fedcomm.hub.threads import Thing
 from fedcomm.hub.timelines import Post
@@ -73,12 +74,20 @@ class Renderer:
         images: Mapping[int, StoredImage],
         *,
         aliases: Sequence[str] = (),
+        fields: Sequence[Field] = (),
     ) -> JSONObject:
         """A member (§2.2, §2.3)."""
         document = self._actor(member, "Person", keys, images)
         document["manuallyApprovesFollowers"] = member.locked
         if aliases:
             document["alsoKnownAs"] = list(aliases)
+        if fields:
+            document["attachment"] = [
+                {"type": "PropertyValue", "name": field.name, "value": field.html}
+                for field in fields
+            ]
+        if member.moved_to_uri is not None:
+            document["movedTo"] = member.moved_to_uri
         return with_context(document)
 
     def group(

@@ -201,6 +201,16 @@ class FederationSpoke:
             log.info("actor not found: %s", error)
             return None
 
+    async def is_alias(self, uri: str, own: actors.Actor) -> bool:
+        """Whether the account at `uri`, fetched now, names our member `own` in `alsoKnownAs` (INV-19)."""
+        await self._client.start()
+        budget = FetchBudget(self._config.federation.fetch_budget)
+        try:
+            return await self._directory.names_alias(uri, self._at.actor(own), budget)
+        except (FetchError, Refused) as error:
+            log.info("alias not verified: %s", error)
+            return False
+
     async def find_object(self, url: str) -> int | None:
         """The object behind a URL, fetched if need be; its id here, or None."""
         known = await self._library.find(self._db, url)

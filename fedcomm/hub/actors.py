@@ -86,6 +86,7 @@ class Actor:
     created_at: int
     updated_at: int
     fetched_at: int | None
+    moved_to_uri: str | None
 
     @property
     def is_local(self) -> bool:
@@ -116,7 +117,7 @@ COLUMNS = (
     "a.id, a.kind, a.name, a.display_name, a.host_id, h.name AS host, a.uri, a.url, a.summary_source,"
     " a.summary_html, a.avatar_id, a.header_id, a.avatar_url, a.inbox, a.shared_inbox, a.outbox,"
     " a.followers_uri, a.locked, a.discoverable, a.indexable, a.suspended_at, a.deleted_at,"
-    " a.created_at, a.updated_at, a.fetched_at"
+    " a.created_at, a.updated_at, a.fetched_at, a.moved_to_uri"
 )
 FROM = "FROM actors a LEFT JOIN hosts h ON h.id = a.host_id"
 
@@ -149,6 +150,7 @@ def actor_of(row: Row) -> Actor:
         row["created_at"],
         row["updated_at"],
         row["fetched_at"],
+        row["moved_to_uri"],
     )
 
 
@@ -350,6 +352,8 @@ async def forget_remote(tx: Transaction, actor_id: int) -> None:
         " (SELECT object_id FROM reactions WHERE actor_id = ? AND kind = 'share')",
         "DELETE FROM reactions WHERE actor_id = ?",
         "DELETE FROM poll_votes WHERE actor_id = ?",
+        "DELETE FROM profile_fields WHERE actor_id = ?",
+        "DELETE FROM avoided_actors WHERE actor_id = ?",
         "DELETE FROM memberships WHERE actor_id = ?",
         "DELETE FROM follows WHERE follower_id = ?",
         "DELETE FROM follows WHERE followed_id = ?",

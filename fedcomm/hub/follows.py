@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fedcomm.hub import actors, journal, notifications, policies
+from fedcomm.hub import actors, avoidance, journal, notifications, policies
 from fedcomm.hub.errors import NotAllowed, NotFound
 from fedcomm.store.database import Reader, Transaction
 from fedcomm.store.ids import now_ms
@@ -59,6 +59,13 @@ async def request(
         raise NotFound("There is no such person.")
     if await policies.level_of(tx, followed.host_id) == "suspend":
         raise NotAllowed("This hub does not exchange anything with that server.")
+    if follower.is_local and follower.moved_to_uri is not None:
+        raise NotAllowed("Your account has moved: use the new one.")
+    if await is_kept_away(tx, follower_id, followed_id):
+        if follower.is_local and await avoidance.kind_of(tx, follower_id, followed_id) == "block":
+            raise NotAllowed("You have blocked them. End the block first.")
+        # In the words for somebody who is not there: whom one has blocked is one's own business.
+        raise NotFound("There is no such person.")
     known = await find(tx, follower_id, followed_id)
     # Whoever comes from a limited host is let in by the member, not by the open door.
     is_limited = await policies.level_of(tx, follower.host_id) != "none"
@@ -84,6 +91,35 @@ async def request(
         kind: notifications.Kind = "follow" if state == "active" else "follow_requested"
         await notifications.notify(tx, followed, kind, follower_id)
     return state
+
+
+async def is_kept_away(db: Reader, follower_id: int, followed_id: int) -> bool:
+    """Whether one of the two has blocked the other."""
+    for one, other in ((followed_id, follower_id), (follower_id, followed_id)):
+        if await avoidance.kind_of(db, one, other) == "block":
+            return True
+    return False
+
+
+async def keep_away(tx: Transaction, member_id: int, actor_id: int) -> None:
+    """End the follows between a member and somebody whom they have blocked."""
+    await end(tx, actor_id, member_id, refused=True)
+    await end(tx, member_id, actor_id)
+
+
+async def keep_host_away(tx: Transaction, member_id: int, host_id: int) -> None:
+    """End the follows between a member and everybody of a server that they have blocked."""
+    for row in await tx.all(
+        "SELECT f.follower_id AS other FROM follows f JOIN actors a ON a.id = f.follower_id"
+        " WHERE f.followed_id = ? AND a.host_id = ?"
+        " UNION SELECT f.followed_id FROM follows f JOIN actors a ON a.id = f.followed_id"
+        " WHERE f.follower_id = ? AND a.host_id = ?",
+        member_id,
+        host_id,
+        member_id,
+        host_id,
+    ):
+        await keep_away(tx, member_id, row["other"])
 
 
 async def accept(tx: Transaction, follower_id: int, followed_id: int) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fedcomm.hub import actors, journal
+from fedcomm.hub import actors, journal, profiles
 from fedcomm.hub.errors import Invalid, NotFound
 from fedcomm.hub.limits import DEFAULT_LIMITS, TextLimits
 from fedcomm.hub.markup import NAME_CHARACTERS, render_plain
@@ -126,10 +127,13 @@ async def edit_profile(
     locale: str,
     local_origin: str,
     avatar_id: int | None = None,
+    locked: bool | None = None,
+    fields: Sequence[profiles.Field] | None = None,
     limits: TextLimits = DEFAULT_LIMITS,
 ) -> None:
     """Change what the member shows of themselves. `avatar_id`: a stored image of theirs, None keeps
-    the old one."""
+    the old one. `locked`: followers are let in by the member. None keeps what `locked` and `fields`
+    were."""
     if len(summary) > limits.profile_chars:
         raise Invalid("summary", "The description is too long.")
     if locale not in LOCALES:
@@ -145,6 +149,10 @@ async def edit_profile(
     )
     if avatar_id is not None:
         await tx.execute("UPDATE actors SET avatar_id = ? WHERE id = ?", avatar_id, member_id)
+    if locked is not None:
+        await tx.execute("UPDATE actors SET locked = ? WHERE id = ?", int(locked), member_id)
+    if fields is not None:
+        await profiles.set_fields(tx, member_id, fields)
     await tx.execute("UPDATE members SET locale = ? WHERE actor_id = ?", locale, member_id)
     await journal.record(tx, "member_edited", actor_id=member_id)
 

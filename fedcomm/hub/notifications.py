@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from fedcomm.hub import actors
+from fedcomm.hub import actors, avoidance
 from fedcomm.hub.visibility import can_read, member, readable, shown
 from fedcomm.store.database import Reader, Transaction
 from fedcomm.store.ids import new_id, now_ms
@@ -62,6 +62,8 @@ async def notify(
         f"SELECT 1 FROM actors a WHERE a.id = ? AND {allowed.sql}", actor_id, *allowed.args
     ):
         return
+    if await avoidance.kind_of(tx, recipient.id, actor_id) is not None:
+        return
     await _insert(tx, recipient.id, kind, actor_id, object_id, group_id, matter_id)
 
 
@@ -111,16 +113,19 @@ async def unread_count(db: Reader, member_id: int) -> int:
     `list_notifications` shows."""
     clause = readable(member(member_id))
     allowed = shown(member(member_id), "na.host_id", "na.id")
+    met = avoidance.not_avoided(member(member_id), "na.id", "na.host_id")
     return int(
         await db.value(
             "SELECT count(*) FROM (SELECT 1 AS one FROM notifications n"
             " LEFT JOIN actors na ON na.id = n.actor_id"
             f" LEFT JOIN objects o ON o.id = n.object_id AND {clause.sql}"
             " WHERE n.member_id = ? AND n.read_at IS NULL"
-            f" AND (n.object_id IS NULL OR o.id IS NOT NULL) AND {allowed.sql} LIMIT 100) AS unread",
+            f" AND (n.object_id IS NULL OR o.id IS NOT NULL) AND {allowed.sql}"
+            f" AND {met.sql} LIMIT 100) AS unread",
             *clause.args,
             member_id,
             *allowed.args,
+            *met.args,
         )
     )
 
@@ -132,6 +137,7 @@ async def list_notifications(
     readable are left out."""
     clause = readable(member(member_id))
     allowed = shown(member(member_id), "a.host_id", "a.id")
+    met = avoidance.not_avoided(member(member_id), "a.id", "a.host_id")
     rows = await db.all(
         f"SELECT {actors.COLUMNS}, n.id AS notification_id, n.kind AS notification_kind,"
         " n.object_id, n.matter_id,"
@@ -140,11 +146,12 @@ async def list_notifications(
         f" LEFT JOIN objects o ON o.id = n.object_id AND {clause.sql}"
         " LEFT JOIN actors ga ON ga.id = COALESCE(n.group_id, o.group_id)"
         " WHERE n.member_id = ? AND n.id < ? AND (n.object_id IS NULL OR o.id IS NOT NULL)"
-        f" AND {allowed.sql} ORDER BY n.id DESC LIMIT ?",
+        f" AND {allowed.sql} AND {met.sql} ORDER BY n.id DESC LIMIT ?",
         *clause.args,
         member_id,
         before if before is not None else (1 << 63) - 1,
         *allowed.args,
+        *met.args,
         limit,
     )
     return [

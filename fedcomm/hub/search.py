@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from fedcomm.hub import avoidance
 from fedcomm.hub.visibility import Viewer, readable
 from fedcomm.store.database import Database, Transaction
 
@@ -51,11 +52,14 @@ async def find(
     if not found:
         return []
     clause = readable(viewer)
+    met = avoidance.not_avoided(viewer, "o.author_id", "o.host_id")
     rows = await db.all(
         f"SELECT o.id FROM objects o WHERE o.id IN ({db.search.matching}) AND {clause.sql}"
+        f" AND {met.sql}"
         " AND o.visibility <> 'unlisted' AND o.id < ? ORDER BY o.id DESC LIMIT ?",
         db.search.query(found),
         *clause.args,
+        *met.args,
         before if before is not None else (1 << 63) - 1,
         limit,
     )

@@ -174,6 +174,7 @@ async def create_topic(
     provenance: Provenance | None = None,
 ) -> int:
     """Open a thread; the id of its topic. Raises NotFound, NotAllowed."""
+    await _require_home(tx, author_id)
     group = await groups.group(tx, group_id)
     if group is None:
         raise NotFound("There is no such group.")
@@ -214,6 +215,7 @@ async def create_reply(
 
     Raises NotFound, NotAllowed (thread locked, not a member of a closed group).
     """
+    await _require_home(tx, author_id)
     parent = await thing(tx, parent_id)
     if parent is None or parent.deleted_at is not None:
         raise NotFound("What you answer is not there any more.")
@@ -480,6 +482,13 @@ async def _existing(tx: Transaction, object_id: int) -> Thing:
     if known is None or known.deleted_at is not None:
         raise NotFound("This is not there any more.")
     return known
+
+
+async def _require_home(tx: Transaction, author_id: int) -> None:
+    """A member who has moved away writes from their new account."""
+    author = await actors.actor(tx, author_id)
+    if author is not None and author.is_local and author.moved_to_uri is not None:
+        raise NotAllowed("Your account has moved: use the new one.")
 
 
 async def _require_place(tx: Transaction, group: groups.Group, author_id: int) -> None:

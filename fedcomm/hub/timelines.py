@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fedcomm.hub import actors, ballots, reactions, threads
+from fedcomm.hub import actors, avoidance, ballots, reactions, threads
 from fedcomm.hub.composition import Attachment
-from fedcomm.hub.visibility import Viewer, readable
+from fedcomm.hub.visibility import Clause, Viewer, readable
 from fedcomm.store.database import Reader, Row, Value, marks
 from fedcomm.store.ids import first_id_at, milliseconds_of, now_ms
 
@@ -123,7 +123,7 @@ async def page_start(
     db: Reader, viewer: Viewer, topic_id: int, reply_id: int, *, size: int = 200
 ) -> int:
     """The `after` of the page of `size` replies on which `reply_id` stands; 0 for the first page."""
-    clause = readable(viewer)
+    clause = _listed(viewer)
     before = int(
         await db.value(
             "SELECT count(*) FROM objects o WHERE o.topic_id = ? AND o.kind = 'reply'"
@@ -234,6 +234,13 @@ async def tagged(
     )
 
 
+def _listed(viewer: Viewer) -> Clause:
+    """What a list shows: what the viewer may read, but for those whom they avoid. Single posts are still
+    found by their address, so that a moderator can act on somebody whom they have blocked."""
+    may_read, met = readable(viewer), avoidance.not_avoided(viewer, "o.author_id", "o.host_id")
+    return Clause(f"({may_read.sql} AND {met.sql})", (*may_read.args, *met.args))
+
+
 async def _list(
     db: Reader,
     viewer: Viewer,
@@ -244,7 +251,7 @@ async def _list(
     *,
     joined: str = "",
 ) -> list[Post]:
-    clause = readable(viewer)
+    clause = _listed(viewer)
     rows = await db.all(
         f"{_SELECT} {joined} WHERE {condition} AND {clause.sql} ORDER BY {order} LIMIT ?",
         *args,

@@ -6,7 +6,7 @@ from aiohttp import hdrs, web
 
 from activitypub.vocabulary import CONTENT_TYPE
 from fedcomm.http import site_of
-from fedcomm.hub import actors, follows, groups, policies, timelines
+from fedcomm.hub import actors, avoidance, follows, groups, policies, profiles, timelines
 from fedcomm.hub.errors import NotFound
 from fedcomm.hub.visibility import ANONYMOUS, can_see_group
 from fedcomm.i18n import gettext as _
@@ -90,6 +90,9 @@ async def _actor_page(request: web.Request, actor: actors.Actor, uri: str | None
         topics=await presentation.entries(db, found[:size]),
         following=found[size - 1].thing.id if len(found) > size else None,
         activity_uri=uri,
+        fields=await profiles.fields_of(db, actor.id),
+        moved_to=presentation.web_address(actor.moved_to_uri),
+        avoided=(await avoidance.kind_of(db, visit.member.id, actor.id) if visit.member else None),
     )
 
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from fedcomm.hub import actors, media
 from fedcomm.hub.groups import Group
+from fedcomm.hub.profiles import Field
 from fedcomm.hub.sanitizer import SafeHtml, excerpt, text_of
 from fedcomm.hub.threads import Revision, Thing
 from fedcomm.hub.timelines import Post
@@ -47,6 +48,11 @@ def html_of(words: Thing | Revision | actors.Actor | Group) -> SafeHtml:
     if isinstance(words, Thing | Revision):
         return SafeHtml(words.html)
     return SafeHtml(words.summary_html)
+
+
+def field_html(field: Field) -> SafeHtml:
+    """The value of a profile's field: made of escaped text and one link (`fedcomm.hub.profiles`)."""
+    return SafeHtml(field.html)
 
 
 def summary_of(words: Thing | actors.Actor | Group, length: int = DESCRIPTION_LENGTH) -> str:

@@ -84,6 +84,7 @@ class Renderer:
             brand_css=self._own_file("static/brand.css"),
             html_of=presentation.html_of,
             summary_of=presentation.summary_of,
+            field_html=presentation.field_html,
             group_path=paths.group_path,
             actor_path=paths.actor_path,
             object_path=paths.object_path,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from fedcomm.http import site_of
-from fedcomm.hub import actors, media, members, sessions
+from fedcomm.hub import actors, media, members, profiles, sessions
 from fedcomm.hub.errors import HubError, Invalid
 from fedcomm.hub.images import AVATAR
 from fedcomm.hub.passwords import hash_password, verify_password
@@ -50,6 +50,8 @@ async def save_profile(request: web.Request) -> web.StreamResponse:
                 locale=form.text("locale"),
                 local_origin=site.origin,
                 avatar_id=avatar_id,
+                locked=form.flag("locked"),
+                fields=_fields(form),
                 limits=site.limits,
             )
             if avatar_id is None and actor.avatar_id is not None:
@@ -60,6 +62,12 @@ async def save_profile(request: web.Request) -> web.StreamResponse:
     if avatar_id is not None and actor.avatar_id is not None:
         await media.remove_orphans(site.db, site.media_folder, [actor.avatar_id])
     return see_other("/settings", "saved")
+
+
+def _fields(form: Form) -> list[profiles.Field]:
+    names, values = form.values.get("field_name", []), form.values.get("field_value", [])
+    pairs = zip(names, values, strict=False)
+    return [profiles.field_of(name, value) for name, value in list(pairs)[: profiles.FIELDS]]
 
 
 async def change_password(request: web.Request) -> web.StreamResponse:
@@ -101,6 +109,13 @@ async def end_session(request: web.Request) -> web.StreamResponse:
     return see_other("/settings", "session")
 
 
+def _padded(form: Form) -> list[tuple[str, str]]:
+    """The fields of the profile as they were typed, with empty ones up to the most there may be."""
+    names, values = form.values.get("field_name", []), form.values.get("field_value", [])
+    filled = list(zip(names, values, strict=False))[: profiles.FIELDS]
+    return filled + [("", "")] * (profiles.FIELDS - len(filled))
+
+
 async def _settings_page(
     request: web.Request, form: Form | None = None, errors: dict[str, str] | None = None
 ) -> web.StreamResponse:
@@ -112,12 +127,16 @@ async def _settings_page(
     files = await presentation.files_of(db, [actor.avatar_id])
     picture = files.get(actor.avatar_id or 0)
     if form is None:
+        fields = await profiles.fields_of(db, member.id)
         form = Form(
             {
                 "display_name": [actor.display_name],
                 "summary": [actor.summary_source],
                 "locale": [member.locale],
                 "avatar_alt": [picture.alt if picture else ""],
+                "locked": ["1" if actor.locked else ""],
+                "field_name": [field.name for field in fields],
+                "field_value": [field.source for field in fields],
             }
         )
     own = sessions.token_hash(visit.session or "")[: sessions.REFERENCE_LENGTH]
@@ -127,6 +146,7 @@ async def _settings_page(
         status=422 if errors else 200,
         form=form,
         errors=errors or {},
+        fields=_padded(form),
         face=presentation.face(actor, files),
         sessions=await sessions.sessions_of(db, member.id),
         own_session=own,

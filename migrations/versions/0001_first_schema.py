@@ -158,6 +158,39 @@ CREATE TABLE members (
 );
 CREATE INDEX members_by_role ON members (role, actor_id);
 
+CREATE TABLE profile_fields (
+  actor_id BIGINT NOT NULL REFERENCES actors (id),
+  position INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  source TEXT NOT NULL,
+  html TEXT NOT NULL,
+  PRIMARY KEY (actor_id, position)
+);
+
+CREATE TABLE aliases (
+  actor_id BIGINT NOT NULL REFERENCES actors (id),
+  uri TEXT NOT NULL,
+  PRIMARY KEY (actor_id, uri)
+);
+
+CREATE TABLE avoided_actors (
+  member_id BIGINT NOT NULL REFERENCES actors (id),
+  actor_id BIGINT NOT NULL REFERENCES actors (id),
+  kind TEXT NOT NULL,
+  announced INTEGER NOT NULL DEFAULT 0,
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (member_id, actor_id)
+);
+CREATE INDEX avoided_actors_by_actor ON avoided_actors (actor_id);
+
+CREATE TABLE avoided_hosts (
+  member_id BIGINT NOT NULL REFERENCES actors (id),
+  host_id BIGINT NOT NULL REFERENCES hosts (id),
+  kind TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (member_id, host_id)
+);
+
 CREATE TABLE groups (
   actor_id BIGINT PRIMARY KEY REFERENCES actors (id),
   mode TEXT NOT NULL,

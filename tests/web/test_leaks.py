@@ -83,6 +83,7 @@ NAMED: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("POST", "/following"): ("/following",),
     ("POST", "/following/{id}"): ("/following/{group}",),
     ("POST", "/followers/{id}"): ("/followers/{group}",),
+    ("POST", "/people/{id}/avoid"): ("/people/{group}/avoid",),
     ("POST", "/search/fetch"): ("/search/fetch",),
     ("POST", "/interact"): ("/interact",),
     ("POST", "/follow-from/{kind}/{name}"): (
@@ -167,6 +168,10 @@ NOTHING_PRIVATE: Final = {
     ("POST", "/settings/profile"): "changes the member's own rows",
     ("POST", "/settings/password"): "changes the member's own rows",
     ("POST", "/settings/sessions"): "changes the member's own rows",
+    ("GET", "/settings/people"): "the member's own rows",
+    ("POST", "/settings/servers"): "changes the member's own rows",
+    ("POST", "/settings/aliases"): "changes the member's own rows",
+    ("POST", "/settings/move"): "changes the member's own rows",
     ("GET", "/admin"): "administrators only, see test_administration",
     ("GET", "/admin/members"): "administrators only",
     ("POST", "/admin/members"): "administrators only",
