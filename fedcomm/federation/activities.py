@@ -11,7 +11,7 @@ from activitypub.ijson import JSONObject, parse_object
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.directory import KnownKey
-from fedcomm.federation.outbox import FORWARD
+from fedcomm.federation.dispatch import FORWARD
 from fedcomm.federation.rendering import as_page
 from fedcomm.federation.sanctions import MATTERS
 from fedcomm.federation.sealing import unsealed

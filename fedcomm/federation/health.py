@@ -82,6 +82,7 @@ async def totals(db: Database) -> dict[str, int]:
             "SELECT count(*) FROM deliveries WHERE state IN ('waiting', 'sending')"
         ),
         "deliveries_failed": await count("SELECT count(*) FROM deliveries WHERE state = 'failed'"),
+        "outbox_failed": await count("SELECT count(*) FROM outbox_failures"),
         "hosts": await count("SELECT count(*) FROM hosts"),
     }
 

@@ -7,21 +7,19 @@ Block would be a personal block to Mastodon.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
 
 from activitypub.ijson import JSONObject
 from activitypub.vocabulary import AS_PUBLIC
 from fedcomm.federation import peers, recipients
 from fedcomm.federation.addresses import Addresses
+from fedcomm.federation.dispatch import Dispatch, Step
 from fedcomm.federation.recipients import Inbox
 from fedcomm.federation.rendering import Renderer, iso
 from fedcomm.hub import actors, bans, groups, journal, reports, statements, threads
 from fedcomm.store.database import Transaction
 from fedcomm.store.ids import new_id, now_ms
-
-Step = Callable[[Transaction, journal.Entry], Awaitable[None]]
 
 INNER: Final = "Inner/"
 """Prefix of the type under which an activity is kept that went out wrapped and is about no object."""
@@ -36,23 +34,11 @@ MATTERS: Final = frozenset(
 REMOVED: Final = "Removed by a moderator."
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
-    """What the outbox lends to those who make some of its activities."""
-
-    send: Callable[..., Awaitable[None]]
-    announce: Callable[..., Awaitable[None]]
-    keep_inner: Callable[..., Awaitable[None]]
-    sealed: Callable[[int, JSONObject], Awaitable[JSONObject]]
-    received: Callable[[Transaction, int, str, int], Awaitable[JSONObject | None]]
-    is_welcome: Callable[[Transaction, int], Awaitable[bool]]
-
-
 class Sanctions:
     """Steps of the outbox for entries about moderation."""
 
-    def __init__(self, wire: Wire, renderer: Renderer, addresses: Addresses) -> None:
-        self._wire = wire
+    def __init__(self, out: Dispatch, renderer: Renderer, addresses: Addresses) -> None:
+        self._out = out
         self._renderer = renderer
         self._at = addresses
         self.steps: dict[str, Step] = {
@@ -181,20 +167,20 @@ class Sanctions:
             [
                 inbox
                 for inbox in await recipients.reached(tx, thing.id)
-                if await self._wire.is_welcome(tx, inbox.host_id)
+                if await self._out.is_welcome(tx, inbox.host_id)
             ],
         )
         undo = await self._received(tx, thing.id, "Undo", entry.actor_id)
         if undo is None:
             moderator_id = entry.actor_id or 0
-            undo = await self._wire.sealed(
+            undo = await self._out.sealed(
                 moderator_id, await self._undo_delete(tx, thing, group, moderator_id)
             )
         listening = [inbox for inbox in inboxes if peers.wants_activities(inbox.software)]
-        await self._wire.announce(tx, group, thing, undo, listening, "Undo")
+        await self._out.announce(tx, group, thing, undo, listening, "Undo")
         if thing.kind == "topic" or group.announce_replies:
             boosting = [inbox for inbox in inboxes if "id" in peers.topic_forms(inbox.software)]
-            await self._wire.announce(tx, group, thing, self._at.object(thing), boosting, "id")
+            await self._out.announce(tx, group, thing, self._at.object(thing), boosting, "id")
 
     async def _undo_delete(
         self, tx: Transaction, thing: threads.Thing, group: groups.Group, moderator_id: int
@@ -281,7 +267,7 @@ class Sanctions:
                 published=now_ms(),
                 summary=report.reason,
             ) | {"content": report.reason}
-            await self._wire.send(tx, sender_id, "Flag", flag, [inbox], subject_id=person.id)
+            await self._out.send(tx, sender_id, "Flag", flag, [inbox], subject_id=person.id)
 
     # Sending
 
@@ -305,8 +291,8 @@ class Sanctions:
             return
         moderator_id = self._at.local(str(content.get("actor")), "p")
         if moderator_id is not None:
-            content = await self._wire.sealed(moderator_id, content)
-        await self._wire.keep_inner(tx, content, f"{INNER}{kind}", subject_id=person.id)
+            content = await self._out.sealed(moderator_id, content)
+        await self._out.keep_inner(tx, content, f"{INNER}{kind}", subject_id=person.id)
         activity_id = new_id()
         announce = self._renderer.announce(
             activity_id,
@@ -315,7 +301,7 @@ class Sanctions:
             author_uri=None,
             published=now_ms(),
         )
-        await self._wire.send(
+        await self._out.send(
             tx,
             group.id,
             f"Announce/{kind}",
@@ -341,7 +327,7 @@ class Sanctions:
         moderator = await actors.actor(tx, actor_id or 0)
         if moderator is None or moderator.is_local:
             return None
-        return await self._wire.received(tx, subject_id, kind, moderator.id)
+        return await self._out.received(tx, subject_id, kind, moderator.id)
 
 
 def _site_of(uri: str) -> str:

@@ -522,6 +522,12 @@ CREATE TABLE cursors (
   seq BIGINT NOT NULL
 );
 
+CREATE TABLE outbox_failures (
+  seq BIGINT PRIMARY KEY,
+  event TEXT NOT NULL,
+  failed_at BIGINT NOT NULL
+);
+
 CREATE TABLE tombstones (
   uri_hash TEXT PRIMARY KEY,
   created_at BIGINT NOT NULL

@@ -12,7 +12,7 @@ import pytest
 
 from activitypub import proofs
 from activitypub.keys import PrivateKey, generate_ed25519
-from fedcomm.federation.outbox import is_forwardable
+from fedcomm.federation.dispatch import is_forwardable
 from fedcomm.hub import follows, threads
 from tests.federation.inprocess import LocalHub, ScriptedStubs
 from tests.federation.stub import AS, PUBLIC, Arrived, kind_of

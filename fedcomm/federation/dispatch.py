@@ -1,0 +1,312 @@
+"""Keeps an activity, serialised and sealed once, and a delivery row for each inbox that is to have it.
+
+What the steps of the outbox share: sending, announcing by a group, handing on what others said, and a few questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from activitypub import accessors
+from activitypub.ijson import JSONObject, dumps, parse_object
+from activitypub.vocabulary import RECIPIENT_LIMIT
+from fedcomm.federation import lanes, peers, recipients
+from fedcomm.federation.addresses import Addresses
+from fedcomm.federation.keyring import Keyring
+from fedcomm.federation.recipients import Inbox
+from fedcomm.federation.rendering import Renderer
+from fedcomm.federation.sealing import sealed
+from fedcomm.hub import (
+    actors,
+    groups,
+    journal,
+    policies,
+    threads,
+)
+from fedcomm.store.database import Transaction
+from fedcomm.store.ids import new_id, now_ms
+
+FORMLESS = ("Like", "Dislike", "Undo", "Delete", "Add", "Remove", "Lock")
+"""Activities that name their object by id only: it does not matter in which form a server has it."""
+
+SENT_VISIBILITIES = ("public", "unlisted", "followers", "direct")
+"""What may leave at all; *local* and *members* never do."""
+
+FORWARD = "Forward"
+"""The type under which somebody else's activity is kept while it is handed on; no id of ours leads to it."""
+
+Step = Callable[[Transaction, journal.Entry], Awaitable[None]]
+
+
+def is_forwardable(activity: JSONObject) -> bool:
+    """Whether others can believe an activity that we hand on, and may have it.
+
+    What is not addressed to the public by itself or by its object is for nobody else (§8, rule 8). A Delete holds
+    no words, and not every peer addresses it.
+    """
+    if "proof" not in activity and "signature" not in activity:
+        return False
+    if activity.get("type") == "Delete":
+        return True
+    thing = activity.get("object")
+    return any(
+        accessors.is_public(recipient)
+        for document in (activity, thing)
+        if isinstance(document, dict)
+        for field in ("to", "cc")
+        for recipient in accessors.links(document, field, RECIPIENT_LIMIT)
+    )
+
+
+class KeyMissing(Exception):
+    """An actor of ours has no keys yet."""
+
+    def __init__(self, actor_id: int) -> None:
+        super().__init__(actor_id)
+        self.actor_id = actor_id
+
+
+class Dispatch:
+    """Sends for the steps; writes rows only, in the transaction of the journal's entry."""
+
+    def __init__(self, renderer: Renderer, keyring: Keyring, addresses: Addresses) -> None:
+        self._renderer = renderer
+        self._keyring = keyring
+        self._at = addresses
+
+    async def announce(
+        self,
+        tx: Transaction,
+        group: groups.Group,
+        thing: threads.Thing,
+        content: JSONObject | str,
+        inboxes: Sequence[Inbox],
+        form: str,
+        *,
+        recall: bool = False,
+    ) -> None:
+        author = await actors.actor(tx, thing.author_id)
+        if isinstance(content, dict) and inboxes:
+            await self.keep_inner(tx, content, str(content["type"]), thing=thing)
+        activity_id = new_id()
+        announce = self._renderer.announce(
+            activity_id,
+            self._at.group(group.id),
+            content,
+            author_uri=self._at.actor(author) if author is not None else None,
+            published=now_ms(),
+        )
+        await self.send(
+            tx,
+            group.id,
+            f"Announce/{form}",
+            announce,
+            inboxes,
+            thing,
+            activity_id,
+            recall=recall,
+            keep=form in ("activity", "id") and thing.kind == "topic",
+        )
+
+    async def keep_inner(
+        self,
+        tx: Transaction,
+        activity: JSONObject,
+        kind: str,
+        *,
+        thing: threads.Thing | None = None,
+        subject_id: int | None = None,
+    ) -> None:
+        """An activity of ours that goes out only wrapped still has an id that strict peers fetch."""
+        number = self._at.local(str(activity.get("id")), "c")
+        actor_id = self._at.local(str(activity.get("actor")), "p")
+        if number is None or actor_id is None:
+            return
+        await tx.execute(
+            "INSERT INTO activities (id, actor_id, type, object_id, subject_id, body, created_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+            number,
+            actor_id,
+            kind,
+            thing.id if thing is not None else None,
+            subject_id,
+            dumps(await self.sealed(actor_id, activity)).decode(),
+            now_ms(),
+        )
+
+    async def announce_to_threads(
+        self, tx: Transaction, thing: threads.Thing, content: JSONObject | None
+    ) -> None:
+        """What happened to something in a group, as activity, to the servers that build threads from it (§4.3)."""
+        if content is None or thing.visibility != "public":
+            return
+        if await policies.level_of(tx, thing.host_id) != "none":
+            return
+        group = await self.federated_group(tx, thing)
+        if group is None:
+            return
+        inboxes = [
+            inbox
+            for inbox in await recipients.group_members(tx, group.id)
+            if peers.wants_activities(inbox.software)
+            and (understands(inbox, thing) or content.get("type") in FORMLESS)
+        ]
+        kind = content.get("type")
+        await self.announce(tx, group, thing, content, inboxes, str(kind))
+
+    async def send(
+        self,
+        tx: Transaction,
+        actor_id: int,
+        kind: str,
+        activity: JSONObject,
+        inboxes: Sequence[Inbox],
+        thing: threads.Thing | None = None,
+        activity_id: int | None = None,
+        *,
+        subject_id: int | None = None,
+        recall: bool = False,
+        keep: bool = False,
+    ) -> None:
+        """Keep the activity, serialised once, and a delivery row for each inbox.
+
+        `recall`: its delivery is an answer to "give it back", noted so in the ledger of reach. Without any inbox
+        only a Create (its id must dereference), a reaction (its Undo names it) and what is to be kept is stored.
+        """
+        if not inboxes and not keep and kind not in ("Create", "Like", "Dislike", "Follow"):
+            return
+        number = activity_id or self._at.local(str(activity["id"]), "c")
+        assert number is not None
+        body = dumps(await self.sealed(actor_id, activity)).decode()
+        await self._queue(
+            tx, number, actor_id, kind, body, inboxes, thing, subject_id=subject_id, recall=recall
+        )
+
+    async def _queue(
+        self,
+        tx: Transaction,
+        number: int,
+        actor_id: int,
+        kind: str,
+        body: str,
+        inboxes: Sequence[Inbox],
+        thing: threads.Thing | None,
+        *,
+        subject_id: int | None = None,
+        recall: bool = False,
+    ) -> None:
+        now = now_ms()
+        await tx.execute(
+            "INSERT INTO activities (id, actor_id, type, object_id, subject_id, body, created_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            number,
+            actor_id,
+            kind,
+            thing.id if thing is not None else None,
+            subject_id,
+            body,
+            now,
+        )
+        if not inboxes:
+            return
+        await tx.many(
+            "INSERT INTO deliveries (id, activity_id, host_id, inbox, state, recall, created_at)"
+            " VALUES (?, ?, ?, ?, 'waiting', ?, ?) ON CONFLICT (activity_id, inbox) DO NOTHING",
+            [(new_id(), number, inbox.host_id, inbox.url, int(recall), now) for inbox in inboxes],
+        )
+        await lanes.wake(tx, "delivery", [inbox.host_id for inbox in inboxes])
+
+    async def forward(
+        self, tx: Transaction, thing: threads.Thing, kind: str, have_it: Sequence[Inbox] = ()
+    ) -> None:
+        """Hand on what somebody elsewhere did in a thread of a group, byte by byte as it came, to microblogs (§4.6).
+
+        Only what can be believed without us (a proof or an LD signature), only what is public, never twice (§7.4).
+        `have_it`: who got a copy from us, besides the group's followers.
+        """
+        group = await self.federated_group(tx, thing)
+        if group is None or thing.visibility != "public":
+            return
+        if await policies.level_of(tx, thing.host_id) != "none":
+            return
+        body = await tx.value(
+            "SELECT body FROM received_activities WHERE object_id = ? AND type = ? AND actor_id = ?"
+            " ORDER BY created_at DESC LIMIT 1",
+            thing.id,
+            kind,
+            thing.author_id,
+        )
+        if body is None or not is_forwardable(parse_object(str(body).encode())):
+            return
+        before = await tx.value(
+            "SELECT 1 FROM activities WHERE object_id = ? AND type = ? AND actor_id = ?"
+            " AND body = ?",
+            thing.id,
+            FORWARD,
+            group.id,
+            body,
+        )
+        inboxes = [
+            inbox
+            for inbox in recipients.merged(await recipients.group_members(tx, group.id), have_it)
+            if peers.wants_forwards(inbox.software) and inbox.host_id != thing.host_id
+        ]
+        if before is None and inboxes:
+            recall = kind == "Delete"
+            await self._queue(
+                tx, new_id(), group.id, FORWARD, str(body), inboxes, thing, recall=recall
+            )
+
+    async def sealed(self, actor_id: int, activity: JSONObject) -> JSONObject:
+        """The whole document, with the proof of `actor_id` where it may have one. Raises KeyMissing."""
+        if "@context" in activity:
+            return activity
+        keys = await self._keyring.known(actor_id)
+        if keys is None:
+            raise KeyMissing(actor_id)
+        return sealed(activity, keys, now_ms())
+
+    async def federated_group(self, tx: Transaction, thing: threads.Thing) -> groups.Group | None:
+        if thing.group_id is None:
+            return None
+        group = await groups.group(tx, thing.group_id)
+        return group if group is not None and group.mode == "federated" else None
+
+    async def addressed(self, tx: Transaction, thing: threads.Thing) -> set[int]:
+        """Who is mentioned, and the author of what is answered."""
+        people = {
+            int(row["actor_id"])
+            for row in await tx.all("SELECT actor_id FROM mentions WHERE object_id = ?", thing.id)
+        }
+        if thing.parent_id is not None:
+            author = await tx.value("SELECT author_id FROM objects WHERE id = ?", thing.parent_id)
+            if author is not None:
+                people.add(int(author))
+        return people
+
+    async def received(
+        self, tx: Transaction, object_id: int, kind: str, actor_id: int
+    ) -> JSONObject | None:
+        """The last activity of this kind as it came, for wrapping it value-identical."""
+        body = await tx.value(
+            "SELECT body FROM received_activities WHERE object_id = ? AND type = ? AND actor_id = ?"
+            " ORDER BY created_at DESC LIMIT 1",
+            object_id,
+            kind,
+            actor_id,
+        )
+        return parse_object(str(body).encode()) if body is not None else None
+
+    async def is_welcome(self, tx: Transaction, host_id: int) -> bool:
+        policy = await tx.value("SELECT policy FROM hosts WHERE id = ?", host_id)
+        return bool(policy != "suspend")
+
+
+async def thing_of(tx: Transaction, entry: journal.Entry) -> threads.Thing | None:
+    """The object that a journal entry is about."""
+    return await threads.thing(tx, entry.object_id) if entry.object_id is not None else None
+
+
+def understands(inbox: Inbox, thing: threads.Thing) -> bool:
+    """Whether the server can take the object in the form in which it has its id."""
+    return thing.type != "Question" or peers.takes_polls(inbox.software)
