@@ -138,7 +138,7 @@ class Dispatch:
         self, tx: Transaction, thing: threads.Thing, content: JSONObject | None
     ) -> None:
         """What happened to something in a group, as activity, to the servers that build threads from it (§4.3)."""
-        if content is None or thing.visibility != "public":
+        if content is None or thing.visibility not in ("public", "unlisted"):
             return
         if await policies.level_of(tx, thing.host_id) != "none":
             return

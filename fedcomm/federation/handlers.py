@@ -311,7 +311,7 @@ class Handlers:
             return self._recount(received, known, ballot)
         mentions = await self._library.mentioned_ids(thing)
         content = await self._library.content_of(thing, mentions)
-        audience = await self._library.audience_of(thing, received.signer)
+        audience = self._library.audience_of(thing, received.signer, known)
 
         async def change(tx: Transaction) -> str:
             current = await threads.thing(tx, known.id)

@@ -197,9 +197,16 @@ class Library:
         found = await db.value("SELECT 1 FROM tombstones WHERE uri_hash = ?", uri_hash(uri))
         return found is not None
 
-    async def audience_of(self, document: ObjectDocument, author: actors.Actor) -> Visibility:
-        """Who the document is addressed to (INV-16)."""
-        return audience_class(document.to, document.cc, author.followers_uri)
+    def audience_of(
+        self, document: ObjectDocument, author: actors.Actor, known: threads.Thing
+    ) -> Visibility:
+        """Who a later version of `known` is addressed to (INV-16).
+
+        A topic began with its group's visibility although NodeBB names the Public in `cc` only; an edit addressed
+        in the same way does not narrow it.
+        """
+        audience = audience_class(document.to, document.cc, author.followers_uri)
+        return "public" if audience == "unlisted" and known.kind == "topic" else audience
 
     async def mentioned_ids(self, document: ObjectDocument) -> list[int]:
         """Ids of the actors known here whom the document mentions."""

@@ -79,7 +79,10 @@ class Words:
             if thing.kind == "reply":
                 # A topic is announced by its id, which microblogs fetch.
                 await self._out.forward(tx, thing, "Create")
-        if thing.visibility == "public":
+        # NodeBB's answers name the Public in `cc` only: they are for the thread all the same.
+        if thing.visibility == "public" or (
+            thing.kind == "reply" and thing.visibility == "unlisted"
+        ):
             await self._announce_new(tx, thing, wrapped)
 
     async def _announce_new(

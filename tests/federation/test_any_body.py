@@ -136,7 +136,7 @@ class Peer:
             "oneOf": [
                 {"type": "Note", "name": "a", "replies": {"type": "Collection", "totalItems": 1}}
             ],
-            "endTime": "2026-12-21T10:15:00Z",
+            "endTime": "2099-12-21T10:15:00Z",
             "votersCount": 1,
         }
         event = {

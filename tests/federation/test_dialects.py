@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -291,7 +292,7 @@ async def test_a_poll_and_an_event_are_shown_as_what_they_are_with_a_link(
     option = {"type": "Note", "replies": {"type": "Collection", "totalItems": 4}}
     poll = servers.note(
         author, number="q", type="Question", content="<p>Which one?</p>", url=f"{author}/q", votersCount=4,
-        oneOf=[{**option, "name": "Basil"}, {**option, "name": "Mint"}], endTime="2026-12-01T10:00:00Z", **to,
+        oneOf=[{**option, "name": "Basil"}, {**option, "name": "Mint"}], endTime="2099-12-01T10:00:00Z", **to,
     )  # fmt: skip
     event = servers.note(
         author, number="e", type="Event", name="Seed swap", startTime="2026-12-05T18:00:00+01:00",
@@ -308,11 +309,18 @@ async def test_a_poll_and_an_event_are_shown_as_what_they_are_with_a_link(
         page = await page_of(town, thing["id"])
         assert all(word in page for word in words)
         assert f"{author}/{thing['id'][-1]}" in page
-    counted = {**poll, "votersCount": 5, "updated": "2026-11-21T12:00:00Z"}
-    assert await town.deliver(activity(author, "Update", counted)) == "done: edited"
+    later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
+    edited = {**poll, "content": "<p>Which one now?</p>", "updated": later}
+    assert await town.deliver(activity(author, "Update", edited)) == "done: edited"
+    # Without a newer time it only tells how the poll stands.
+    counted = {**poll, "votersCount": 5}
+    assert await town.deliver(activity(author, "Update", counted)) == "done: poll counted"
     vote = {"type": "Note", "id": f"{author}/vote", "name": "Basil", "inReplyTo": poll["id"],
             "attributedTo": author, "to": [author]}  # fmt: skip
-    assert await town.deliver(activity(author, "Create", vote)) == "done: ignored: vote in a poll"
+    assert (
+        await town.deliver(activity(author, "Create", vote))
+        == "done: ignored: vote in a poll that is not ours"
+    )
 
 
 @pytest.mark.parametrize("form", ["string", "array", "objects"])
@@ -421,3 +429,25 @@ async def test_what_real_servers_sent_is_processed(
     if path.endswith(("Create-Note-public", "Create-Note-media", "Create-Question")):
         assert result == "done: stored"
         assert (await page_of(town, sent["object"]["id"])).count("<article")
+
+
+async def test_nodebb_names_the_public_in_cc_only_and_its_words_stay_in_the_thread_for_all(
+    town: LocalHub, servers: ScriptedStubs
+) -> None:
+    """An edit addressed like the topic itself does not hide it, and an answer is repeated by the group."""
+    author = servers.somebody("author", software="nodebb")
+    reader = servers.somebody("reader", software="lemmy")
+    await town.deliver(activity(reader, "Follow", town.group_uri(town.group)))
+    quiet = {"to": [f"{author}/followers", town.group_uri(town.group)], "cc": [PUBLIC]}
+    article = servers.note(author, number="t", type="Article", name="Quiet topic", **quiet)
+    assert await town.deliver(activity(author, "Create", article)) == "done: stored"
+    later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
+    edited = {**article, "name": "Quiet topic, edited", "updated": later}
+    assert await town.deliver(activity(author, "Update", edited)) == "done: edited"
+    topic = await known(town, article["id"])
+    assert (topic.title, topic.visibility) == ("Quiet topic, edited", "public")
+
+    answer = servers.note(author, number="r", inReplyTo=article["id"], **quiet)
+    assert await town.deliver(activity(author, "Create", answer)) == "done: stored"
+    host = servers.hosts[reader.split("/")[2].partition(":")[0]]
+    await servers.until(lambda: host.kinds().count("Announce/Create") == 2, why=str(host.kinds()))
