@@ -23,6 +23,7 @@ from activitypub.origins import parse_url, same_origin
 from activitypub.vocabulary import ACTIVITY_TYPES, OBJECT_TYPES
 from fedcomm.federation import backlog, lanes, synchronisation
 from fedcomm.federation.addresses import Addresses
+from fedcomm.federation.crew import Crew
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.library import Library
@@ -34,7 +35,6 @@ from fedcomm.store.ids import now_ms
 log = logging.getLogger("fedcomm.backfill")
 
 DAY_MS = 86_400_000
-IDLE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,49 +112,26 @@ class Backfill:
         self._keyring = keyring
         self._at = addresses
         self._http = allow_http
-        self._awake = asyncio.Event()
-        self._lanes: set[asyncio.Task[None]] = set()
+        self._crew = Crew(
+            db,
+            "backfill",
+            self._work_off,
+            hands=lambda: self.bounds.lanes,
+            lease_ms=lambda: int(self.bounds.seconds * 2000),
+        )
         self.on_change: Callable[[], None] = lanes.idle
 
     def wake(self) -> None:
         """There may be something to read."""
-        self._awake.set()
+        self._crew.wake()
 
     async def run(self) -> None:
         """Work until cancelled."""
-        try:
-            while True:
-                self._awake.clear()
-                try:
-                    await self._dispatch()
-                except DatabaseUnavailable as error:
-                    log.error("backfill: the database is away: %s", error)
-                except Exception:
-                    log.exception("backfill: unexpected")
-                await lanes.pause(self._awake, IDLE_S)
-        finally:
-            for task in self._lanes:
-                task.cancel()
-            await asyncio.gather(*self._lanes, return_exceptions=True)
+        await self._crew.run()
 
-    async def _dispatch(self) -> None:
-        room = self.bounds.lanes - len(self._lanes)
-        if room <= 0 or not await lanes.due(self._db, "backfill"):
-            return
-        lease_ms = int(self.bounds.seconds * 2000)
-        for lane in await lanes.claim(self._db, "backfill", limit=room, lease_ms=lease_ms):
-            task = asyncio.create_task(self._work_off(lane.host_id))
-            self._lanes.add(task)
-            task.add_done_callback(self._finished)
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._lanes.discard(task)
-        self._awake.set()
-        if not task.cancelled() and task.exception() is not None:
-            log.error("backfill: a lane broke: %r", task.exception())
-
-    async def _work_off(self, host_id: int) -> None:
+    async def _work_off(self, lane: lanes.Lane) -> None:
         """One round, for the thread that waits longest; the lane is due again for the next."""
+        host_id = lane.host_id
         try:
             row = await self._next(host_id)
             if row is not None:

@@ -29,17 +29,16 @@ from activitypub.failures import FetchError
 from activitypub.vocabulary import CONTENT_TYPE
 from fedcomm.config import Config
 from fedcomm.federation import lanes, peers, synchronisation
+from fedcomm.federation.crew import Crew
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.keyring import KeyPair, Keyring
-from fedcomm.store.database import Database, DatabaseUnavailable, Row, Transaction, marks
+from fedcomm.store.database import Database, Row, Transaction, marks
 from fedcomm.store.ids import now_ms
 
 log = logging.getLogger("fedcomm.delivery")
 
 BATCH = 20
 """Deliveries that a lane takes at once."""
-
-IDLE_S = 1.0
 
 FINAL = frozenset({400, 401, 403, 404, 405, 406, 409, 410, 413, 414, 415, 422, 451, 501})
 """Statuses after which the same activity is not sent again (§7.2, rule 5); 401 and 403 get three tries."""
@@ -123,49 +122,22 @@ class Couriers:
         self._keyring = keyring
         self._directory = directory
         self._signing = signing
-        self._awake = asyncio.Event()
-        self._lanes: set[asyncio.Task[None]] = set()
         self._lease_ms = int(config.delivery.lease_seconds * 1000)
+        self._crew = Crew(
+            db,
+            "delivery",
+            self._serve,
+            hands=lambda: config.delivery.concurrency,
+            lease_ms=lambda: self._lease_ms,
+        )
 
     def wake(self) -> None:
         """There are deliveries."""
-        self._awake.set()
+        self._crew.wake()
 
     async def run(self) -> None:
-        """Deliver until cancelled; what is under way is finished or given back."""
-        try:
-            while True:
-                self._awake.clear()
-                try:
-                    while await self._dispatch():
-                        pass
-                except DatabaseUnavailable as error:
-                    log.error("couriers: the database is away: %s", error)
-                except Exception:
-                    log.exception("couriers: unexpected")
-                await lanes.pause(self._awake, IDLE_S)
-        finally:
-            for task in self._lanes:
-                task.cancel()
-            await asyncio.gather(*self._lanes, return_exceptions=True)
-
-    async def _dispatch(self) -> bool:
-        """Take lanes while there is room; whether any was taken."""
-        room = self._settings.concurrency - len(self._lanes)
-        if room <= 0 or not await lanes.due(self._db, "delivery"):
-            return False
-        taken = await lanes.claim(self._db, "delivery", limit=room, lease_ms=self._lease_ms)
-        for lane in taken:
-            task = asyncio.create_task(self._serve(lane))
-            self._lanes.add(task)
-            task.add_done_callback(self._finished)
-        return bool(taken)
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._lanes.discard(task)
-        self._awake.set()
-        if not task.cancelled() and task.exception() is not None:
-            log.error("couriers: a lane broke: %r", task.exception())
+        """Deliver until cancelled; what is under way is given back."""
+        await self._crew.run()
 
     # One lane
 

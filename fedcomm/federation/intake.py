@@ -17,6 +17,7 @@ from activitypub.failures import FetchBudget, FetchError
 from activitypub.ijson import IJSONError, parse_object
 from fedcomm.config import Config
 from fedcomm.federation import lanes
+from fedcomm.federation.crew import Crew
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.handlers import Handlers, Received
 from fedcomm.hub import actors
@@ -34,9 +35,6 @@ ACTIVITY_SECONDS = 40.0
 slow ones in a row would hold a worker for minutes and outlive the lease."""
 
 BATCH = 50
-IDLE_S = 1.0
-"""How long the intake sleeps when nobody wakes it: also how soon it sees what another process stored."""
-
 VERDICT_CHARACTERS = 200
 
 
@@ -59,45 +57,22 @@ class Intake:
         self._handlers = handlers
         self._book = book
         self._http = allow_http
-        self._awake = asyncio.Event()
-        self._lanes: set[asyncio.Task[None]] = set()
+        self._crew = Crew(
+            db,
+            "inbox",
+            self._work_off,
+            hands=lambda: config.inbox.concurrency,
+            lease_ms=lambda: LEASE_MS,
+        )
         self.on_change: Callable[[], None] = lanes.idle
 
     def wake(self) -> None:
         """There is work."""
-        self._awake.set()
+        self._crew.wake()
 
     async def run(self) -> None:
         """Work until cancelled."""
-        try:
-            while True:
-                self._awake.clear()
-                try:
-                    await self._dispatch()
-                except DatabaseUnavailable as error:
-                    log.error("intake: the database is away: %s", error)
-                except Exception:
-                    log.exception("intake: unexpected")
-                await lanes.pause(self._awake, IDLE_S)
-        finally:
-            for task in self._lanes:
-                task.cancel()
-            await asyncio.gather(*self._lanes, return_exceptions=True)
-
-    async def _dispatch(self) -> None:
-        room = self._config.inbox.concurrency - len(self._lanes)
-        if room <= 0 or not await lanes.due(self._db, "inbox"):
-            return
-        for lane in await lanes.claim(self._db, "inbox", limit=room, lease_ms=LEASE_MS):
-            task = asyncio.create_task(self._work_off(lane))
-            self._lanes.add(task)
-            task.add_done_callback(self._finished)
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._lanes.discard(task)
-        self._awake.set()
-        if not task.cancelled() and task.exception() is not None:
-            log.error("intake: a lane broke: %r", task.exception())
+        await self._crew.run()
 
     async def _work_off(self, lane: lanes.Lane) -> None:
         released = False
