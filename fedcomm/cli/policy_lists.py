@@ -182,10 +182,14 @@ async def _subscribe(url: str, level: str) -> tuple[str | None, Difference | Non
 @click.command("unsubscribe")
 @click.argument("url")
 @with_config
-def unsubscribe(url: str) -> None:
+@with_json
+def unsubscribe(url: str, as_json: bool) -> None:
     """Fetch the list at URL no longer; entries that came from it stay."""
     run(_unsubscribe(url))
-    click.echo("Unsubscribed; entries that came from it stay.")
+    if as_json:
+        print_json({"url": url, "subscribed": False})
+    else:
+        click.echo("Unsubscribed; entries that came from it stay.")
 
 
 async def _unsubscribe(url: str) -> None:

@@ -32,6 +32,9 @@ Pictures = list[tuple[Path, str]]
 """Files with their descriptions."""
 
 DELETED: Final = "It is deleted here; every server that received it is asked to delete it too."
+REMOVED: Final = (
+    "It is removed; its author can read why, and every server that received it is told."
+)
 
 
 def with_author(command: Command) -> Command:
@@ -212,24 +215,38 @@ async def _edit(
 @click.command()
 @click.argument("target", metavar="URL")
 @with_author
+@click.option("--reason", help="Why a moderator removes what somebody else wrote.")
 @with_config
 @with_json
-def delete(target: str, author: str, as_json: bool) -> None:
-    """Delete what MEMBER wrote at URL (or moderates): here, and at every server that got it."""
-    addresses = run(_delete(target, author))
+def delete(target: str, author: str, reason: str | None, as_json: bool) -> None:
+    """Delete what MEMBER wrote at URL: here, and at every server that got it.
+
+    What somebody else wrote a moderator removes with --reason: its author reads it, and may appeal.
+    """
+    addresses = run(_delete(target, author, reason))
     if as_json:
         print_json(addresses)
     else:
-        click.echo(DELETED)
+        click.echo(REMOVED if reason is not None else DELETED)
 
 
-async def _delete(target: str, author: str) -> dict[str, str]:
-    from fedcomm.hub import media, threads
+async def _delete(target: str, author: str, reason: str | None) -> dict[str, str]:
+    from fedcomm.hub import media, moderation, threads
 
     async with hub() as site:
         member = await active_member(site.db, author)
         thing = await find_thing(site, target, member.id)
         addresses = await _addresses(site, thing.id)
+        if thing.author_id != member.id:
+            if reason is None:
+                raise Refused(
+                    "only its author can delete this; moderators remove it with --reason."
+                )
+            async with site.db.transaction() as tx:
+                await moderation.take_down(
+                    tx, member.id, thing.id, "remove", moderation.Grounds(reason)
+                )
+            return addresses
         pictures = await _media_of(site, thing.id)
         async with site.db.transaction() as tx:
             await threads.delete(tx, member.id, thing.id)

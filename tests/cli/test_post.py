@@ -208,8 +208,16 @@ def test_only_the_author_edits_and_only_author_or_moderators_delete(
     )
     other = community.json("post", "garden", "--as", "anna", "--title", "T", "--text", "x")
     assert "moderators" in community.refusal("delete", other["url"], "--as", "bob")
-    community.run("delete", topic["url"], "--as", "anna")
-    assert stored(community, topic["id"]).deleted_at is not None
+    assert "moderators" in community.refusal(
+        "delete", other["url"], "--as", "bob", "--reason", "I do not like it"
+    )
+    # A moderator removes with a reason; the words stay for an appeal.
+    assert "--reason" in community.refusal("delete", topic["url"], "--as", "anna")
+    said = community.run("delete", topic["url"], "--as", "anna", "--reason", "Off topic")
+    assert "removed" in said
+    removed = stored(community, topic["id"])
+    assert removed.deleted_at is None
+    assert removed.withheld == "removed"
 
 
 def test_what_is_deleted_is_gone(community: Hub, topic: dict[str, str]) -> None:
