@@ -153,12 +153,14 @@ class LocalHub:
         """Wait until nothing is left to process or to deliver."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            waiting = await self.db.value(
-                "SELECT (SELECT count(*) FROM inbox WHERE state = 'waiting')"
-                " + (SELECT count(*) FROM deliveries WHERE state IN ('waiting', 'sending'))"
-            )
-            behind = await journal.last_seq(self.db) - await journal.cursor(self.db, "activitypub")
-            if not waiting and not behind:
+            # Downstream, in this order: what has left one station has reached the next.
+            if (
+                not await self.count("SELECT count(*) FROM inbox WHERE state = 'waiting'")
+                and await journal.last_seq(self.db) == await journal.cursor(self.db, "activitypub")
+                and not await self.count(
+                    "SELECT count(*) FROM deliveries WHERE state IN ('waiting', 'sending')"
+                )
+            ):
                 return
             await asyncio.sleep(0.01)
         raise AssertionError("still at work")
