@@ -20,6 +20,9 @@ STATE_SQL = {
     "newer": "UPDATE alembic_version SET version_num = '9999'",
 }
 
+NEXT, AFTER_NEXT = f"{int(HEAD) + 1:04}", f"{int(HEAD) + 2:04}"
+"""Revisions that do not exist yet."""
+
 REVISION = """
 from alembic import op
 
@@ -131,7 +134,7 @@ async def test_inv_48_a_migration_that_fails_midway_leaves_the_old_schema(
     url = databases.migrated()
     add_revision(
         history,
-        "0002",
+        NEXT,
         HEAD,
         "CREATE TABLE half_done (id BIGINT PRIMARY KEY)",
         "INSERT INTO settings (key, value) VALUES ('half', 'done')",
@@ -173,15 +176,15 @@ async def test_inv_48_revisions_before_the_failing_one_stay(
     databases: Databases, history: Path
 ) -> None:
     url = databases.migrated()
-    add_revision(history, "0002", HEAD, "CREATE TABLE second (id BIGINT PRIMARY KEY)")
-    add_revision(history, "0003", "0002", "CREATE TABLE third (id BIGINT)", "NO SQL AT ALL")
+    add_revision(history, NEXT, HEAD, "CREATE TABLE second (id BIGINT PRIMARY KEY)")
+    add_revision(history, AFTER_NEXT, NEXT, "CREATE TABLE third (id BIGINT)", "NO SQL AT ALL")
     with pytest.raises(sqlalchemy.exc.DBAPIError):
         migrate_apart(url)
     db = await open_database(url, check=False)
-    assert await db.value("SELECT version_num FROM alembic_version") == "0002"
+    assert await db.value("SELECT version_num FROM alembic_version") == NEXT
     assert "second" in await tables(db)
     assert "third" not in await tables(db)
-    add_revision(history, "0003", "0002", "CREATE TABLE third (id BIGINT)")
+    add_revision(history, AFTER_NEXT, NEXT, "CREATE TABLE third (id BIGINT)")
     migrate_apart(url)
     assert "third" in await tables(db)
     await db.close()
