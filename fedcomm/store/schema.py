@@ -16,7 +16,7 @@ from fedcomm.resources import resource_folder
 from fedcomm.store.database import Database, DatabaseError
 from fedcomm.store.sqlite import open_sqlite, sqlite_pragmas
 
-HEAD = "0006"
+HEAD = "0007"
 """The revision that this release reads and writes; a test compares it with migrations/versions."""
 
 State = Literal["empty", "older", "current", "newer"]
