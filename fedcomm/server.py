@@ -14,6 +14,7 @@ from fedcomm.federation.spoke import FederationSpoke
 from fedcomm.federation.vault import Vault
 from fedcomm.http import SITE
 from fedcomm.site import Site
+from fedcomm.store.pseudonyms import Pseudonyms
 from fedcomm.store.schema import open_database
 
 log = logging.getLogger("fedcomm")
@@ -28,6 +29,7 @@ async def open_site(config: Config) -> Site:
         config.database.url,
         readers=config.database.readers,
         pool_size=config.database.pool_size,
+        pseudonyms=Pseudonyms.under(config.secrets.key_file),
     )
     site = Site(config, db)
     if config.federation.enabled:

@@ -142,9 +142,15 @@ async def hub(*, federated: bool = False) -> AsyncIterator[Site]:
         return
 
     from fedcomm.site import Site
+    from fedcomm.store.pseudonyms import Pseudonyms
     from fedcomm.store.schema import open_database
 
-    db = await open_database(config.database.url, readers=1, pool_size=2)
+    db = await open_database(
+        config.database.url,
+        readers=1,
+        pool_size=2,
+        pseudonyms=Pseudonyms.under(config.secrets.key_file),
+    )
     try:
         yield Site(config, db)
     finally:

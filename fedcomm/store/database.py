@@ -21,6 +21,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from fedcomm.store.pseudonyms import Pseudonyms
+
 Value = int | str | bytes | float | None
 Row = Mapping[str, Any]
 
@@ -75,6 +77,7 @@ class Transaction(Reader, Protocol):
 
     dialect: Literal["sqlite", "postgresql"]
     search: SearchSQL
+    pseudonyms: Pseudonyms
 
     async def execute(self, sql: str, *args: Value) -> int:
         """Run one statement; the number of rows it changed."""
@@ -90,6 +93,7 @@ class Database(Reader, Protocol):
 
     dialect: Literal["sqlite", "postgresql"]
     search: SearchSQL
+    pseudonyms: Pseudonyms
     skip_locked: str
     """Appended to the SELECT of a queue claim: rows that another process holds are passed over."""
 
@@ -112,6 +116,14 @@ class Database(Reader, Protocol):
 
     async def append_together(self, *statements: tuple[str, Sequence[Value]]) -> None:
         """Group commit of statements that stand or fall together."""
+        ...
+
+    async def scrub(self, tables: Sequence[str]) -> bool:
+        """Take what was deleted from `tables` off the disk: free pages, index, log (security.md §13).
+
+        False if a reader was in the way of a part of it: try again later. Serving goes on meanwhile, except that
+        PostgreSQL rewrites the tables, and whoever needs one of them waits for that.
+        """
         ...
 
     async def close(self) -> None:

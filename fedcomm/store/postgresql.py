@@ -24,6 +24,10 @@ from fedcomm.store.database import (
     storable,
 )
 from fedcomm.store.groupcommit import Batch, GroupCommit
+from fedcomm.store.pseudonyms import Pseudonyms
+
+SCRUB_S = 3600.0
+"""How long the rewriting of one table may take."""
 
 JOURNAL_LOCK = 0x66656463
 """Advisory lock of hub transactions: without it a journal entry could appear behind a reader's
@@ -62,8 +66,9 @@ class PostgreSQLTransaction:
     dialect: Literal["sqlite", "postgresql"] = "postgresql"
     search: SearchSQL = SEARCH
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, pseudonyms: Pseudonyms) -> None:
         self._connection = connection
+        self.pseudonyms = pseudonyms
 
     async def all(self, sql: str, *args: Value) -> Sequence[Row]:
         with _translated():
@@ -99,7 +104,8 @@ class PostgreSQLDatabase:
     search: SearchSQL = SEARCH
     skip_locked = " FOR UPDATE SKIP LOCKED"
 
-    def __init__(self, pool: Any) -> None:
+    def __init__(self, pool: Any, pseudonyms: Pseudonyms) -> None:
+        self.pseudonyms = pseudonyms
         self._pool = pool
         self._turn = asyncio.Lock()
         self._appends = GroupCommit(self._write_batch)
@@ -133,7 +139,7 @@ class PostgreSQLDatabase:
             with _translated():
                 await transaction.start()
             try:
-                yield PostgreSQLTransaction(connection)
+                yield PostgreSQLTransaction(connection, self.pseudonyms)
             except BaseException:
                 # A connection that is gone has been rolled back; the first error tells more.
                 with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
@@ -150,6 +156,18 @@ class PostgreSQLDatabase:
     async def append_together(self, *statements: tuple[str, Sequence[Value]]) -> None:
         await self._appends.append(*statements)
 
+    async def scrub(self, tables: Sequence[str]) -> bool:
+        # A plain VACUUM makes room for others and leaves the old bytes in it until they come; only FULL writes
+        # the table and its indexes anew and lets the old files go.
+        async with self._pool.acquire() as connection:
+            with _translated():
+                for table in sorted(set(tables)):
+                    await connection.execute(f'VACUUM (FULL, ANALYZE) "{table}"', timeout=SCRUB_S)
+                # Old files go with the next checkpoint, which only some roles may ask for at once.
+                with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute("CHECKPOINT", timeout=SCRUB_S)
+        return True
+
     async def close(self) -> None:
         await self._appends.close()
         await self._pool.close()
@@ -160,7 +178,9 @@ class PostgreSQLDatabase:
                 await tx.many(sql, rows)
 
 
-async def open_postgresql(url: str, *, pool_size: int) -> Database:
+async def open_postgresql(
+    url: str, *, pool_size: int, pseudonyms: Pseudonyms | None = None
+) -> Database:
     """Connect to `url` with at most `pool_size` connections. Raises DatabaseUnavailable if nobody
     answers."""
     try:
@@ -173,7 +193,7 @@ async def open_postgresql(url: str, *, pool_size: int) -> Database:
         )
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:
         raise DatabaseUnavailable(f"PostgreSQL does not answer: {error}") from error
-    return PostgreSQLDatabase(pool)
+    return PostgreSQLDatabase(pool, pseudonyms or Pseudonyms())
 
 
 class _translated:

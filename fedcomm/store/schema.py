@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from fedcomm.resources import resource_folder
 from fedcomm.store.database import Database, DatabaseError
+from fedcomm.store.pseudonyms import Pseudonyms
 from fedcomm.store.sqlite import open_sqlite, sqlite_pragmas
 
 HEAD = "0007"
@@ -27,19 +28,26 @@ class SchemaMismatch(DatabaseError):
 
 
 async def open_database(
-    url: str, *, readers: int = 3, pool_size: int = 10, check: bool = True
+    url: str,
+    *,
+    readers: int = 3,
+    pool_size: int = 10,
+    check: bool = True,
+    pseudonyms: Pseudonyms | None = None,
 ) -> Database:
-    """The database behind `url` (`sqlite:///path` or `postgresql://…`).
+    """The database behind `url` (`sqlite:///path` or `postgresql://…`), with the hub's pseudonyms.
 
     Raises SchemaMismatch unless its schema is the one of this release (with `check`).
     """
     if url.startswith("sqlite:///"):
-        database = await open_sqlite(Path(url.removeprefix("sqlite:///")), readers=readers)
+        database = await open_sqlite(
+            Path(url.removeprefix("sqlite:///")), readers=readers, pseudonyms=pseudonyms
+        )
     else:
         # Only here: its import costs time and memory that a hub on SQLite need not spend.
         from fedcomm.store.postgresql import open_postgresql
 
-        database = await open_postgresql(url, pool_size=pool_size)
+        database = await open_postgresql(url, pool_size=pool_size, pseudonyms=pseudonyms)
     if check:
         state = await schema_state(database)
         if state != "current":

@@ -24,6 +24,7 @@ from fedcomm.store.database import (
     storable,
 )
 from fedcomm.store.groupcommit import Batch, GroupCommit
+from fedcomm.store.pseudonyms import Pseudonyms
 
 BUSY_TIMEOUT_MS = 10_000
 """How long a statement waits for another process's lock (security.md §11: at most 10 s)."""
@@ -52,8 +53,9 @@ class SQLiteTransaction:
     dialect: Literal["sqlite", "postgresql"] = "sqlite"
     search: SearchSQL = SEARCH
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
+    def __init__(self, connection: aiosqlite.Connection, pseudonyms: Pseudonyms) -> None:
         self._connection = connection
+        self.pseudonyms = pseudonyms
 
     async def all(self, sql: str, *args: Value) -> Sequence[Row]:
         return await _all(self._connection, sql, args)
@@ -80,7 +82,13 @@ class SQLiteDatabase:
     search: SearchSQL = SEARCH
     skip_locked = ""
 
-    def __init__(self, writer: aiosqlite.Connection, readers: list[aiosqlite.Connection]) -> None:
+    def __init__(
+        self,
+        writer: aiosqlite.Connection,
+        readers: list[aiosqlite.Connection],
+        pseudonyms: Pseudonyms,
+    ) -> None:
+        self.pseudonyms = pseudonyms
         self._writer = writer
         self._readers = readers
         self._turn = 0
@@ -104,7 +112,7 @@ class SQLiteDatabase:
             try:
                 with _translated():
                     await self._statement("BEGIN IMMEDIATE")
-                yield SQLiteTransaction(self._writer)
+                yield SQLiteTransaction(self._writer, self.pseudonyms)
                 with _translated():
                     await asyncio.shield(self._statement("COMMIT"))
             except BaseException:
@@ -120,6 +128,20 @@ class SQLiteDatabase:
 
     async def append_together(self, *statements: tuple[str, Sequence[Value]]) -> None:
         await self._appends.append(*statements)
+
+    async def scrub(self, tables: Sequence[str]) -> bool:
+        # Rows are overwritten as they are deleted (secure_delete); the index keeps deleted words in its
+        # segments until they are merged, and the log keeps old pages until it is emptied.
+        if "search_index" in tables:
+            async with self.transaction() as tx:
+                await tx.execute("INSERT INTO search_index (search_index) VALUES ('optimize')")
+        async with self._lock:
+            for reader in self._readers:
+                # A cursor that was not read to its end would hold the log.
+                await reader.execute_fetchall("SELECT 1")
+            with _translated():
+                rows = await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+        return bool(_first_value(cast("Sequence[Row]", rows)) == 0)
 
     async def close(self) -> None:
         await self._appends.close()
@@ -147,7 +169,9 @@ class SQLiteDatabase:
                 await tx.many(sql, rows)
 
 
-async def open_sqlite(path: Path, *, readers: int) -> Database:
+async def open_sqlite(
+    path: Path, *, readers: int, pseudonyms: Pseudonyms | None = None
+) -> Database:
     """Open the database file at `path` (made if absent) with `readers` connections for reading."""
     connections: list[aiosqlite.Connection] = []
     try:
@@ -160,7 +184,7 @@ async def open_sqlite(path: Path, *, readers: int) -> Database:
         for connection in connections:
             await connection.close()
         raise
-    return SQLiteDatabase(connections[0], connections[1:])
+    return SQLiteDatabase(connections[0], connections[1:], pseudonyms or Pseudonyms())
 
 
 def sqlite_pragmas(cache_kib: int) -> tuple[str, ...]:
