@@ -5,7 +5,8 @@ What the steps of the outbox share: sending, announcing by a group, handing on w
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from activitypub import accessors
 from activitypub.ijson import JSONObject, dumps, parse_object
@@ -23,6 +24,7 @@ from fedcomm.hub import (
     policies,
     threads,
 )
+from fedcomm.hub.reservations import Reservation
 from fedcomm.store.database import Transaction
 from fedcomm.store.ids import new_id, now_ms
 
@@ -66,6 +68,26 @@ class KeyMissing(Exception):
         self.actor_id = actor_id
 
 
+class Booking:
+    """Numbers and the time for what is said about one object: those that a preview reserved, or new ones."""
+
+    def __init__(self, reserved: Reservation | None = None) -> None:
+        self._reserved = dict(reserved.numbers) if reserved is not None else {}
+        self._at = reserved.at if reserved is not None else None
+        self.given: dict[str, int] = {}
+
+    def number(self, slot: str) -> int:
+        """The number of the activity that is called `slot` here; one that is asked for twice gets a new one."""
+        reserved = self._reserved.pop(slot, None)
+        made = reserved if reserved is not None else new_id()
+        self.given.setdefault(slot, made)
+        return made
+
+    def moment(self) -> int:
+        """Unix ms: when it counts as said."""
+        return self._at if self._at is not None else now_ms()
+
+
 class Dispatch:
     """Sends for the steps; writes rows only, in the transaction of the journal's entry."""
 
@@ -73,6 +95,16 @@ class Dispatch:
         self._renderer = renderer
         self._keyring = keyring
         self._at = addresses
+        self.booking = Booking()
+
+    @contextmanager
+    def booked(self, booking: Booking) -> Iterator[None]:
+        """Take numbers and the time from `booking` until the block ends. Entries are taken one after the other."""
+        before, self.booking = self.booking, booking
+        try:
+            yield
+        finally:
+            self.booking = before
 
     async def announce(
         self,
@@ -88,13 +120,13 @@ class Dispatch:
         author = await actors.actor(tx, thing.author_id)
         if isinstance(content, dict) and inboxes:
             await self.keep_inner(tx, content, str(content["type"]), thing=thing)
-        activity_id = new_id()
+        activity_id = self.booking.number(f"Announce/{form}")
         announce = self._renderer.announce(
             activity_id,
             self._at.group(group.id),
             content,
             author_uri=self._at.actor(author) if author is not None else None,
-            published=now_ms(),
+            published=self.booking.moment(),
         )
         await self.send(
             tx,
@@ -264,7 +296,7 @@ class Dispatch:
         keys = await self._keyring.known(actor_id)
         if keys is None:
             raise KeyMissing(actor_id)
-        return sealed(activity, keys, now_ms())
+        return sealed(activity, keys, self.booking.moment())
 
     async def federated_group(self, tx: Transaction, thing: threads.Thing) -> groups.Group | None:
         if thing.group_id is None:

@@ -14,14 +14,14 @@ from collections.abc import Callable
 from fedcomm.federation import lanes
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.catalogue import Catalogue
-from fedcomm.federation.dispatch import Dispatch, KeyMissing, Step
+from fedcomm.federation.dispatch import Booking, Dispatch, KeyMissing, Step
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.relations import Relations
 from fedcomm.federation.rendering import Renderer
 from fedcomm.federation.responses import Responses
 from fedcomm.federation.sanctions import Sanctions
 from fedcomm.federation.words import Words
-from fedcomm.hub import journal
+from fedcomm.hub import journal, reservations
 from fedcomm.store.database import Database, DatabaseUnavailable, Transaction
 from fedcomm.store.ids import now_ms
 
@@ -34,6 +34,26 @@ TRIES = 5
 
 IDLE_S = 1.0
 """How soon a change by another process (the command line) is seen."""
+
+
+FIRST_SAID = ("topic_created", "reply_created")
+"""Events whose numbers and time a preview may have reserved."""
+
+
+def steps_of(
+    out: Dispatch,
+    renderer: Renderer,
+    catalogue: Catalogue,
+    keyring: Keyring,
+    addresses: Addresses,
+) -> dict[str, Step]:
+    """What is done for each event of the journal, sending through `out`."""
+    return {
+        **Words(out, renderer, catalogue, addresses).steps,
+        **Responses(out, renderer, catalogue, addresses).steps,
+        **Relations(out, renderer, catalogue, keyring, addresses).steps,
+        **Sanctions(out, renderer, addresses).steps,
+    }
 
 
 class Outbox:
@@ -53,13 +73,8 @@ class Outbox:
         # Where the outbox failed last, and how often in a row.
         self._stuck = (0, 0)
         self.on_deliveries: Callable[[], None] = lanes.idle
-        out = Dispatch(renderer, keyring, addresses)
-        self._steps: dict[str, Step] = {
-            **Words(out, renderer, catalogue, addresses).steps,
-            **Responses(out, renderer, catalogue, addresses).steps,
-            **Relations(out, renderer, catalogue, keyring, addresses).steps,
-            **Sanctions(out, renderer, addresses).steps,
-        }
+        self._out = Dispatch(renderer, keyring, addresses)
+        self._steps = steps_of(self._out, renderer, catalogue, keyring, addresses)
 
     def wake(self) -> None:
         """The journal grew."""
@@ -108,10 +123,21 @@ class Outbox:
                 return
 
     async def _take(self, tx: Transaction, entry: journal.Entry) -> None:
-        step = self._steps.get(entry.event)
-        if step is not None:
-            await step(tx, entry)
+        await self._step(tx, entry)
         await journal.move_cursor(tx, CONSUMER, entry.seq)
+
+    async def _step(self, tx: Transaction, entry: journal.Entry) -> None:
+        """What the entry asks for; as it was previewed, if somebody looked before posting."""
+        step = self._steps.get(entry.event)
+        if step is None:
+            return
+        reserved = None
+        if entry.event in FIRST_SAID and entry.object_id is not None:
+            reserved = await reservations.of_object(tx, entry.object_id)
+        with self._out.booked(Booking(reserved)):
+            await step(tx, entry)
+        if reserved is not None:
+            await reservations.use_up(tx, reserved.object_id)
 
     async def consume(self) -> int:
         """Turn the next entries into activities; how many entries were read."""
@@ -131,9 +157,7 @@ class Outbox:
             seen = await journal.cursor(tx, CONSUMER)
             entries = await journal.entries_after(tx, seen, ENTRIES)
             for entry in entries:
-                step = self._steps.get(entry.event)
-                if step is not None:
-                    await step(tx, entry)
+                await self._step(tx, entry)
             if entries:
                 await journal.move_cursor(tx, CONSUMER, entries[-1].seq)
         return len(entries)

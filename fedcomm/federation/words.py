@@ -60,7 +60,7 @@ class Words:
             if post is None:
                 return
             document = await self._catalogue.render(tx, post)
-            create_id = new_id()
+            create_id = self._out.booking.number("Create")
             create = await self._out.sealed(
                 thing.author_id, self._catalogue.create(create_id, document, thing.published_at)
             )

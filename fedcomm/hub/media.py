@@ -196,6 +196,7 @@ async def unreferenced(tx: Transaction, *, limit: int = 100) -> list[tuple[int, 
         "SELECT m.id, m.file, m.thumbnail FROM media m WHERE m.state = 'erased'"
         " OR (m.state IN ('registered', 'stored') AND m.created_at < ?"
         " AND NOT EXISTS (SELECT 1 FROM attachments t WHERE t.media_id = m.id)"
+        " AND NOT EXISTS (SELECT 1 FROM draft_media t WHERE t.media_id = m.id)"
         " AND NOT EXISTS (SELECT 1 FROM actors a WHERE a.avatar_id = m.id OR a.header_id = m.id))"
         " ORDER BY m.id LIMIT ?",
         now_ms() - UNATTACHED_MS,

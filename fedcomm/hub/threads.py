@@ -11,9 +11,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from fedcomm.hub import actors, admission, ballots, groups, journal, media, notifications, search
+from fedcomm.hub import (
+    actors,
+    admission,
+    ballots,
+    groups,
+    journal,
+    media,
+    notifications,
+    reservations,
+    search,
+)
 from fedcomm.hub.composition import Content
 from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
+from fedcomm.hub.reservations import Reservation
 from fedcomm.hub.visibility import Visibility, can_read, member, narrower, remote
 from fedcomm.store.database import Reader, Row, Transaction
 from fedcomm.store.ids import new_id, now_ms
@@ -172,8 +183,12 @@ async def create_topic(
     content: Content,
     *,
     provenance: Provenance | None = None,
+    reserved: Reservation | None = None,
 ) -> int:
-    """Open a thread; the id of its topic. Raises NotFound, NotAllowed."""
+    """Open a thread; the id of its topic. `reserved`: the id and time that its preview had.
+
+    Raises NotFound, NotAllowed.
+    """
     await _require_home(tx, author_id)
     group = await groups.group(tx, group_id)
     if group is None:
@@ -182,7 +197,7 @@ async def create_topic(
     place = await groups.membership(tx, group_id, author_id)
     await admission.require_topic(tx, group, author_id, place)
     waits = await admission.must_wait(tx, group, provenance.host_id if provenance else None, place)
-    object_id = new_id()
+    object_id = reserved.object_id if reserved is not None else new_id()
     await _insert(
         tx,
         object_id,
@@ -194,6 +209,7 @@ async def create_topic(
         group_id=group_id,
         topic_id=object_id,
         withheld="waiting" if waits else None,
+        reserved=reserved,
     )
     await (
         admission.hold(tx, group, object_id, author_id) if waits else announce_new(tx, object_id)
@@ -209,9 +225,10 @@ async def create_reply(
     *,
     provenance: Provenance | None = None,
     visibility: Visibility | None = None,
+    reserved: Reservation | None = None,
 ) -> int:
     """Answer an object; the reply's id. Its visibility is the parent's, or narrower when
-    `visibility` says so.
+    `visibility` says so. `reserved`: the id and time that its preview had.
 
     Raises NotFound, NotAllowed (thread locked, not a member of a closed group).
     """
@@ -237,7 +254,7 @@ async def create_reply(
         place = await groups.membership(tx, group.id, author_id)
         host_id = provenance.host_id if provenance else None
         waits = await admission.must_wait(tx, group, host_id, place)
-    object_id = new_id()
+    object_id = reserved.object_id if reserved is not None else new_id()
     await _insert(
         tx,
         object_id,
@@ -252,6 +269,7 @@ async def create_reply(
         # A reply dated before its parent becomes a topic of its own at NodeBB (federation.md §12).
         not_before=parent.published_at,
         withheld="waiting" if waits else None,
+        reserved=reserved,
     )
     if waits:
         assert group is not None
@@ -523,9 +541,13 @@ async def _insert(
     parent_uri: str | None = None,
     not_before: int = 0,
     withheld: Withheld | None = None,
+    reserved: Reservation | None = None,
 ) -> None:
     now = now_ms()
     published = min(provenance.published_at, now) if provenance else now
+    if reserved is not None:
+        published = min(reserved.at, now)
+        await reservations.keep(tx, reserved)
     default_type = "Page" if kind == "topic" else "Note"
     if content.poll is not None:
         default_type = "Question"
