@@ -1,10 +1,18 @@
-"""A crew works off the lanes of one queue: it claims what is due, as many at once as it has hands, and sleeps else."""
+"""A crew works off the lanes of one queue: it claims what is due, as many at once as it has hands, and sleeps else.
+
+Nobody gets hold of all its hands. The hosts of one registrable domain have a part of them at most, and a lane on which
+it has worked for a while does not count any more: it waits for slow servers, which costs nothing, and others are served
+meanwhile (INV-45).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from fedcomm.federation import lanes
 from fedcomm.store.database import Database, DatabaseUnavailable
@@ -14,12 +22,19 @@ log = logging.getLogger("fedcomm.federation")
 IDLE_S = 1.0
 """How long a crew sleeps when nobody wakes it: also how soon it sees what another process stored."""
 
+FAMILY_PART: Final = 4
+"""The hosts of one registrable domain have one hand in so many, and at least one."""
+
+PATIENCE_S: Final = 2.0
+"""After so many seconds a lane counts as one that waits for others."""
+
 
 class Crew:
     """The workers of one queue in one process.
 
     `serve` works off one lane and gives it back. `hands` and `lease_ms` are asked at each claim: how many lanes
-    at once, and for how long one is held (milliseconds).
+    at once, and for how long one is held (milliseconds). `lanes_per_hand`: how many are held at once for each
+    hand, those included that wait.
     """
 
     def __init__(
@@ -30,14 +45,16 @@ class Crew:
         *,
         hands: Callable[[], int],
         lease_ms: Callable[[], int],
+        lanes_per_hand: int = 1,
     ) -> None:
         self._db = db
         self._queue = queue
         self._serve = serve
         self._hands = hands
         self._lease_ms = lease_ms
+        self._lanes_per_hand = lanes_per_hand
         self._awake = asyncio.Event()
-        self._lanes: set[asyncio.Future[None]] = set()
+        self._lanes: dict[asyncio.Future[None], tuple[str, float]] = {}
 
     def wake(self) -> None:
         """There is work."""
@@ -57,24 +74,33 @@ class Crew:
                     log.exception("%s: unexpected", self._queue)
                 await lanes.pause(self._awake, IDLE_S)
         finally:
-            for task in self._lanes:
+            left = list(self._lanes)
+            for task in left:
                 task.cancel()
-            await asyncio.gather(*self._lanes, return_exceptions=True)
+            await asyncio.gather(*left, return_exceptions=True)
 
     async def _claim(self) -> bool:
         """Take lanes while there is a free hand; whether any was taken."""
-        room = self._hands() - len(self._lanes)
-        if room <= 0 or not await lanes.due(self._db, self._queue):
+        hands = self._hands()
+        now = time.monotonic()
+        busy = sum(1 for _, since in self._lanes.values() if now - since < PATIENCE_S)
+        room = min(hands - busy, hands * self._lanes_per_hand - len(self._lanes))
+        share = lanes.Share(
+            max(1, hands // FAMILY_PART), Counter(family for family, _ in self._lanes.values())
+        )
+        if room <= 0 or not await lanes.due(self._db, self._queue, share):
             return False
-        taken = await lanes.claim(self._db, self._queue, limit=room, lease_ms=self._lease_ms())
+        taken = await lanes.claim(
+            self._db, self._queue, limit=room, lease_ms=self._lease_ms(), share=share
+        )
         for lane in taken:
             task = asyncio.ensure_future(self._serve(lane))
-            self._lanes.add(task)
+            self._lanes[task] = (lane.family, time.monotonic())
             task.add_done_callback(self._finished)
         return bool(taken)
 
     def _finished(self, task: asyncio.Future[None]) -> None:
-        self._lanes.discard(task)
+        self._lanes.pop(task, None)
         self._awake.set()
         if not task.cancelled() and task.exception() is not None:
             log.error("%s: a lane broke: %r", self._queue, task.exception())

@@ -34,6 +34,9 @@ ACTIVITY_SECONDS = 40.0
 """How long one activity may fetch; more, and it comes again later. Each fetch has its own limit, but thirty
 slow ones in a row would hold a worker for minutes and outlive the lease."""
 
+LANES_PER_HAND = 8
+"""So many lanes for each of the inbox's hands, those included that wait for slow servers: a bound for memory."""
+
 BATCH = 50
 VERDICT_CHARACTERS = 200
 
@@ -63,6 +66,7 @@ class Intake:
             self._work_off,
             hands=lambda: config.inbox.concurrency,
             lease_ms=lambda: LEASE_MS,
+            lanes_per_hand=LANES_PER_HAND,
         )
         self.on_change: Callable[[], None] = lanes.idle
 

@@ -11,11 +11,12 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from fedcomm.store.database import Database, Transaction
+from fedcomm.store.database import Database, Transaction, marks
 from fedcomm.store.ids import now_ms
 
 Queue = Literal["inbox", "delivery", "backfill"]
@@ -33,11 +34,13 @@ WAKE = (
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A lane that this process holds. `failures`: consecutive ones; times in Unix milliseconds."""
+    """A lane that this process holds. `failures`: consecutive ones; times in Unix milliseconds; `family`: the
+    registrable domain of its host."""
 
     host_id: int
     failures: int
     failing_since: int | None
+    family: str = ""
 
 
 async def wake(tx: Transaction, queue: Queue, host_ids: Iterable[int]) -> None:
@@ -48,35 +51,83 @@ async def wake(tx: Transaction, queue: Queue, host_ids: Iterable[int]) -> None:
         await tx.many(WAKE, rows)
 
 
-async def claim(db: Database, queue: Queue, *, limit: int, lease_ms: int) -> list[Lane]:
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one registrable domain may have of the hands of a process: `most` lanes at once; `taken`: how many each
+    has now. Whoever can make any number of host names would otherwise have them all (INV-45)."""
+
+    most: int
+    taken: Mapping[str, int]
+
+    @property
+    def full(self) -> list[str]:
+        return sorted(family for family, count in self.taken.items() if count >= self.most)
+
+
+def _but_for(share: Share | None) -> tuple[str, list[str]]:
+    """The condition that leaves out the lanes of families that have their share."""
+    full = share.full if share is not None else []
+    if not full:
+        return "", []
+    return (
+        f" AND host_id NOT IN (SELECT f.id FROM hosts f WHERE f.family IN ({marks(len(full))}))",
+        full,
+    )
+
+
+async def claim(
+    db: Database, queue: Queue, *, limit: int, lease_ms: int, share: Share | None = None
+) -> list[Lane]:
     """Take up to `limit` lanes that are due, the longest waiting first."""
     now = now_ms()
+    but_for, full = _but_for(share)
     async with db.queue_transaction() as tx:
         rows = await tx.all(
-            "SELECT host_id, failures, failing_since FROM lanes"
-            " WHERE queue = ? AND next_at <= ? AND lease_until < ? ORDER BY next_at LIMIT ?"
-            + db.skip_locked,
+            "SELECT host_id, failures, failing_since,"
+            " (SELECT COALESCE(h.family, h.name) FROM hosts h WHERE h.id = lanes.host_id) AS family"
+            f" FROM lanes WHERE queue = ? AND next_at <= ? AND lease_until < ?{but_for}"
+            " ORDER BY next_at LIMIT ?" + db.skip_locked,
             queue,
             now,
             now,
+            *full,
             limit,
         )
-        if rows:
+        taken = [
+            Lane(row["host_id"], row["failures"], row["failing_since"], row["family"] or "")
+            for row in rows
+        ]
+        if share is not None:
+            taken = _within(taken, share)
+        if taken:
             await tx.many(
                 "UPDATE lanes SET lease_owner = ?, lease_until = ? WHERE queue = ? AND host_id = ?",
-                [(OWNER, now + lease_ms, queue, row["host_id"]) for row in rows],
+                [(OWNER, now + lease_ms, queue, lane.host_id) for lane in taken],
             )
-    return [Lane(row["host_id"], row["failures"], row["failing_since"]) for row in rows]
+    return taken
 
 
-async def due(db: Database, queue: Queue) -> bool:
+def _within(lanes: list[Lane], share: Share) -> list[Lane]:
+    """Those of the lanes with which no family has more than its share."""
+    counts = Counter(share.taken)
+    kept: list[Lane] = []
+    for lane in lanes:
+        if counts[lane.family] < share.most:
+            counts[lane.family] += 1
+            kept.append(lane)
+    return kept
+
+
+async def due(db: Database, queue: Queue, share: Share | None = None) -> bool:
     """Whether a lane waits to be claimed: one cheap read, so that an idle hub writes nothing."""
     now = now_ms()
+    but_for, full = _but_for(share)
     found = await db.value(
-        "SELECT 1 FROM lanes WHERE queue = ? AND next_at <= ? AND lease_until < ? LIMIT 1",
+        f"SELECT 1 FROM lanes WHERE queue = ? AND next_at <= ? AND lease_until < ?{but_for} LIMIT 1",
         queue,
         now,
         now,
+        *full,
     )
     return found is not None
 

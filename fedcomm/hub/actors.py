@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fedcomm.hub import policies
+from fedcomm.hub import domains, policies
 from fedcomm.hub.errors import Invalid
 from fedcomm.store.database import Reader, Row, Transaction, marks
 from fedcomm.store.ids import new_id, now_ms
@@ -243,10 +243,11 @@ async def ensure_host(tx: Transaction, name: str) -> int:
     host_id = new_id()
     policy = await policies.of_new_host(tx, name)
     await tx.execute(
-        "INSERT INTO hosts (id, name, first_seen_at, policy, reject_media, reject_reports)"
-        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
+        "INSERT INTO hosts (id, name, family, first_seen_at, policy, reject_media, reject_reports)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
         host_id,
         name,
+        domains.family(name),
         now_ms(),
         policy.level,
         int(policy.reject_media),
