@@ -67,6 +67,7 @@ def attribute_value(tag: str, name: str, value: str, images: set[str]) -> str | 
                 if word in _CLASSES
                 or _CLASS.fullmatch(word)
                 or (tag == "code" and _CODE_CLASS.fullmatch(word))
+                or (tag == "img" and word == "emoji")
             ]
             return " ".join(kept) or None
         case "rel":

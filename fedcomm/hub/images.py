@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 import sys
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ _FILES: Final = {
     "WEBP": ("image/webp", ".webp"),
 }
 _BLURHASH_CHARACTERS: Final = 100
+_FINGERPRINT: Final = re.compile(r"(?:[0-9a-f]{16})?")
 _MESSAGES: Final[dict[Refusal, str]] = {
     "type": "This is not a JPEG, PNG, GIF or WebP image.",
     "bytes": "The image file is too large.",
@@ -123,6 +125,8 @@ class ProcessedImage:
     blurhash: str
     animated: bool
     sha256: str
+    fingerprint: str = ""
+    """16 hex digits by which the picture is known in another size or format; empty for a plain one."""
 
 
 class ImageRefused(Exception):
@@ -236,6 +240,7 @@ class _Answer:
     second: Header
     blurhash: str
     animated: bool
+    fingerprint: str
 
 
 def _understood(answer: bytes) -> _Answer:
@@ -247,6 +252,7 @@ def _understood(answer: bytes) -> _Answer:
             raise ImageRefused(refused if refused in _MESSAGES else "broken")
         length = int(described["sizes"][0])
         blurhash, animated = str(described["blurhash"]), bool(described["animated"])
+        fingerprint = str(described["fingerprint"])
     except (ValueError, KeyError, TypeError, AttributeError, IndexError):
         raise ImageRefused("broken") from None
     original, thumbnail = content[:length], content[length:]
@@ -255,7 +261,9 @@ def _understood(answer: bytes) -> _Answer:
         raise ImageRefused("broken")
     if len(blurhash) > _BLURHASH_CHARACTERS or not set(blurhash) <= set(DIGITS):
         raise ImageRefused("broken")
-    return _Answer(original, thumbnail, first, second, blurhash, animated)
+    if not _FINGERPRINT.fullmatch(fingerprint):
+        raise ImageRefused("broken")
+    return _Answer(original, thumbnail, first, second, blurhash, animated, fingerprint)
 
 
 def _store(answer: bytes, folder: Path, sha256: str) -> ProcessedImage:
@@ -291,6 +299,7 @@ def _store(answer: bytes, folder: Path, sha256: str) -> ProcessedImage:
         blurhash=images.blurhash,
         animated=images.animated,
         sha256=sha256,
+        fingerprint=images.fingerprint,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import Final
@@ -28,6 +28,7 @@ from fedcomm.hub.html_policy import (
     attribute_value,
 )
 from fedcomm.hub.html_tree import BLOCKS, Element, parse, serialise
+from fedcomm.hub.shortcodes import Shortcode, split
 from fedcomm.hub.spoilers import open_spoilers
 
 POLICY_VERSION: Final = 1
@@ -81,7 +82,12 @@ class _Policy:
 
 _REMOTE: Final = _Policy(REMOTE_TAGS, shift_headings=True, resolve_relative=False)
 _LOCAL: Final = _Policy(LOCAL_TAGS, shift_headings=False, resolve_relative=True)
+_PAGE: Final = _Policy(REMOTE_TAGS | LOCAL_TAGS, shift_headings=False, resolve_relative=False)
 _EDITED: Final = frozenset({"img", "math", "annotation", "h1", "h2"})
+_VERBATIM: Final = frozenset({"code", "pre", "kbd", "samp"})
+"""Elements in whose text a shortcode is what was written."""
+EMOJI_PIXELS: Final = "20"
+"""What an emoji's element says of its size until the style sheet has its own word."""
 
 
 def clean_remote(
@@ -105,6 +111,27 @@ def clean_local(html: str, *, local_origin: str) -> SafeHtml:
     Links that are paths (``/g/gardening``) become absolute, because the text also leaves the hub.
     """
     return _clean(html, _LOCAL, None, local_origin)
+
+
+def with_emoji(html: SafeHtml, pictures: Mapping[str, str]) -> SafeHtml:
+    """Return clean HTML with custom emoji as pictures; `pictures` maps shortcodes to absolute addresses.
+
+    They are put into a tree, on text nodes only and never into code, and the sanitiser reads the
+    result again (INV-27): the shortcode of an emoji can say what it likes, it is an attribute's value.
+    """
+    if not pictures:
+        return html
+    tree = parse(html, kept=_PAGE.tags, dropped=DROPPED)
+    images = set(pictures.values()) | _sources(tree)
+    _insert_emoji(tree, pictures)
+    return SafeHtml(_cleaner(_PAGE, images).clean(serialise(tree)))
+
+
+def text_with_emoji(text: str, pictures: Mapping[str, str]) -> SafeHtml:
+    """Return plain text (a name, a title) as HTML, with custom emoji as pictures."""
+    tree = Element("", {}, [text])
+    _insert_emoji(tree, pictures)
+    return SafeHtml(_cleaner(_PAGE, set(pictures.values())).clean(serialise(tree)))
 
 
 def text_of(html: str) -> str:
@@ -301,6 +328,34 @@ class _Editor:
             if name in node.attrs
         }
         return [Element("img", {"src": address, "alt": alt, **sizes})]
+
+
+def _insert_emoji(node: Element, pictures: Mapping[str, str]) -> None:
+    children: list[Element | str] = []
+    for child in node.children:
+        if isinstance(child, Element):
+            if child.tag not in _VERBATIM:
+                _insert_emoji(child, pictures)
+            children.append(child)
+            continue
+        for piece in split(child, pictures):
+            children.append(piece if isinstance(piece, str) else _emoji(piece, pictures))
+    node.children = children
+
+
+def _emoji(code: Shortcode, pictures: Mapping[str, str]) -> Element:
+    attributes = {"src": pictures[code.name], "alt": code.text, "title": code.text}
+    size = {"class": "emoji", "width": EMOJI_PIXELS, "height": EMOJI_PIXELS}
+    return Element("img", attributes | size)
+
+
+def _sources(node: Element) -> set[str]:
+    """Return the addresses of pictures that clean HTML has already."""
+    found: set[str] = set()
+    for child in node.children:
+        if isinstance(child, Element):
+            found |= {child.attrs.get("src", "")} if child.tag == "img" else _sources(child)
+    return found
 
 
 def _visible(node: Element) -> bool:
