@@ -6,6 +6,8 @@ SHELL := /bin/bash
 
 VENV := .venv
 BIN := $(VENV)/bin
+# Processes that the tests run in, each with a PostgreSQL of its own; 0 runs them in one.
+WORKERS ?= auto
 CODE := fedcomm activitypub tests benchmarks migrations
 
 # One stamp per set of dependencies; pip runs again only when pyproject.toml is newer.
@@ -36,7 +38,7 @@ run demo: $(RUN_STAMP)
 	@exec $(BIN)/fedcomm demo
 
 test: $(TEST_STAMP) test-tools
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(CHECK_STAMP)
 	$(BIN)/ruff format --check .

@@ -14,7 +14,6 @@ import itertools
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -30,6 +29,7 @@ import pytest
 from fedcomm.config import Config, Database, Instance, Media, Secrets
 from fedcomm.site import Site
 from fedcomm.store.schema import migrate, open_database
+from tests.ports import free_port
 
 Engine = Literal["sqlite", "postgresql"]
 T = TypeVar("T")
@@ -126,7 +126,7 @@ class PostgreSQLServer:
                 cwd=self._folder,
                 **self._as_user,
             )
-        self.port = self.port or _free_port()
+        self.port = self.port or free_port()
         switch = "on" if self._durable else "off"
         settings = {
             "listen_addresses": "127.0.0.1",
@@ -343,12 +343,6 @@ def _remove_left_over(place: Path) -> None:
             alive = pid != 0 and Path(f"/proc/{pid}").exists()
             if not alive and time.time() - folder.stat().st_mtime > LEFT_OVER_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _stop_with_parent() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fedcomm.version import VERSION
-from tests.federation.hub import free_port
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 

@@ -3,7 +3,6 @@ pictures of all pages."""
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from fedcomm.hub.images import ATTACHMENT, AVATAR, HEADER
 from fedcomm.hub.sanitizer import clean_remote
 from fedcomm.store.database import Transaction
 from fedcomm.store.ids import new_id, now_ms
+from tests.ports import free_port
 from tests.web.world import MARKER, World, make_world, picture_bytes
 
 NAME = "Orti di Quartiere"
@@ -35,9 +35,7 @@ class View:
 @asynccontextmanager
 async def make_town(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
     """The community of `tests.web.world` at http://localhost:PORT, with more life in it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     instance = Instance(
         origin=f"http://localhost:{port}",
         name=NAME,

@@ -11,7 +11,8 @@ import pytest
 
 from fedcomm.cli import doctor
 from tests.cli.conftest import Hub
-from tests.cli.test_serve import free_port, port_in, server
+from tests.cli.test_serve import port_in, server
+from tests.ports import free_port
 
 
 def findings(hub: Hub, *arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:

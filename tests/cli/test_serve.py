@@ -24,6 +24,7 @@ from aiohttp import web
 from fedcomm.cli.watchdog import Watchdog
 from tests.cli.conftest import Hub, found
 from tests.databases import PostgreSQLDatabases, PostgreSQLServer
+from tests.ports import free_port
 
 START_SECONDS = 30.0
 
@@ -311,11 +312,6 @@ async def test_a_header_that_never_ends_loses_its_connection_and_work_in_hand_do
     assert answer.endswith(b"done")
     # It was kept for another request, for the idle time.
     assert seconds > 2.0
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def test_the_program_is_found_on_the_path() -> None:

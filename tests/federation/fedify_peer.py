@@ -7,31 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import hashlib
 import json
 import os
-import shutil
-import subprocess
-import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
 
+from tests.federation.npm_folder import NpmFolder
 from tests.federation.private_ca import CertificateAuthority
 
 FOLDER = Path(__file__).parent / "fedify"
 NODE = FOLDER / "node_modules" / ".bin" / "node"
-STAMP = FOLDER / "node_modules" / ".installed-from"
 REQUIRED = "FEDCOMM_REQUIRE_FEDIFY"
 """Set to 1 where the bot must run (CI): a missing npm then fails instead of skipping."""
 
-INSTALL_SECONDS = 600.0
+PACKAGES = NpmFolder(FOLDER, "Fedify", REQUIRED)
+
 START_SECONDS = 30.0
 CALL_SECONDS = 120.0
 POLL_SECONDS = 0.05
@@ -48,42 +43,9 @@ class PeerError(Exception):
         self.answer = answer
 
 
-@contextlib.contextmanager
-def _one_installer_at_a_time() -> Iterator[None]:
-    name = hashlib.sha256(str(FOLDER).encode()).hexdigest()[:16]
-    with (Path(tempfile.gettempdir()) / f"fedify-{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def install() -> None:
-    """Install exactly what package-lock.json names, once per lock file.
-
-    Skips the test where there is no npm, unless FEDCOMM_REQUIRE_FEDIFY=1. A failing installation is
-    always an error.
-    """
-    npm = shutil.which("npm")
-    if npm is None:
-        message = "the Fedify peer needs npm, and there is none on this machine"
-        if os.environ.get(REQUIRED) == "1":
-            pytest.fail(f"{message} ({REQUIRED}=1)")
-        pytest.skip(message)
-    lock_file = (FOLDER / "package-lock.json").read_bytes()
-    wanted = hashlib.sha256(lock_file).hexdigest()
-    with _one_installer_at_a_time():
-        if STAMP.exists() and STAMP.read_text() == wanted:
-            return
-        done = subprocess.run(
-            [npm, "ci", "--no-audit", "--no-fund"],
-            cwd=FOLDER,
-            capture_output=True,
-            text=True,
-            timeout=INSTALL_SECONDS,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise RuntimeError(f"npm ci failed in {FOLDER}:\n{done.stdout}\n{done.stderr}")
-        STAMP.write_text(wanted)
+    """Install the bot's packages and Node, once per lock file (see `NpmFolder.install`)."""
+    PACKAGES.install()
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ import aiohttp
 
 from fedcomm.federation.vault import create_key_file
 from fedcomm.store.schema import migrate
+from tests.ports import free_port
 
 START_SECONDS = 30.0
 _PR_SET_PDEATHSIG = 1
@@ -41,13 +42,6 @@ LOOPBACK: dict[str, dict[str, Any]] = {
 def _end_with_parent() -> None:
     """In the child: the server ends when the test process does, however that ends."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def merged(*settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -24,8 +24,9 @@ from fedcomm.server import build_app, open_site
 from fedcomm.site import Site
 from fedcomm.store.database import Row
 from fedcomm.web.visits import cookie_name
-from tests.federation.hub import LOOPBACK, PASSWORD, free_port, merged, toml
+from tests.federation.hub import LOOPBACK, PASSWORD, merged, toml
 from tests.federation.stub import ACTIVITY, Stubs, test_key
+from tests.ports import free_port
 
 Headers = dict[str, str]
 Script = Mapping[str, Any] | Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -18,8 +18,9 @@ import pytest
 from fedcomm.hub import threads
 from fedcomm.store.schema import open_database
 from tests.federation.fedify_peer import FedifyPeer, PeerError, running_peer
-from tests.federation.hub import Hub, free_port, running_hub
+from tests.federation.hub import Hub, running_hub
 from tests.federation.private_ca import CertificateAuthority, make_private_ca
+from tests.ports import free_port
 
 ACTIVITY = "application/activity+json"
 AUTHORIZED = {"federation": {"authorized_fetch": True}}
