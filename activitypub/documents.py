@@ -30,6 +30,7 @@ from activitypub.attachments import (
     read_tags,
     read_total,
 )
+from activitypub.events import EventDocument, read_event
 from activitypub.ijson import JSONObject
 from activitypub.origins import parse_url, same_origin
 from activitypub.vocabulary import AS_PUBLIC
@@ -40,6 +41,7 @@ __all__ = [
     "AttachmentDocument",
     "AudienceClass",
     "CollectionDocument",
+    "EventDocument",
     "ImageRef",
     "KeyDocument",
     "ObjectDocument",
@@ -70,7 +72,8 @@ class ObjectDocument:
     `content_source` is Markdown. `context` is opaque (§4.11): it may be no URL and grants nothing.
     `to`, `cc` and `audience` hold canonical URLs with the public collection in its full form.
     `type` is the first type that we know, otherwise the first. `closed` is the time a poll was
-    closed (or True where a peer gives no time). `deleted` is the time on a tombstone.
+    closed (or True where a peer gives no time). `event` is what makes an `Event` one, None where it
+    does not say when. `deleted` is the time on a tombstone.
     """
 
     id: str
@@ -101,6 +104,7 @@ class ObjectDocument:
     start_time: int | None
     end_time: int | None
     location_name: str | None
+    event: EventDocument | None
     replies: str | None
     likes: int | None
     shares: int | None
@@ -207,6 +211,7 @@ def read_object(doc: JSONObject, *, allow_http: bool = False) -> ObjectDocument:
         start_time=accessors.time(doc, "startTime"),
         end_time=accessors.time(doc, "endTime"),
         location_name=_named(doc, "location"),
+        event=read_event(doc) if kind == "Event" else None,
         replies=replies if same_origin(replies, object_id, allow_http=allow_http) else None,
         likes=read_total(doc, "likes"),
         shares=read_total(doc, "shares"),

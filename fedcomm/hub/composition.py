@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from fedcomm.hub import actors, ballots
+from fedcomm.hub import actors, ballots, events
 from fedcomm.hub.errors import Invalid
 from fedcomm.hub.limits import DEFAULT_LIMITS, TextLimits
 from fedcomm.hub.markup import (
@@ -56,6 +56,7 @@ class Content:
     hashtags: tuple[str, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     poll: ballots.Ballot | None = None
+    event: events.Occasion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class Draft:
     language: str = ""
     media: tuple[int, ...] = ()
     poll: ballots.Ballot | None = None
+    event: events.Occasion | None = None
 
 
 async def compose(
@@ -87,7 +89,10 @@ async def compose(
     limit = limits.topic_chars if is_topic else limits.reply_chars
     source = draft.source.replace("\r\n", "\n").strip()
     poll = draft.poll if is_topic else None
-    if not source and not draft.media and poll is None:
+    event = draft.event if is_topic else None
+    if poll is not None and event is not None:
+        raise Invalid("poll", "A topic is a poll or an event, not both.")
+    if not source and not draft.media and poll is None and event is None:
         raise Invalid("text", "Write something first.")
     if len(source) > limit:
         raise Invalid("text", "The text is too long.")
@@ -133,6 +138,7 @@ async def compose(
         hashtags=rendered.hashtags,
         attachments=await _attachments(db, draft.media, author_id),
         poll=ballots.checked(poll) if poll is not None else None,
+        event=events.checked(event) if event is not None else None,
     )
 
 

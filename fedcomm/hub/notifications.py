@@ -14,6 +14,8 @@ from fedcomm.store.ids import new_id, now_ms
 Kind = Literal[
     "reply", "mention", "like", "share", "follow", "follow_requested", "follow_accepted",
     "membership_requested", "membership_activated", "poll_ended",
+    "event_joined", "event_requested", "event_accepted", "event_refused", "event_changed",
+    "group_closed", "group_moved",
     "post_waiting", "report", "statement", "appeal", "appeal_answered",
 ]  # fmt: skip
 

@@ -29,6 +29,7 @@ async def vote(tx: Transaction, actor_id: int, object_id: int, choices: Sequence
     what was counted before changes nothing. Raises NotFound, NotAllowed (over, voted before, may not
     write in the group), Invalid (`choices`).
     """
+    await threads.require_home(tx, actor_id)
     person = await actors.actor(tx, actor_id)
     target = await threads.thing(tx, object_id)
     if person is None or target is None or target.deleted_at is not None:

@@ -26,6 +26,7 @@ async def add(
 
     A like takes the actor's dislike back and the other way round. Raises NotFound.
     """
+    await threads.require_home(tx, actor_id)
     target = await threads.thing(tx, object_id)
     person = await actors.actor(tx, actor_id)
     if target is None or target.deleted_at is not None or person is None:

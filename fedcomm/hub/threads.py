@@ -15,6 +15,7 @@ from fedcomm.hub import (
     actors,
     admission,
     ballots,
+    events,
     groups,
     journal,
     media,
@@ -189,7 +190,7 @@ async def create_topic(
 
     Raises NotFound, NotAllowed.
     """
-    await _require_home(tx, author_id)
+    await require_home(tx, author_id)
     group = await groups.group(tx, group_id)
     if group is None:
         raise NotFound("There is no such group.")
@@ -232,7 +233,7 @@ async def create_reply(
 
     Raises NotFound, NotAllowed (thread locked, not a member of a closed group).
     """
-    await _require_home(tx, author_id)
+    await require_home(tx, author_id)
     parent = await thing(tx, parent_id)
     if parent is None or parent.deleted_at is not None:
         raise NotFound("What you answer is not there any more.")
@@ -362,6 +363,7 @@ async def edit(
     known = await _existing(tx, object_id)
     if known.author_id != editor_id:
         raise NotAllowed("Only its author can change this.")
+    await require_home(tx, editor_id)
     if known.withheld in ("hidden", "removed"):
         # Otherwise what is judged in an appeal would not be what was removed.
         raise NotAllowed("A moderator took this down: it cannot be changed.")
@@ -408,11 +410,24 @@ async def edit(
     await _insert_parts(tx, object_id, content)
     if content.poll is not None and not known.is_local:
         await ballots.refresh(tx, object_id, content.poll)
+    if content.event is not None and known.type == "Event":
+        await _change_event(tx, known, content.event)
     await search.index(tx, object_id, content.title, content.plain)
     await journal.record(
         tx, "object_edited", actor_id=editor_id, object_id=object_id, group_id=known.group_id
     )
     await _tell_mentioned(tx, object_id, editor_id, already=already)
+
+
+async def _change_event(tx: Transaction, known: Thing, occasion: events.Occasion) -> None:
+    """Members who come are told when time, place or state of an event change, each time anew."""
+    if not await events.update(tx, known.id, occasion, is_local=known.is_local):
+        return
+    await tx.execute(
+        "DELETE FROM notifications WHERE object_id = ? AND kind = 'event_changed'", known.id
+    )
+    for person in await events.members_coming(tx, known.id):
+        await notifications.notify(tx, person, "event_changed", known.author_id, object_id=known.id)
 
 
 async def delete(tx: Transaction, actor_id: int, object_id: int) -> None:
@@ -436,6 +451,7 @@ async def erase(tx: Transaction, known: Thing) -> None:
     object_id = known.id
     await media.erase_attached(tx, object_id)
     await ballots.erase(tx, object_id)
+    await events.erase(tx, object_id)
     for table in ("revisions", "mentions", "hashtags", "attachments", "notifications"):
         await tx.execute(f"DELETE FROM {table} WHERE object_id = ?", object_id)
     await search.forget(tx, object_id)
@@ -502,8 +518,9 @@ async def _existing(tx: Transaction, object_id: int) -> Thing:
     return known
 
 
-async def _require_home(tx: Transaction, author_id: int) -> None:
-    """A member who has moved away writes from their new account."""
+async def require_home(tx: Transaction, author_id: int) -> None:
+    """Raises NotAllowed for a member who has moved away: they write, like and vote from their new account. What they
+    said here they can still take back."""
     author = await actors.actor(tx, author_id)
     if author is not None and author.is_local and author.moved_to_uri is not None:
         raise NotAllowed("Your account has moved: use the new one.")
@@ -551,6 +568,8 @@ async def _insert(
     default_type = "Page" if kind == "topic" else "Note"
     if content.poll is not None:
         default_type = "Question"
+    elif content.event is not None:
+        default_type = "Event"
     await tx.execute(
         "INSERT INTO objects (id, kind, type, uri, host_id, author_id, group_id, topic_id, parent_id,"
         " parent_uri, context_uri, visibility, title, source, html, summary, sensitive, language, url,"
@@ -585,6 +604,8 @@ async def _insert(
     await _insert_parts(tx, object_id, content)
     if content.poll is not None:
         await ballots.insert(tx, object_id, content.poll, is_local=provenance is None)
+    if content.event is not None:
+        await events.insert(tx, object_id, content.event)
     await search.index(tx, object_id, content.title, content.plain)
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fedcomm.hub import actors, avoidance, ballots, reactions, threads
+from fedcomm.hub import actors, avoidance, ballots, events, reactions, threads
 from fedcomm.hub.composition import Attachment
 from fedcomm.hub.visibility import Clause, Viewer, readable
 from fedcomm.store.database import Reader, Row, Value, marks
@@ -29,6 +29,7 @@ class Post:
     """media id → (file, thumbnail)"""
     reacted: frozenset[reactions.Kind]
     poll: ballots.Poll | None = None
+    event: events.Event | None = None
 
 
 _SELECT = (
@@ -285,6 +286,8 @@ async def _posts(db: Reader, viewer: Viewer, rows: Sequence[Row]) -> list[Post]:
     mine = await reactions.reacted(db, viewer.actor_id, ids) if viewer.actor_id else {}
     asking = [thing.id for thing in things if thing.type == "Question"]
     polls = await ballots.polls_of(db, viewer.actor_id, asking)
+    planned = [thing.id for thing in things if thing.type == "Event"]
+    occasions = await events.events_of(db, viewer.actor_id, planned)
     return [
         Post(
             thing,
@@ -295,6 +298,7 @@ async def _posts(db: Reader, viewer: Viewer, rows: Sequence[Row]) -> list[Post]:
             names,
             frozenset(mine.get(thing.id, ())),
             polls.get(thing.id),
+            occasions.get(thing.id),
         )
         for thing, row in zip(things, rows, strict=True)
     ]
