@@ -94,3 +94,47 @@ def delete_as_string(software: str | None) -> bool:
 def retries_other_style(status: int, software: str | None) -> bool:
     """Whether a refusal can mean "I do not understand this style of signature" (§3.4, rule 3)."""
     return status in (400, 401) or (status == 403 and software == "nodebb")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a kind of server shows what it gets, for the preview of a draft (§4.4, §5.1 to §5.3).
+
+    `converts`: types of which it shows title, summary and a link, never the text. `warns`: types whose summary is a
+    warning to open first. `files`: attachments that it shows; `file_is_link`: the first one is the post's link.
+    `characters`, `title_characters`, `options`: what is usual there, 0 for no limit that matters. `polls`: whether
+    it knows any.
+    """
+
+    software: str
+    name: str
+    converts: frozenset[str] = frozenset()
+    warns: frozenset[str] = frozenset()
+    files: int = 0
+    file_is_link: bool = False
+    characters: int = 0
+    summary_characters: int = 0
+    title_characters: int = 0
+    options: int = 0
+    polls: bool = True
+
+
+LOOKS = (
+    # It converts what is not a Note or Question, keeps four attachments, and people write 500 characters and polls
+    # of four options there.
+    Look(
+        "mastodon",
+        "Mastodon",
+        converts=frozenset({"Page", "Article", "Image", "Audio", "Video", "Event"}),
+        warns=frozenset({"Note", "Question"}),
+        files=4,
+        characters=500,
+        summary_characters=500,
+        options=4,
+    ),
+    # Titles of 200 characters at most, the first attachment becomes the link of the post, and no polls.
+    Look("lemmy", "Lemmy", files=1, file_is_link=True, title_characters=200, polls=False),
+    # Title and Markdown source as they are; its titles end at 255 characters.
+    Look("nodebb", "NodeBB", title_characters=255),
+)
+"""The kinds of servers that a preview draws."""

@@ -34,6 +34,7 @@ from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.library import Library
 from fedcomm.federation.outbox import Outbox
 from fedcomm.federation.reception import Reception
+from fedcomm.federation.rehearsal import Rehearsal
 from fedcomm.federation.rendering import Renderer
 from fedcomm.federation.serving import Serving
 from fedcomm.federation.tallies import Tallies
@@ -44,6 +45,8 @@ from fedcomm.hub import actors, policy_drafts, threads
 from fedcomm.hub.blocklists import Difference
 from fedcomm.hub.errors import HubError
 from fedcomm.hub.policies import PolicyBook
+from fedcomm.hub.previews import Preview, Proposal
+from fedcomm.hub.reservations import Reservation
 from fedcomm.store.database import Database
 from fedcomm.version import VERSION
 
@@ -117,6 +120,7 @@ class FederationSpoke:
         self._decisions = Decisions(db, self._book, self._client, config.host)
         self._decisions.on_release = self._intake.wake
         self._outbox = Outbox(db, renderer, catalogue, self._keyring, self._at)
+        self._rehearsal = Rehearsal(db, renderer, catalogue, self._keyring, self._at)
         self._couriers = Couriers(
             config, db, self._client, self._keyring, self._directory, signing=self._signing
         )
@@ -250,6 +254,10 @@ class FederationSpoke:
             if template and template.startswith(schemes) and template.count("{uri}") == 1:
                 return template
         return None
+
+    async def preview(self, proposal: Proposal, reservation: Reservation) -> Preview:
+        """What posting this would send, to whom; changes nothing (`fedcomm.hub.previews.Previewer`)."""
+        return await self._rehearsal.preview(proposal, reservation)
 
     async def respond(
         self, request: web.Request, kind: Literal["actor", "object"], number: int
