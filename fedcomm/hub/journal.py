@@ -66,6 +66,9 @@ Event = Literal[
     "report_forwarded",
     "report_decided",
     "person_barred",
+    "erasure_requested",
+    "object_erased",
+    "group_erased",
 ]
 
 

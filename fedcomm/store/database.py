@@ -78,6 +78,8 @@ class Transaction(Reader, Protocol):
     dialect: Literal["sqlite", "postgresql"]
     search: SearchSQL
     pseudonyms: Pseudonyms
+    row: str
+    """The name of a row's own address within a table, for statements that take a bounded number of rows."""
 
     async def execute(self, sql: str, *args: Value) -> int:
         """Run one statement; the number of rows it changed."""
@@ -118,10 +120,10 @@ class Database(Reader, Protocol):
         """Group commit of statements that stand or fall together."""
         ...
 
-    async def scrub(self, tables: Sequence[str]) -> bool:
+    async def scrub(self, tables: Sequence[str]) -> Sequence[str]:
         """Take what was deleted from `tables` off the disk: free pages, index, log (security.md §13).
 
-        False if a reader was in the way of a part of it: try again later. Serving goes on meanwhile, except that
+        What is left to be done, in words for an operator; empty if nothing. Serving goes on meanwhile, except that
         PostgreSQL rewrites the tables, and whoever needs one of them waits for that.
         """
         ...

@@ -29,6 +29,9 @@ from fedcomm.store.pseudonyms import Pseudonyms
 SCRUB_S = 3600.0
 """How long the rewriting of one table may take."""
 
+REWRITE_BYTES = 1 << 30
+"""A larger table is not rewritten while the hub serves: everybody would wait for minutes."""
+
 JOURNAL_LOCK = 0x66656463
 """Advisory lock of hub transactions: without it a journal entry could appear behind a reader's
 cursor."""
@@ -65,6 +68,7 @@ class PostgreSQLTransaction:
 
     dialect: Literal["sqlite", "postgresql"] = "postgresql"
     search: SearchSQL = SEARCH
+    row = "ctid"
 
     def __init__(self, connection: Any, pseudonyms: Pseudonyms) -> None:
         self._connection = connection
@@ -156,17 +160,23 @@ class PostgreSQLDatabase:
     async def append_together(self, *statements: tuple[str, Sequence[Value]]) -> None:
         await self._appends.append(*statements)
 
-    async def scrub(self, tables: Sequence[str]) -> bool:
+    async def scrub(self, tables: Sequence[str]) -> Sequence[str]:
         # A plain VACUUM makes room for others and leaves the old bytes in it until they come; only FULL writes
         # the table and its indexes anew and lets the old files go.
+        left = []
         async with self._pool.acquire() as connection:
             with _translated():
                 for table in sorted(set(tables)):
-                    await connection.execute(f'VACUUM (FULL, ANALYZE) "{table}"', timeout=SCRUB_S)
+                    size = await connection.fetchval("SELECT pg_total_relation_size($1)", table)
+                    full = size <= REWRITE_BYTES
+                    if not full:
+                        left.append(f"{table} is too large to be rewritten while serving")
+                    words = "FULL, ANALYZE" if full else "ANALYZE"
+                    await connection.execute(f'VACUUM ({words}) "{table}"', timeout=SCRUB_S)
                 # Old files go with the next checkpoint, which only some roles may ask for at once.
                 with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
                     await connection.execute("CHECKPOINT", timeout=SCRUB_S)
-        return True
+        return left
 
     async def close(self) -> None:
         await self._appends.close()

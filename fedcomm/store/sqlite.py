@@ -52,6 +52,7 @@ class SQLiteTransaction:
 
     dialect: Literal["sqlite", "postgresql"] = "sqlite"
     search: SearchSQL = SEARCH
+    row = "rowid"
 
     def __init__(self, connection: aiosqlite.Connection, pseudonyms: Pseudonyms) -> None:
         self._connection = connection
@@ -129,7 +130,7 @@ class SQLiteDatabase:
     async def append_together(self, *statements: tuple[str, Sequence[Value]]) -> None:
         await self._appends.append(*statements)
 
-    async def scrub(self, tables: Sequence[str]) -> bool:
+    async def scrub(self, tables: Sequence[str]) -> Sequence[str]:
         # Rows are overwritten as they are deleted (secure_delete); the index keeps deleted words in its
         # segments until they are merged, and the log keeps old pages until it is emptied.
         if "search_index" in tables:
@@ -141,7 +142,8 @@ class SQLiteDatabase:
                 await reader.execute_fetchall("SELECT 1")
             with _translated():
                 rows = await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
-        return bool(_first_value(cast("Sequence[Row]", rows)) == 0)
+        busy = _first_value(cast("Sequence[Row]", rows))
+        return ("the log could not be emptied, because somebody was reading",) if busy else ()
 
     async def close(self) -> None:
         await self._appends.close()

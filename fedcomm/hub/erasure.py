@@ -1,0 +1,607 @@
+"""Erasure of a member, a group, somebody elsewhere, or all that came from a host (product.md D2, security.md §13).
+
+A request is one transaction; from then on the subject is gone for everybody, and nobody can sign in as them. The rest
+is a case that goes on in small steps, each a transaction of its own, so that pages stay responsive and a crash at any
+instant loses nothing: every step can be done twice.
+
+    objects   every word that the subject wrote, object by object, with the hosts that have a copy
+    rows      relations, reactions, notifications, what others say with an @; last the name itself
+    scrub     files, and what the database's own files still hold
+    tell      other servers are asked for their copies, until each has answered or the horizon is over
+    done      the keys are destroyed, the certificate is made, the ledger's rows are gone
+
+What remains is a row with a number, so that threads keep their shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from fedcomm.hub import actors, audit, journal, media, threads
+from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
+from fedcomm.hub.neutralising import Person, mentioning, neutralise, neutralise_profiles
+from fedcomm.hub.register import REGISTER, Blank, Delete
+from fedcomm.store.database import Database, Reader, Row, Transaction, marks
+from fedcomm.store.ids import new_id, now_ms
+
+Kind = Literal["member", "group", "remote", "host"]
+State = Literal["objects", "rows", "scrub", "tell", "done"]
+
+STATES: Final[tuple[State, ...]] = ("objects", "rows", "scrub", "tell", "done")
+"""In this order; none is left out and none comes again."""
+
+OBJECTS_STEP: Final = 20
+"""Objects that one transaction erases: about 20 ms, in which nobody else can write."""
+
+ROWS_STEP: Final = 500
+FEW_VOTERS: Final = 5
+"""Below this many, a count would tell what one person chose (product.md D2)."""
+
+REASON_CHARACTERS: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A case of erasure. Times: Unix milliseconds. `position`: how far the state has come."""
+
+    id: int
+    kind: Kind
+    subject_id: int
+    requested_by: int | None
+    own: bool
+    reason: str
+    state: State
+    position: int
+    objects: int
+    media: int
+    rows_gone: int
+    created_at: int
+    erased_at: int | None
+    scrubbed_at: int | None
+    finished_at: int | None
+    certificate: str | None
+
+
+_COLUMNS = (
+    "id, kind, subject_id, requested_by, own, reason, state, position, objects, media, rows_gone,"
+    " created_at, erased_at, scrubbed_at, finished_at, certificate"
+)
+
+
+def _case(row: Row) -> Case:
+    return Case(
+        **{name: row[name] for name in Case.__slots__ if name != "own"}, own=bool(row["own"])
+    )
+
+
+async def case(db: Reader, case_id: int) -> Case | None:
+    """The case with this id."""
+    row = await db.one(f"SELECT {_COLUMNS} FROM erasures WHERE id = ?", case_id)
+    return _case(row) if row else None
+
+
+async def cases(db: Reader, *, before: int | None = None, limit: int = 50) -> list[Case]:
+    """Cases, newest first, before id `before`."""
+    rows = await db.all(
+        f"SELECT {_COLUMNS} FROM erasures WHERE id < ? ORDER BY id DESC LIMIT ?",
+        before if before is not None else (1 << 63) - 1,
+        limit,
+    )
+    return [_case(row) for row in rows]
+
+
+async def open_cases(db: Reader) -> list[Case]:
+    """Cases that are not finished, oldest first."""
+    rows = await db.all(f"SELECT {_COLUMNS} FROM erasures WHERE finished_at IS NULL ORDER BY id")
+    return [_case(row) for row in rows]
+
+
+async def case_of(db: Reader, subject_id: int) -> Case | None:
+    """The newest case about this actor or host."""
+    row = await db.one(
+        f"SELECT {_COLUMNS} FROM erasures WHERE subject_id = ? ORDER BY id DESC LIMIT 1", subject_id
+    )
+    return _case(row) if row else None
+
+
+# Asking for it
+
+
+async def request(
+    tx: Transaction,
+    kind: Kind,
+    subject_id: int,
+    *,
+    requested_by: int | None,
+    own: bool = False,
+    reason: str = "",
+) -> int:
+    """Begin the erasure; the id of the case. Whoever asks has been authenticated anew by the caller.
+
+    `requested_by` None: the command line. `own`: the member asks for themselves; everybody else gives a reason.
+    Raises NotFound, NotAllowed (a legal hold, the last administrator), Invalid (no reason).
+    """
+    if not own and not reason.strip():
+        raise Invalid("reason", "Say why: it is kept with the case.")
+    if len(reason) > REASON_CHARACTERS:
+        raise Invalid("reason", "The reason is too long.")
+    await _require_subject(tx, kind, subject_id)
+    if await tx.value("SELECT 1 FROM holds WHERE subject_id = ? AND ended_at IS NULL", subject_id):
+        raise NotAllowed("A legal hold forbids to erase this now; an administrator can say why.")
+    running = await case_of(tx, subject_id)
+    if running is not None and running.finished_at is None:
+        return running.id
+    now = now_ms()
+    case_id = new_id()
+    await tx.execute(
+        "INSERT INTO erasures (id, kind, subject_id, requested_by, own, reason, state, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, 'objects', ?)",
+        case_id,
+        kind,
+        subject_id,
+        requested_by,
+        int(own),
+        reason.strip(),
+        now,
+    )
+    await tx.execute("DELETE FROM sessions WHERE member_id = ?", subject_id)
+    await tx.execute("DELETE FROM tokens WHERE member_id = ?", subject_id)
+    if kind != "host":
+        await tx.execute(
+            "UPDATE actors SET deleted_at = COALESCE(deleted_at, ?), updated_at = ? WHERE id = ?",
+            now,
+            now,
+            subject_id,
+        )
+    await journal.record(tx, "erasure_requested", actor_id=requested_by, target_id=subject_id)
+    await audit.record(
+        tx,
+        "erasure_requested",
+        actor_id=requested_by,
+        subject_id=subject_id,
+        detail={"case": case_id, "kind": kind},
+    )
+    return case_id
+
+
+async def _require_subject(tx: Transaction, kind: Kind, subject_id: int) -> None:
+    if kind == "host":
+        if await tx.value("SELECT 1 FROM hosts WHERE id = ?", subject_id) is None:
+            raise NotFound("This server is not known here.")
+        return
+    actor = await actors.actor(tx, subject_id)
+    fits = actor is not None and {
+        "member": actor.is_local and actor.kind in ("person", "service"),
+        "group": actor.is_local and actor.kind == "group",
+        "remote": not actor.is_local,
+    }.get(kind, False)
+    if not fits:
+        raise NotFound("There is nobody of this name here.")
+    if kind == "member":
+        others = await tx.value(
+            "SELECT 1 FROM members m JOIN actors a ON a.id = m.actor_id WHERE m.role = 'administrator'"
+            " AND m.state = 'active' AND a.deleted_at IS NULL AND m.actor_id <> ? LIMIT 1",
+            subject_id,
+        )
+        role = await tx.value("SELECT role FROM members WHERE actor_id = ?", subject_id)
+        if role == "administrator" and others is None:
+            raise NotAllowed("This is the only administrator: make somebody else one first.")
+
+
+# Going on with it
+
+
+async def advance(db: Database, one: Case, *, origin: str) -> Case:
+    """One bounded step of the states `objects` and `rows`; the case as it stands then. `origin`: the hub's own,
+    since links to its members' pages are made of it."""
+    async with db.transaction() as tx:
+        known = await case(tx, one.id)
+        assert known is not None
+        if known.state == "objects":
+            await _erase_objects(tx, known)
+        elif known.state == "rows":
+            await _erase_rows(tx, known, origin)
+        after = await case(tx, one.id)
+        assert after is not None
+    return after
+
+
+async def _erase_objects(tx: Transaction, one: Case) -> None:
+    """The next objects: what they say goes, and who has a copy is counted."""
+    column = {"group": "group_id", "host": "host_id"}.get(one.kind, "author_id")
+    rows = await tx.all(
+        f"SELECT id FROM objects WHERE {column} = ? AND id > ? ORDER BY id LIMIT ?",
+        one.subject_id,
+        one.position,
+        OBJECTS_STEP,
+    )
+    if not rows:
+        await _turn(tx, one, "rows")
+        return
+    erased = files = 0
+    for row in rows:
+        known = await threads.thing(tx, row["id"])
+        assert known is not None
+        await _count_copies(tx, one, known.id)
+        if known.deleted_at is None:
+            files += len(await media.attached_to(tx, known.id))
+            await threads.erase(tx, known)
+            await journal.record(
+                tx,
+                "object_erased",
+                actor_id=known.author_id,
+                object_id=known.id,
+                group_id=known.group_id,
+            )
+            erased += 1
+        await _forget_rendered(tx, known.id)
+        if known.uri is not None:
+            await remember(tx, "object", known.uri)
+            await tx.execute(
+                "UPDATE objects SET uri = ?, parent_uri = NULL, context_uri = NULL WHERE id = ?",
+                f"erased:{known.id}",
+                known.id,
+            )
+    await tx.execute(
+        "UPDATE erasures SET position = ?, objects = objects + ?, media = media + ? WHERE id = ?",
+        rows[-1]["id"],
+        erased,
+        files,
+        one.id,
+    )
+
+
+async def _forget_rendered(tx: Transaction, object_id: int) -> None:
+    """What was not sent yet is not sent any more, and no queue keeps a word; what asks for copies back goes on."""
+    await tx.execute(
+        "DELETE FROM deliveries WHERE recall = 0 AND state <> 'sending' AND activity_id IN"
+        " (SELECT id FROM activities WHERE object_id = ?)",
+        object_id,
+    )
+    await tx.execute(
+        "UPDATE activities SET body = NULL WHERE object_id = ? AND body IS NOT NULL"
+        " AND type NOT IN ('Delete', 'Undo')",
+        object_id,
+    )
+    await tx.execute("DELETE FROM received_activities WHERE object_id = ?", object_id)
+    await tx.execute("DELETE FROM backfill WHERE root_id = ?", object_id)
+
+
+async def _count_copies(tx: Transaction, one: Case, subject_id: int) -> None:
+    await tx.execute(
+        "INSERT INTO erasure_recipients (case_id, host_id, copies, first_at, how)"
+        " SELECT CAST(? AS BIGINT), r.host_id, 1, r.first_at, r.how FROM reach r"
+        " WHERE r.subject_id = ?"
+        " ON CONFLICT (case_id, host_id) DO UPDATE SET copies = erasure_recipients.copies + 1,"
+        " first_at = CASE WHEN excluded.first_at < erasure_recipients.first_at"
+        "  THEN excluded.first_at ELSE erasure_recipients.first_at END,"
+        " how = erasure_recipients.how | excluded.how",
+        one.id,
+        subject_id,
+    )
+
+
+async def _erase_rows(tx: Transaction, one: Case, origin: str) -> None:
+    """The next rows of the next step; each step is repeated until it finds nothing more."""
+    subjects = await _subjects(tx, one)
+    if not subjects:
+        await _turn(tx, one, "scrub")
+        return
+    for subject_id in subjects:
+        person = await _person(tx, subject_id, origin)
+        gone = 0
+        for step in _STEPS:
+            gone = await step(tx, subject_id, person)
+            if gone:
+                break
+        if gone:
+            await tx.execute(
+                "UPDATE erasures SET rows_gone = rows_gone + ? WHERE id = ?", gone, one.id
+            )
+            return
+        await _strip(tx, one, subject_id, person)
+
+
+async def _subjects(tx: Transaction, one: Case) -> list[int]:
+    """The actors whose rows still have to go: the subject, or the next few of a host."""
+    if one.kind == "host":
+        rows = await tx.all(
+            "SELECT id FROM actors WHERE host_id = ? AND (uri IS NULL OR uri NOT LIKE 'erased:%')"
+            " ORDER BY id LIMIT 5",
+            one.subject_id,
+        )
+        return [row["id"] for row in rows]
+    left = await tx.value(
+        "SELECT 1 FROM actors WHERE id = ? AND ((host_id IS NULL AND name <> '')"
+        " OR (host_id IS NOT NULL AND (uri IS NULL OR uri NOT LIKE 'erased:%')))",
+        one.subject_id,
+    )
+    return [one.subject_id] if left else []
+
+
+async def _person(tx: Transaction, actor_id: int, origin: str) -> Person:
+    actor = await actors.actor(tx, actor_id)
+    assert actor is not None
+    host = actor.host or urlsplit(origin).netloc
+    if actor.is_local:
+        letter, page = ("g", "g/") if actor.kind == "group" else ("p", "@")
+        found = {f"{origin}/{page}{actor.name}", f"{origin}/ap/{letter}/{actor.id}"}
+    else:
+        found = {address for address in (actor.uri, actor.url) if address}
+    return Person(actor.name, host, frozenset(url.lower() for url in found), origin)
+
+
+RowStep = Callable[[Transaction, int, Person], Awaitable[int]]
+
+
+async def _mentions(tx: Transaction, actor_id: int, person: Person) -> int:
+    found = await mentioning(tx, actor_id, 0, OBJECTS_STEP)
+    for object_id in found:
+        await neutralise(tx, person, object_id)
+    if found:
+        await tx.execute(
+            f"DELETE FROM mentions WHERE actor_id = ? AND object_id IN ({marks(len(found))})",
+            actor_id,
+            *found,
+        )
+    return len(found)
+
+
+async def _profiles(tx: Transaction, actor_id: int, person: Person) -> int:
+    return await neutralise_profiles(tx, person) if person.name else 0
+
+
+async def _reactions(tx: Transaction, actor_id: int, person: Person) -> int:
+    rows = await tx.all(
+        "SELECT id, object_id, kind FROM reactions WHERE actor_id = ? LIMIT ?", actor_id, ROWS_STEP
+    )
+    for kind, column in (
+        ("like", "like_count"),
+        ("dislike", "dislike_count"),
+        ("share", "share_count"),
+    ):
+        ids = [row["object_id"] for row in rows if row["kind"] == kind]
+        if ids:
+            await tx.execute(
+                f"UPDATE objects SET {column} = {column} - 1"
+                f" WHERE {column} > 0 AND id IN ({marks(len(ids))})",
+                *ids,
+            )
+    await _delete_ids(tx, "reactions", [row["id"] for row in rows])
+    return len(rows)
+
+
+async def _votes(tx: Transaction, actor_id: int, person: Person) -> int:
+    rows = await tx.all(
+        "SELECT v.id, v.object_id, v.position, v.slot FROM poll_votes v JOIN polls p"
+        " ON p.object_id = v.object_id WHERE v.actor_id = ? AND p.voter_count < ? LIMIT ?",
+        actor_id,
+        FEW_VOTERS,
+        ROWS_STEP,
+    )
+    for row in rows:
+        await tx.execute(
+            "UPDATE poll_options SET vote_count = vote_count - 1"
+            " WHERE vote_count > 0 AND object_id = ? AND position = ?",
+            row["object_id"],
+            row["position"],
+        )
+    voted = sorted({row["object_id"] for row in rows})
+    if voted:
+        await tx.execute(
+            "UPDATE polls SET voter_count = voter_count - 1"
+            f" WHERE voter_count > 0 AND object_id IN ({marks(len(voted))})",
+            *voted,
+        )
+    await _delete_ids(tx, "poll_votes", [row["id"] for row in rows])
+    return len(rows)
+
+
+async def _reports(tx: Transaction, actor_id: int, person: Person) -> int:
+    about = [
+        row["report_id"]
+        for row in await tx.all(
+            "SELECT r.id AS report_id FROM reports r WHERE r.id IN"
+            " (SELECT report_id FROM report_subjects WHERE actor_id = ? UNION"
+            "  SELECT s.report_id FROM report_subjects s JOIN objects o ON o.id = s.object_id"
+            "  WHERE o.author_id = ?)"
+            " AND (r.reason <> '' OR r.decision_reason <> ''"
+            "  OR EXISTS (SELECT 1 FROM report_notes n WHERE n.report_id = r.id)) LIMIT ?",
+            actor_id,
+            actor_id,
+            ROWS_STEP,
+        )
+    ]
+    if about:
+        listed = marks(len(about))
+        await tx.execute(f"DELETE FROM report_notes WHERE report_id IN ({listed})", *about)
+        await tx.execute(
+            f"UPDATE reports SET reason = '', decision_reason = '', uri = NULL WHERE id IN ({listed})",
+            *about,
+        )
+    return len(about)
+
+
+async def _media(tx: Transaction, actor_id: int, person: Person) -> int:
+    """Everything that the person uploaded, but for the picture of a group that lives on."""
+    await tx.execute("UPDATE actors SET avatar_id = NULL, header_id = NULL WHERE id = ?", actor_id)
+    return await tx.execute(
+        "UPDATE media SET state = 'erased', alt = '', blurhash = NULL WHERE owner_id = ?"
+        " AND state <> 'erased' AND NOT EXISTS (SELECT 1 FROM actors a WHERE a.deleted_at IS NULL"
+        " AND (a.avatar_id = media.id OR a.header_id = media.id))",
+        actor_id,
+    )
+
+
+async def _place(tx: Transaction, actor_id: int, person: Person) -> int:
+    """Who belonged to a group that goes, and what its members were told of it."""
+    gone = 0
+    for table in ("memberships", "notifications"):
+        gone += await tx.execute(
+            f"DELETE FROM {table} WHERE {tx.row} IN"
+            f" (SELECT {tx.row} FROM {table} WHERE group_id = ? LIMIT ?)",
+            actor_id,
+            ROWS_STEP,
+        )
+    return gone
+
+
+async def _sent(tx: Transaction, actor_id: int, person: Person) -> int:
+    """Nothing of the person is sent any more, and no rendered activity keeps a word."""
+    gone = await tx.execute(
+        "DELETE FROM deliveries WHERE recall = 0 AND state <> 'sending' AND activity_id IN"
+        " (SELECT id FROM activities WHERE actor_id = ?)",
+        actor_id,
+    )
+    return gone + await tx.execute(
+        f"UPDATE activities SET body = NULL WHERE {tx.row} IN (SELECT {tx.row} FROM activities"
+        " WHERE actor_id = ? AND body IS NOT NULL AND type NOT IN ('Delete', 'Undo') LIMIT ?)",
+        actor_id,
+        ROWS_STEP,
+    )
+
+
+async def _came(tx: Transaction, actor_id: int, person: Person) -> int:
+    """What the person sent, and what was sent to them."""
+    gone = await tx.execute(
+        "DELETE FROM received_activities WHERE object_id = ? AND type = 'Follow'", actor_id
+    )
+    signer = await tx.value("SELECT uri FROM actors WHERE id = ?", actor_id)
+    if signer:
+        gone += await tx.execute(
+            "DELETE FROM inbox WHERE state <> 'working' AND host_id ="
+            " (SELECT host_id FROM actors WHERE id = ?) AND signer_uri = ?",
+            actor_id,
+            signer,
+        )
+    return gone
+
+
+async def _delete_ids(tx: Transaction, table: str, ids: Sequence[int]) -> None:
+    if ids:
+        await tx.execute(f"DELETE FROM {table} WHERE id IN ({marks(len(ids))})", *ids)
+
+
+def _by_register(table: str, rule: Delete | Blank) -> RowStep:
+    async def step(tx: Transaction, actor_id: int, person: Person) -> int:
+        if isinstance(rule, Delete):
+            return await tx.execute(
+                f"DELETE FROM {table} WHERE {tx.row} IN"
+                f" (SELECT {tx.row} FROM {table} WHERE {rule.column} = ? LIMIT ?)",
+                actor_id,
+                ROWS_STEP,
+            )
+        empty = {word: "NULL" if word in NULLABLE.get(table, ()) else "''" for word in rule.words}
+        filled = " OR ".join(
+            f"{word} IS NOT NULL" if value == "NULL" else f"{word} <> ''"
+            for word, value in empty.items()
+        )
+        return await tx.execute(
+            f"UPDATE {table} SET {', '.join(f'{word} = {value}' for word, value in empty.items())}"
+            f" WHERE {tx.row} IN (SELECT {tx.row} FROM {table} WHERE {rule.column} = ?"
+            f" AND ({filled}) LIMIT ?)",
+            actor_id,
+            ROWS_STEP,
+        )
+
+    return step
+
+
+NULLABLE: Final = {
+    "reports": ("uri",),
+    "statements": ("appeal",),
+    "activities": ("body",),
+    "inbox": ("body",),
+}
+"""Columns of words that are empty as NULL, not as an empty text."""
+
+_STEPS: Final[tuple[RowStep, ...]] = (
+    _mentions,
+    _profiles,
+    _reactions,
+    _votes,
+    _reports,
+    _media,
+    _place,
+    _sent,
+    _came,
+    *(
+        _by_register(table, step)
+        for table, entry in REGISTER.items()
+        for step in entry.steps
+        if isinstance(step, Delete | Blank)
+    ),
+)
+
+
+async def _strip(tx: Transaction, one: Case, actor_id: int, person: Person) -> None:
+    """Last of all the name: the handle and the addresses become pseudonyms, the profile is empty."""
+    actor = await actors.actor(tx, actor_id)
+    assert actor is not None
+    await _count_copies(tx, one, actor_id)
+    if actor.is_local:
+        handle = await tx.value("SELECT name FROM handles WHERE actor_id = ?", actor_id)
+        if handle is not None:
+            await remember(tx, "handle", str(handle))
+            await tx.execute("DELETE FROM handles WHERE actor_id = ?", actor_id)
+        await tx.execute("DELETE FROM members WHERE actor_id = ?", actor_id)
+    else:
+        await remember(tx, "actor", actor.uri or "")
+        await tx.execute("DELETE FROM actor_keys WHERE actor_id = ?", actor_id)
+    now = now_ms()
+    # A remote row keeps an address that leads nowhere, since a row without one would be ours.
+    await tx.execute(
+        "UPDATE actors SET name = '', display_name = '', summary_source = '', summary_html = '',"
+        " url = NULL, avatar_id = NULL, header_id = NULL, avatar_url = NULL, inbox = NULL,"
+        " shared_inbox = NULL, outbox = NULL, followers_uri = NULL, featured_uri = NULL,"
+        " moved_to_uri = NULL, moved_at = NULL, discoverable = 0, indexable = 0, uri = ?,"
+        " deleted_at = COALESCE(deleted_at, ?), updated_at = ? WHERE id = ?",
+        None if actor.is_local else f"erased:{actor_id}",
+        now,
+        now,
+        actor_id,
+    )
+    event: journal.Event = "group_erased" if actor.kind == "group" else "member_deleted"
+    if actor.is_local:
+        await journal.record(tx, event, actor_id=actor_id)
+
+
+async def _turn(tx: Transaction, one: Case, state: State) -> None:
+    now = now_ms()
+    position = await journal.last_seq(tx) if state == "scrub" else 0
+    await tx.execute(
+        "UPDATE erasures SET state = ?, position = ?,"
+        " erased_at = CASE WHEN ? = 'scrub' THEN ? ELSE erased_at END WHERE id = ?",
+        state,
+        position,
+        state,
+        now,
+        one.id,
+    )
+
+
+# What was erased does not come back
+
+
+async def remember(tx: Transaction, kind: Literal["handle", "actor", "object"], name: str) -> None:
+    """Keep the pseudonym of what is erased."""
+    await tx.execute(
+        "INSERT INTO erased (pseudonym, kind, erased_at) VALUES (?, ?, ?)"
+        " ON CONFLICT (pseudonym) DO UPDATE SET erased_at = excluded.erased_at",
+        tx.pseudonyms.of(kind, name),
+        kind,
+        now_ms(),
+    )
+
+
+async def erased_at(
+    db: Database | Transaction, kind: Literal["handle", "actor", "object"], name: str
+) -> int | None:
+    """When what was called so was erased; None if it was not."""
+    found = await db.value(
+        "SELECT erased_at FROM erased WHERE pseudonym = ?", db.pseudonyms.of(kind, name)
+    )
+    return int(found) if found is not None else None
