@@ -15,6 +15,10 @@ _MAX_PIXELS_A_SIDE = 65_535
 _MAX_COUNT = 2**53 - 1
 _BLURHASH = re.compile(r"[0-9A-Za-z#$%*+,.:;=?@\[\]^_{|}~-]{6,166}")
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,127}")
+_DURATION = re.compile(
+    r"P(?:0D)?T(?:([0-9]{1,6})H)?(?:([0-9]{1,6})M)?(?:([0-9]{1,9}(?:\.[0-9]{1,9})?)S)?"
+)
+_MAX_DURATION_MS = 7 * 86_400_000
 _ATTACHMENT_TYPES: Final = frozenset({"Audio", "Document", "Image", "Link", "Page", "Video"})
 
 TagType = Literal["Mention", "Hashtag", "Emoji"]
@@ -37,7 +41,8 @@ class ImageRef:
 @dataclass(frozen=True, slots=True)
 class AttachmentDocument:
     """A medium or a link on a post. `focal` is (x, y), each from −1 to 1, y upwards; `width` and
-    `height` are pixels as claimed by the sender. A `Link` (a preview of a web page) may be http."""
+    `height` are pixels, `duration_ms` is milliseconds, as claimed by the sender. A `Link` (a preview of
+    a web page) may be http."""
 
     type: str
     media_type: str | None
@@ -47,17 +52,21 @@ class AttachmentDocument:
     height: int | None
     blurhash: str | None
     focal: tuple[float, float] | None
+    duration_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TagDocument:
     """A mention (`href` is the actor), hashtag (`name` with or without `#`) or custom emoji
-    (`icon_url` is the picture, `name` the shortcode, mostly between colons)."""
+    (`icon_url` is the picture, `name` the shortcode, mostly between colons, `updated` when the picture
+    changed, Unix ms). Whatever id an emoji claims, it means something only beside the words that it
+    came with."""
 
     type: TagType
     name: str
     href: str | None
     icon_url: str | None
+    updated: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +115,7 @@ def read_attachments(
                 height=accessors.integer(value, "height", 1, _MAX_PIXELS_A_SIDE),
                 blurhash=_blurhash(value),
                 focal=_focal_point(value),
+                duration_ms=_duration(value),
             )
         )
     return tuple(found)
@@ -157,7 +167,9 @@ def _read_tag(value: JSONObject, allow_http: bool) -> TagDocument | None:
         return TagDocument("Hashtag", name, href, None)
     if kind == "Emoji":
         icon = read_image(value, "icon", allow_http=allow_http)
-        return None if icon is None else TagDocument("Emoji", name, None, icon.url)
+        if icon is None:
+            return None
+        return TagDocument("Emoji", name, None, icon.url, accessors.time(value, "updated"))
     return None
 
 
@@ -199,6 +211,17 @@ def _alternative_text(value: JSONObject) -> str | None:
 def _blurhash(value: JSONObject) -> str | None:
     found = accessors.text(value, "blurhash", limit=vocabulary.NAME_CHARS)
     return found if found and _BLURHASH.fullmatch(found) else None
+
+
+def _duration(value: JSONObject) -> int | None:
+    """Milliseconds of an `xsd:duration` in hours, minutes and seconds: what is played is no longer."""
+    found = accessors.text(value, "duration", limit=vocabulary.NAME_CHARS)
+    match = _DURATION.fullmatch(found) if found else None
+    if match is None or found == "PT":
+        return None
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    milliseconds = round((hours * 3600 + minutes * 60 + seconds) * 1000)
+    return milliseconds if 0 < milliseconds <= _MAX_DURATION_MS else None
 
 
 def _focal_point(value: JSONObject) -> tuple[float, float] | None:

@@ -7,7 +7,7 @@ import logging
 import time
 from pathlib import Path
 
-from fedcomm.hub import media, sessions
+from fedcomm.hub import emoji, media, sessions
 from fedcomm.site import Site
 from fedcomm.store.ids import now_ms
 
@@ -57,7 +57,7 @@ async def _strays(site: Site) -> int:
         named = await site.db.value(
             "SELECT 1 FROM media WHERE file = ? OR thumbnail = ?", path.name, path.name
         )
-        if named is None:
+        if named is None and not await emoji.names_file(site.db, path.name):
             path.unlink(missing_ok=True)
             total += 1
     return total

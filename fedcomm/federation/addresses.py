@@ -2,6 +2,7 @@
 
     /ap/p/<id>  member    /ap/g/<id>  group    /ap/o/<id>  object    /ap/c/<id>  activity
     /ap/x/<id>  conversation of a topic        /ap/v/<id>  vote of a member in a poll elsewhere
+    /ap/e/<id>  custom emoji
     /ap/instance  the instance actor
 
 They are numbers, so that a tombstone holds no name (design.md, Ids).
@@ -16,7 +17,7 @@ from fedcomm.hub.composition import profile_url
 from fedcomm.hub.threads import Thing
 from fedcomm.store.ids import parse_id
 
-Path = Literal["p", "g", "o", "c", "x", "v"]
+Path = Literal["p", "g", "o", "c", "x", "v", "e"]
 _PATH_OF_KIND: dict[str, Path] = {"person": "p", "service": "p", "group": "g"}
 
 

@@ -7,7 +7,7 @@ from activitypub.ijson import JSONObject
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.rendering import Renderer
-from fedcomm.hub import actors, groups, media, profiles, threads, timelines
+from fedcomm.hub import actors, emoji, groups, media, profiles, threads, timelines
 from fedcomm.hub.visibility import ANONYMOUS, Viewer, member
 from fedcomm.store.database import Reader
 
@@ -30,14 +30,23 @@ class Catalogue:
         if actor.kind == "group":
             group = await groups.group(db, actor.id)
             assert group is not None
-            return self._renderer.group(actor, group, keys, images)
+            used = await _emoji_in(db, actor.display_name, actor.summary_html)
+            return self._renderer.group(actor, group, keys, images, emoji=used)
+        fields = await profiles.fields_of(db, actor.id)
+        said = [text for field in fields for text in (field.name, field.html)]
         return self._renderer.person(
             actor,
             keys,
             images,
             aliases=await profiles.aliases_of(db, actor.id),
-            fields=await profiles.fields_of(db, actor.id),
+            fields=fields,
+            emoji=await _emoji_in(db, actor.display_name, actor.summary_html, *said),
         )
+
+    async def emoji(self, db: Reader, emoji_id: int) -> JSONObject | None:
+        """The document of an emoji of ours that may be shown, without context."""
+        found = (await emoji.by_ids(db, [emoji_id])).get(emoji_id)
+        return self._renderer.emoji(found) if found is not None and found.is_local else None
 
     def stub(self, document: JSONObject) -> JSONObject:
         """What of an actor's document an unsigned fetch gets."""
@@ -92,6 +101,13 @@ class Catalogue:
             parent_uri=(self._at.object(parent) if parent is not None else thing.parent_uri),
             mentions=mentioned,
             hashtags=hashtags,
+            emoji=await _emoji_in(
+                db,
+                thing.title,
+                thing.summary,
+                thing.html,
+                *(option.name for option in (post.poll.options if post.poll else ())),
+            ),
         )
 
     async def vote(self, db: Reader, vote_id: int, host_id: int) -> JSONObject | None:
@@ -230,3 +246,9 @@ class Catalogue:
                     )
                 )
         return items, posts[-1].thing.id if len(posts) == limit else None
+
+
+async def _emoji_in(db: Reader, *texts: str) -> list[emoji.Emoji]:
+    """The emoji of ours that the texts use, by name."""
+    found = (await emoji.shown(db, {None: texts})).get(None, {})
+    return [found[code] for code in sorted(found)]

@@ -16,6 +16,7 @@ from activitypub.keys import InvalidKey, PublicKey, load_public_multibase, load_
 from activitypub.origins import host as host_of
 from activitypub.origins import same_origin
 from fedcomm.federation.addresses import Addresses
+from fedcomm.federation.emotes import named_emoji
 from fedcomm.federation.keyring import Keyring
 from fedcomm.hub import actors
 from fedcomm.hub.policies import PolicyBook
@@ -332,6 +333,7 @@ class Directory:
             moved_to_uri=actor.moved_to,
             suspended=actor.suspended,
             keys=tuple(keys),
+            emoji=named_emoji(actor.tags),
         )
 
     def _elsewhere(self, inbox: str | None) -> str | None:

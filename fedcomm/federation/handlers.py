@@ -21,6 +21,7 @@ from fedcomm.federation import backlog
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.changes import Change, nothing
 from fedcomm.federation.directory import Directory
+from fedcomm.federation.emotes import feeling_of
 from fedcomm.federation.hearsay import Hearsay
 from fedcomm.federation.interventions import Interventions
 from fedcomm.federation.library import Library, addressed, ballot_of, fitted, uri_hash
@@ -424,13 +425,19 @@ class Handlers:
 
     async def _react(self, received: Received) -> Change:
         kind = _REACTIONS[received.activity.type]
+        feeling = feeling_of(received.activity, allow_http=self._http)
         known = await self._library.find(self._db, received.activity.object_id)
         if known is None:
             return nothing("ignored: about something unknown")
 
         async def change(tx: Transaction) -> str:
             added = await reactions.add(
-                tx, received.signer.id, known.id, kind, uri=received.activity.id
+                tx,
+                received.signer.id,
+                known.id,
+                kind,
+                uri=received.activity.id,
+                feeling=feeling,
             )
             if added:
                 await _keep(tx, received, object_id=known.id)

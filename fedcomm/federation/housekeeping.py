@@ -7,7 +7,7 @@ import logging
 
 from fedcomm.config import Config
 from fedcomm.federation.directory import Directory
-from fedcomm.hub import bans, media, removal
+from fedcomm.hub import bans, emoji, media, removal
 from fedcomm.store.database import Database
 from fedcomm.store.ids import first_id_at, now_ms
 
@@ -37,6 +37,7 @@ async def run(config: Config, db: Database, directory: Directory) -> None:
         try:
             await tidy(config, db)
             await purge(config, db)
+            await forget_emoji(config, db)
             await look_for_the_dead(db, directory)
         except Exception:
             log.exception("housekeeping")
@@ -102,6 +103,18 @@ async def purge(config: Config, db: Database) -> int:
     async with db.queue_transaction() as tx:
         await bans.tidy(tx)
     return len(images)
+
+
+async def forget_emoji(config: Config, db: Database) -> int:
+    """Forget emoji of other servers that nothing uses any more; how many files went."""
+    total = 0
+    while True:
+        async with db.queue_transaction() as tx:
+            files = await emoji.forget_unused(tx)
+        emoji.remove_files(config.media.folder, files)
+        total += len(files)
+        if not files:
+            return total
 
 
 async def look_for_the_dead(db: Database, directory: Directory) -> int:

@@ -26,6 +26,7 @@ from activitypub.origins import host as host_of
 from activitypub.origins import same_origin
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.directory import Directory
+from fedcomm.federation.emotes import named_emoji
 from fedcomm.federation.keyring import Keyring
 from fedcomm.hub import actors, groups, threads
 from fedcomm.hub.ballots import Ballot
@@ -335,10 +336,12 @@ class Library:
                     height=file.height,
                     blurhash=file.blurhash,
                     focal=file.focal,
+                    duration_ms=file.duration_ms,
                 )
                 for file in (() if await self._rejects_media(document) else document.attachments)
             ),
             poll=ballot_of(document),
+            emoji=named_emoji(document.tags),
         )
 
 

@@ -20,6 +20,7 @@ from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.keyring import KeyPair
 from fedcomm.hub.actors import Actor
 from fedcomm.hub.ballots import Poll
+from fedcomm.hub.emoji import Emoji
 from fedcomm.hub.groups import Group
 from fedcomm.hub.media import StoredImage
 from fedcomm.hub.profiles import Field
@@ -75,9 +76,10 @@ class Renderer:
         *,
         aliases: Sequence[str] = (),
         fields: Sequence[Field] = (),
+        emoji: Sequence[Emoji] = (),
     ) -> JSONObject:
         """A member (§2.2, §2.3)."""
-        document = self._actor(member, "Person", keys, images)
+        document = self._actor(member, "Person", keys, images, emoji)
         document["manuallyApprovesFollowers"] = member.locked
         if aliases:
             document["alsoKnownAs"] = list(aliases)
@@ -91,11 +93,17 @@ class Renderer:
         return with_context(document)
 
     def group(
-        self, actor: Actor, group: Group, keys: KeyPair, images: Mapping[int, StoredImage]
+        self,
+        actor: Actor,
+        group: Group,
+        keys: KeyPair,
+        images: Mapping[int, StoredImage],
+        *,
+        emoji: Sequence[Emoji] = (),
     ) -> JSONObject:
         """A group (§2.2). `manuallyApprovesFollowers` on a Group means *private* to Lemmy, so a public
         group whose members are approved sends false (§4.10)."""
-        document = self._actor(actor, "Group", keys, images)
+        document = self._actor(actor, "Group", keys, images, emoji)
         moderators = f"{keys.actor_uri}/moderators"
         document |= {
             "attributedTo": moderators,
@@ -135,8 +143,27 @@ class Renderer:
             }
         )
 
+    def emoji(self, emoji: Emoji) -> JSONObject:
+        """An emoji of ours: the tag on what uses it, and what its id answers with (§5.2)."""
+        return {
+            "id": self._at.of("e", emoji.id),
+            "type": "Emoji",
+            "name": f":{emoji.shortcode}:",
+            "updated": iso(emoji.updated_at),
+            "icon": {
+                "type": "Image",
+                "mediaType": emoji.mime,
+                "url": f"{self._media_prefix}{emoji.file}",
+            },
+        }
+
     def _actor(
-        self, actor: Actor, kind: str, keys: KeyPair, images: Mapping[int, StoredImage]
+        self,
+        actor: Actor,
+        kind: str,
+        keys: KeyPair,
+        images: Mapping[int, StoredImage],
+        emoji: Sequence[Emoji],
     ) -> JSONObject:
         uri = keys.actor_uri
         document: JSONObject = {
@@ -165,6 +192,8 @@ class Renderer:
             },
             **self._keys(keys),
         }
+        if emoji:
+            document["tag"] = [self.emoji(one) for one in emoji]
         for key, media_id in (("icon", actor.avatar_id), ("image", actor.header_id)):
             image = images.get(media_id) if media_id is not None else None
             if image is not None:
@@ -226,6 +255,7 @@ class Renderer:
         parent_uri: str | None,
         mentions: Sequence[Actor],
         hashtags: Sequence[str],
+        emoji: Sequence[Emoji] = (),
     ) -> JSONObject:
         """A topic as titled `Page` (§4.4), a reply as `Note` (§4.5)."""
         thing = post.thing
@@ -244,7 +274,10 @@ class Renderer:
             "url": self._at.thing_page(thing, post.group_name),
             "published": iso(thing.published_at),
             "attachment": self._attachments(post),
-            "tag": self._tags(post, mentions, hashtags),
+            "tag": [
+                *self._tags(post, mentions, hashtags),
+                *(self.emoji(one) for one in emoji),
+            ],
             "replies": f"{uri}/replies",
             "likes": f"{uri}/likes",
             "shares": f"{uri}/shares",

@@ -99,6 +99,7 @@ class Serving:
         router.add_get("/ap/c/{id}", self._guarded(self._activity))
         router.add_get("/ap/x/{id}", self._guarded(self._context))
         router.add_get("/ap/v/{id}", self._guarded(self._vote))
+        router.add_get("/ap/e/{id}", self._guarded(self._emoji))
 
     # Inboxes
 
@@ -317,6 +318,14 @@ class Serving:
         if found is None:
             raise Turned(404, "no-such-vote")
         return _document(request, with_context(found), public=False)
+
+    async def _emoji(self, request: web.Request) -> web.Response:
+        """An emoji of ours: they are public, like their pictures."""
+        number = parse_id(request.match_info["id"])
+        found = await self._catalogue.emoji(self._db, number) if number is not None else None
+        if found is None:
+            raise Turned(404, "no-such-emoji")
+        return _document(request, with_context(found), public=request[VISITOR][1] is None)
 
     # What the handlers share
 

@@ -33,6 +33,7 @@ from fedcomm.federation.intake import Intake
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.library import Library
 from fedcomm.federation.outbox import Outbox
+from fedcomm.federation.pictures import Pictures
 from fedcomm.federation.reception import Reception
 from fedcomm.federation.rehearsal import Rehearsal
 from fedcomm.federation.rendering import Renderer
@@ -133,6 +134,9 @@ class FederationSpoke:
             self._at,
             allow_http=allow_http,
         )
+        self._pictures = Pictures(
+            db, self._client, self._book, config.media.folder, allow_http=allow_http
+        )
         self._tallies = Tallies(db)
         self._tallies.on_change = self._outbox.wake
         reception.wake = self._intake.wake
@@ -159,6 +163,7 @@ class FederationSpoke:
             ("tallies", self._tallies.run()),
             ("couriers", self._couriers.run()),
             ("backfill", self._backfill.run()),
+            ("pictures", self._pictures.run()),
             ("housekeeping", housekeeping.run(self._config, self._db, self._directory)),
         ):
             self._tasks.append(asyncio.create_task(work, name=name))
@@ -181,6 +186,7 @@ class FederationSpoke:
         """Something was received: it may have to be told, and its thread completed."""
         self._outbox.wake()
         self._backfill.wake()
+        self._pictures.wake()
 
     def wake(self) -> None:
         """The journal grew."""

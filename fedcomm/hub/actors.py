@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fedcomm.hub import domains, policies
+from fedcomm.hub import domains, emoji, policies
+from fedcomm.hub.emoji import NamedEmoji
 from fedcomm.hub.errors import Invalid
 from fedcomm.store.database import Reader, Row, Transaction, marks
 from fedcomm.store.ids import new_id, now_ms
@@ -208,7 +209,13 @@ async def take_handle(tx: Transaction, name: str, actor_id: int) -> None:
         )
     if name in RESERVED_HANDLES:
         raise Invalid("name", "This name is reserved.")
-    if await tx.value("SELECT 1 FROM handles WHERE name = ?", name):
+    taken = await tx.value(
+        "SELECT 1 FROM handles WHERE name = ? UNION ALL SELECT 1 FROM erased WHERE pseudonym = ?",
+        name,
+        tx.pseudonyms.of("handle", name),
+    )
+    if taken:
+        # Also of somebody who was erased: others still know the name, and would take one for the other.
         raise Invalid("name", "This name is taken.")
     await tx.execute("INSERT INTO handles (name, actor_id) VALUES (?, ?)", name, actor_id)
 
@@ -280,6 +287,8 @@ class RemoteProfile:
     suspended: bool
     keys: tuple[tuple[str, str, str], ...]
     """(key id, algorithm, public key as PEM or multibase)"""
+    emoji: tuple[NamedEmoji, ...] = ()
+    """What its server says that the shortcodes in the name and the description mean."""
 
 
 async def store_remote(tx: Transaction, profile: RemoteProfile) -> int:
@@ -326,6 +335,7 @@ async def store_remote(tx: Transaction, profile: RemoteProfile) -> int:
             now,
         )
     )
+    await emoji.note(tx, host_id, profile.emoji)
     await tx.execute("DELETE FROM actor_keys WHERE actor_id = ?", actor_id)
     for key_uri, algorithm, public_key in profile.keys:
         # A key id that another actor holds stays with that actor (INV-3).

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from fedcomm.hub import actors, ballots, events
+from fedcomm.hub.emoji import NamedEmoji
 from fedcomm.hub.errors import Invalid
 from fedcomm.hub.limits import DEFAULT_LIMITS, TextLimits
 from fedcomm.hub.markup import (
@@ -36,6 +37,9 @@ class Attachment:
     height: int | None = None
     blurhash: str | None = None
     focal: tuple[float, float] | None = None
+    duration_ms: int | None = None
+    name: str = ""
+    """What the file was called where it came from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,8 @@ class Content:
     attachments: tuple[Attachment, ...] = ()
     poll: ballots.Ballot | None = None
     event: events.Occasion | None = None
+    emoji: tuple[NamedEmoji, ...] = ()
+    """What a remote object says that its shortcodes mean."""
 
 
 @dataclass(frozen=True, slots=True)

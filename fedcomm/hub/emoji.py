@@ -372,13 +372,15 @@ async def put_off(db: Database, emoji_id: int, *, for_good: bool = False) -> Non
 
 
 async def forget_unused(tx: Transaction, *, now: int | None = None, limit: int = 100) -> list[str]:
-    """Forget emoji of other servers that nothing has used for `KEPT_DAYS`, and those of servers whose
-    media are rejected now; names of their files, for `remove_files` after the commit."""
+    """Forget emoji of other servers that nothing has used for `KEPT_DAYS`; names of their files, for
+    `remove_files` after the commit.
+
+    Those of a server whose media are rejected are not shown from then on, not noted any more, and so
+    are gone after that time as well.
+    """
     rows = await tx.all(
-        "SELECT e.id, e.file, e.still FROM emoji e WHERE e.used_at < ? AND e.host_id IS NOT NULL"
-        " UNION SELECT e.id, e.file, e.still FROM hosts h"
-        " JOIN emoji e ON COALESCE(e.host_id, 0) = h.id WHERE h.reject_media = 1"
-        " ORDER BY 1 LIMIT ?",
+        "SELECT e.id, e.file, e.still FROM emoji e WHERE e.used_at IS NOT NULL AND e.used_at < ?"
+        " AND e.host_id IS NOT NULL ORDER BY e.used_at LIMIT ?",
         (now or now_ms()) - KEPT_DAYS * DAY_MS,
         limit,
     )

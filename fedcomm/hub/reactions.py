@@ -1,13 +1,19 @@
-"""Likes, dislikes and shares. An actor has at most one of each kind on an object."""
+"""Likes, dislikes and shares. An actor has at most one of each kind on an object.
+
+A like may carry an emoji (FEP-c0e0): it counts as one like, and is shown as what it was. Whoever sends
+several has one like with the last of them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
-from fedcomm.hub import actors, groups, journal, notifications, threads
+from fedcomm.hub import actors, emoji, groups, journal, notifications, threads
 from fedcomm.hub.errors import NotAllowed, NotFound
 from fedcomm.hub.visibility import can_read, member, remote
-from fedcomm.store.database import Reader, Transaction
+from fedcomm.store.database import Reader, Transaction, marks
 from fedcomm.store.ids import new_id, now_ms
 
 Kind = Literal["like", "dislike", "share"]
@@ -19,8 +25,35 @@ _COUNTER: dict[Kind, str] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Feeling:
+    """The emoji of a like: one of Unicode, or `:shortcode:` with the picture that its sender names."""
+
+    text: str
+    picture: emoji.NamedEmoji | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many likes of an object carry this emoji. `emoji_id` for a custom one."""
+
+    text: str
+    emoji_id: int | None
+    count: int
+
+
+EMOJI_SHOWN = 20
+"""Different emoji of one object that are counted apart; all of them are among its likes."""
+
+
 async def add(
-    tx: Transaction, actor_id: int, object_id: int, kind: Kind, *, uri: str | None = None
+    tx: Transaction,
+    actor_id: int,
+    object_id: int,
+    kind: Kind,
+    *,
+    uri: str | None = None,
+    feeling: Feeling | None = None,
 ) -> bool:
     """React to an object; False if the actor had already. `uri`: the id of the remote activity.
 
@@ -42,17 +75,30 @@ async def add(
     if opposite is not None:
         await withdraw(tx, actor_id, object_id, opposite)
     reaction_id = new_id()
+    text, emoji_id = await _felt(tx, person, kind, feeling)
     added = await tx.execute(
-        "INSERT INTO reactions (id, object_id, actor_id, kind, uri, created_at)"
-        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO reactions (id, object_id, actor_id, kind, uri, created_at, emoji, emoji_id)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         reaction_id,
         object_id,
         actor_id,
         kind,
         uri,
         now_ms(),
+        text,
+        emoji_id,
     )
     if not added:
+        if text:
+            await tx.execute(
+                "UPDATE reactions SET emoji = ?, emoji_id = ? WHERE object_id = ? AND actor_id = ?"
+                " AND kind = ?",
+                text,
+                emoji_id,
+                object_id,
+                actor_id,
+                kind,
+            )
         return False
     await tx.execute(
         f"UPDATE objects SET {_COUNTER[kind]} = {_COUNTER[kind]} + 1 WHERE id = ?",
@@ -101,6 +147,36 @@ async def withdraw(tx: Transaction, actor_id: int, object_id: int, kind: Kind) -
         target_id=row["id"],
     )
     return True
+
+
+async def _felt(
+    tx: Transaction, person: actors.Actor, kind: Kind, feeling: Feeling | None
+) -> tuple[str, int | None]:
+    """What is kept of an emoji: custom ones only where their picture may be noted."""
+    if feeling is None or kind != "like":
+        return "", None
+    if feeling.picture is None:
+        return feeling.text, None
+    noted = await emoji.note(tx, person.host_id or 0, [feeling.picture])
+    emoji_id = noted.get(feeling.picture.shortcode)
+    return (feeling.text, emoji_id) if emoji_id is not None else ("", None)
+
+
+async def feelings(db: Reader, object_ids: Sequence[int]) -> dict[int, list[Tally]]:
+    """The emoji that likes of these objects carry, the most frequent first."""
+    found: dict[int, list[Tally]] = {}
+    if not object_ids:
+        return found
+    for row in await db.all(
+        "SELECT object_id, emoji, emoji_id, count(*) AS many FROM reactions"
+        f" WHERE emoji <> '' AND object_id IN ({marks(len(object_ids))})"
+        " GROUP BY object_id, emoji, emoji_id ORDER BY object_id, many DESC, emoji",
+        *object_ids,
+    ):
+        tallies = found.setdefault(row["object_id"], [])
+        if len(tallies) < EMOJI_SHOWN:
+            tallies.append(Tally(row["emoji"], row["emoji_id"], int(row["many"])))
+    return found
 
 
 async def reacted(db: Reader, actor_id: int, object_ids: list[int]) -> dict[int, set[Kind]]:

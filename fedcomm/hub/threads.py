@@ -15,6 +15,7 @@ from fedcomm.hub import (
     actors,
     admission,
     ballots,
+    emoji,
     events,
     groups,
     journal,
@@ -408,6 +409,8 @@ async def edit(
     for table in ("mentions", "hashtags", "attachments"):
         await tx.execute(f"DELETE FROM {table} WHERE object_id = ?", object_id)
     await _insert_parts(tx, object_id, content)
+    if known.host_id is not None:
+        await emoji.note(tx, known.host_id, content.emoji)
     if content.poll is not None and not known.is_local:
         await ballots.refresh(tx, object_id, content.poll)
     if content.event is not None and known.type == "Event":
@@ -602,6 +605,8 @@ async def _insert(
         now if withheld else None,
     )
     await _insert_parts(tx, object_id, content)
+    if provenance is not None:
+        await emoji.note(tx, provenance.host_id, content.emoji)
     if content.poll is not None:
         await ballots.insert(tx, object_id, content.poll, is_local=provenance is None)
     if content.event is not None:
@@ -623,7 +628,8 @@ async def _insert_parts(tx: Transaction, object_id: int, content: Content) -> No
     if content.attachments:
         await tx.many(
             "INSERT INTO attachments (object_id, position, media_id, uri, type, mime, alt, width,"
-            " height, blurhash, focal_x, focal_y) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " height, blurhash, focal_x, focal_y, duration_ms, name)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     object_id,
@@ -638,6 +644,8 @@ async def _insert_parts(tx: Transaction, object_id: int, content: Content) -> No
                     file.blurhash,
                     file.focal[0] if file.focal else None,
                     file.focal[1] if file.focal else None,
+                    file.duration_ms,
+                    file.name,
                 )
                 for position, file in enumerate(content.attachments)
             ],

@@ -30,6 +30,8 @@ class Post:
     reacted: frozenset[reactions.Kind]
     poll: ballots.Poll | None = None
     event: events.Event | None = None
+    feelings: tuple[reactions.Tally, ...] = ()
+    """The emoji that likes of it carry."""
 
 
 _SELECT = (
@@ -272,7 +274,7 @@ async def _posts(db: Reader, viewer: Viewer, rows: Sequence[Row]) -> list[Post]:
     names: dict[int, tuple[str, str]] = {}
     for row in await db.all(
         "SELECT t.object_id, t.media_id, t.uri, t.type, t.mime, t.alt, t.width, t.height, t.blurhash,"
-        " t.focal_x, t.focal_y, m.file, m.thumbnail FROM attachments t"
+        " t.focal_x, t.focal_y, t.duration_ms, t.name, m.file, m.thumbnail FROM attachments t"
         f" LEFT JOIN media m ON m.id = t.media_id WHERE t.object_id IN ({marks(len(ids))})"
         # Whose media are rejected now may have sent some before.
         " AND NOT EXISTS (SELECT 1 FROM objects mo JOIN hosts mh ON mh.id = mo.host_id"
@@ -283,6 +285,7 @@ async def _posts(db: Reader, viewer: Viewer, rows: Sequence[Row]) -> list[Post]:
         files.setdefault(row["object_id"], []).append(attachment_of(row))
         if row["media_id"] is not None and row["file"]:
             names[row["media_id"]] = (row["file"], row["thumbnail"] or row["file"])
+    felt = await reactions.feelings(db, [thing.id for thing in things if thing.like_count])
     mine = await reactions.reacted(db, viewer.actor_id, ids) if viewer.actor_id else {}
     asking = [thing.id for thing in things if thing.type == "Question"]
     polls = await ballots.polls_of(db, viewer.actor_id, asking)
@@ -299,6 +302,7 @@ async def _posts(db: Reader, viewer: Viewer, rows: Sequence[Row]) -> list[Post]:
             frozenset(mine.get(thing.id, ())),
             polls.get(thing.id),
             occasions.get(thing.id),
+            tuple(felt.get(thing.id, ())),
         )
         for thing, row in zip(things, rows, strict=True)
     ]
@@ -317,4 +321,6 @@ def attachment_of(row: Row) -> Attachment:
         row["height"],
         row["blurhash"],
         focal,
+        row["duration_ms"],
+        row["name"],
     )

@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from fedcomm.http import site_of
-from fedcomm.hub import media
+from fedcomm.hub import emoji, media
 from fedcomm.web import headers
 from fedcomm.web.rendering import RENDERER, STATIC_TYPES
 from fedcomm.web.visits import visit_of
@@ -23,7 +23,10 @@ async def media_file(request: web.Request) -> web.StreamResponse:
     name = request.match_info["file"]
     if not MEDIA_NAME.fullmatch(name):
         raise web.HTTPNotFound()
-    mime, public = await media.mime_of_file(site.db, visit_of(request).viewer, name)
+    if (of_emoji := await emoji.mime_of_file(site.db, name)) is not None:
+        mime, public = of_emoji, True
+    else:
+        mime, public = await media.mime_of_file(site.db, visit_of(request).viewer, name)
     path = site.media_folder / name
     if not path.is_file():
         raise web.HTTPNotFound()
