@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fedcomm.hub import actors, erasure, follows, groups, members, reactions, reports, threads
+from fedcomm.hub import actors, erasure, follows, groups, reactions, reports, threads
 from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
 from fedcomm.hub.register import REGISTER, Blank, Delete
 from fedcomm.hub.visibility import ANONYMOUS, can_read
@@ -65,10 +65,10 @@ class Schema:
 
 
 @pytest.fixture(scope="session")
-def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Schema]:
+def schema(tmp_path_factory: pytest.TempPathFactory) -> Schema:
     from tests.databases import sqlite_template
 
-    yield Schema(sqlite_template(tmp_path_factory.mktemp("schema")))
+    return Schema(sqlite_template(tmp_path_factory.mktemp("schema")))
 
 
 async def texts(world: World, schema: Schema) -> list[str]:
@@ -172,11 +172,56 @@ def test_every_table_and_every_text_is_in_the_register(schema: Schema) -> None:
 
 
 CODES = frozenset(
-    "kind type state role mode level policy language locale visibility how event consumer key software"
-    " software_version signature_style signature_source algorithm public_key private_key purpose mime"
-    " blurhash token_hash scopes topics_by withheld forward outcome action decided_as appeal_outcome"
-    " uri_hash queue spoke pseudonym etag zone attendance joining uri sha256 family decided_as purpose"
-    " quote_policy reply_policy like_policy hosts_access".split()
+    [
+        "action",
+        "algorithm",
+        "appeal_outcome",
+        "attendance",
+        "blurhash",
+        "consumer",
+        "decided_as",
+        "etag",
+        "event",
+        "family",
+        "forward",
+        "hosts_access",
+        "how",
+        "joining",
+        "key",
+        "kind",
+        "language",
+        "level",
+        "like_policy",
+        "locale",
+        "mime",
+        "mode",
+        "outcome",
+        "policy",
+        "private_key",
+        "pseudonym",
+        "public_key",
+        "purpose",
+        "queue",
+        "quote_policy",
+        "reply_policy",
+        "role",
+        "scopes",
+        "sha256",
+        "signature_source",
+        "signature_style",
+        "software",
+        "software_version",
+        "spoke",
+        "state",
+        "token_hash",
+        "topics_by",
+        "type",
+        "uri",
+        "uri_hash",
+        "visibility",
+        "withheld",
+        "zone",
+    ]
 )
 """Columns that hold words of ours, keys, hashes or times, not of people."""
 
@@ -232,3 +277,134 @@ async def test_a_member_leaves_nothing_in_any_table(world: World, schema: Schema
     assert tombstone is not None
     assert tombstone.deleted_at is not None
     assert not await can_read(world.db, ANONYMOUS, mine)
+
+
+async def test_inv_50_the_name_of_an_erased_member_is_given_to_nobody(world: World) -> None:
+    await world.member("boss", role="administrator")
+    anna = await world.member("anna")
+    await erase(world, "member", anna)
+    with pytest.raises(Invalid, match="taken"):
+        await world.member("anna")
+    assert await erasure.erased_at(world.db, "handle", "anna") is not None
+    assert await erasure.erased_at(world.db, "handle", "berta") is None
+    # Another hub, with another secret, would not find it by trying names.
+    guess = Pseudonyms(b"another secret").of("handle", "anna")
+    assert await world.db.value("SELECT 1 FROM erased WHERE pseudonym = ?", guess) is None
+
+
+async def test_a_legal_hold_forbids_to_erase_exactly_the_held(world: World) -> None:
+    await world.member("boss", role="administrator")
+    anna, berta = await world.member("anna"), await world.member("berta")
+    await world.run(
+        "INSERT INTO holds (id, kind, subject_id, reason, created_at) VALUES (?, ?, ?, ?, ?)",
+        new_id(), "member", anna, "A court asked.", now_ms(),
+    )  # fmt: skip
+    with pytest.raises(NotAllowed, match="legal hold"):
+        await erase(world, "member", anna)
+    assert (await erase(world, "member", berta)).state == "scrub"
+    await world.run("UPDATE holds SET ended_at = ?", now_ms())
+    assert (await erase(world, "member", anna)).state == "scrub"
+
+
+async def test_the_last_administrator_cannot_go(world: World) -> None:
+    boss = await world.member("boss", role="administrator")
+    with pytest.raises(NotAllowed, match="only administrator"):
+        await erase(world, "member", boss)
+    await world.member("deputy", role="administrator")
+    assert (await erase(world, "member", boss)).state == "scrub"
+
+
+async def test_what_is_asked_wrongly_changes_nothing(world: World) -> None:
+    anna = await world.member("anna")
+    group = await world.group("garden", anna)
+    with pytest.raises(NotFound):
+        await erase(world, "member", group)
+    with pytest.raises(NotFound):
+        await erase(world, "remote", anna)
+    with pytest.raises(NotFound):
+        await erase(world, "host", 12345)
+    with pytest.raises(Invalid, match="why"):
+        await world.do(erasure.request, "member", anna, requested_by=None)
+    assert await erasure.cases(world.db) == []
+    assert (await actors.actor(world.db, anna)).deleted_at is None  # type: ignore[union-attr]
+
+
+async def test_asking_twice_is_one_case(world: World) -> None:
+    await world.member("boss", role="administrator")
+    anna = await world.member("anna")
+    first = await world.do(erasure.request, "member", anna, requested_by=anna, own=True)
+    second = await world.do(erasure.request, "member", anna, requested_by=None, reason="Again.")
+    assert first == second
+
+
+async def test_a_group_goes_with_all_that_was_said_in_it_and_its_people_stay(world: World) -> None:
+    anna, berta = await world.member("anna"), await world.member("berta")
+    group = await world.group("garden", anna)
+    other = await world.group("kitchen", anna)
+    await world.do(groups.join, group, berta)
+    topic = await world.topic(anna, group, f"{MARK} here.", title=MARK)
+    reply = await world.reply(berta, topic, f"{MARK} too.")
+    kept = await world.topic(anna, other, "Kept.", title="Kept")
+    one = await erase(world, "group", group)
+    assert one.objects == 2
+    for gone in (topic, reply):
+        assert (await threads.thing(world.db, gone)).deleted_at is not None  # type: ignore[union-attr]
+    assert (await threads.thing(world.db, kept)).deleted_at is None  # type: ignore[union-attr]
+    assert await groups.memberships_of(world.db, berta) == []
+    assert await actors.local_actor(world.db, "anna") is not None
+    assert await actors.local_actor(world.db, "garden") is None
+
+
+async def test_everything_of_a_host_goes_and_nothing_of_others(
+    world: World, schema: Schema
+) -> None:
+    anna = await world.member("anna")
+    group = await world.group("garden", anna)
+    topic = await world.topic(anna, group)
+    people = [await world.remote(f"{MARK}{n}", "bad.test") for n in range(7)]
+    good = await world.remote("rita", "good.test")
+    for person in (*people, good):
+        await world.do(groups.join, group, person)
+        await world.do(reactions.add, person, topic, "like")
+    posts = [await world.post(person, f"{MARK} from there") for person in people]
+    stays = await world.post(good, "stays")
+    host = await world.db.value("SELECT host_id FROM actors WHERE id = ?", people[0])
+    uri = f"https://bad.test/users/{MARK}0"
+
+    one = await erase(world, "host", host)
+
+    assert one.objects == len(posts)
+    assert await texts(world, schema) == []
+    assert (await threads.thing(world.db, topic)).like_count == 1  # type: ignore[union-attr]
+    assert (await threads.thing(world.db, stays)).deleted_at is None  # type: ignore[union-attr]
+    assert await actors.actor_by_uri(world.db, uri) is None
+    assert await erasure.erased_at(world.db, "actor", uri) is not None
+    # A row of somebody elsewhere never turns into one of ours.
+    for person in people:
+        assert not (await actors.actor(world.db, person)).is_local  # type: ignore[union-attr]
+
+
+async def test_counts_stay_where_nobody_can_be_read_out_of_them(world: World) -> None:
+    await world.member("boss", role="administrator")
+    anna = await world.member("anna")
+    crowd = [await world.member(f"voter{n}") for n in range(6)]
+    group = await world.group("garden", anna)
+    from fedcomm.hub import ballots, polls
+
+    results = {}
+    for name, voters in (("few", crowd[:3]), ("many", crowd)):
+        poll = ballots.Ballot(("yes", "no"), False, now_ms() + 3_600_000)
+        content = await world.compose(anna, "?", is_topic=True, title=name, poll=poll)
+        results[name] = await world.do(threads.create_topic, anna, group, content)
+        for voter in voters:
+            await world.do(groups.join, group, voter)
+            await world.do(polls.vote, voter, results[name], (0,))
+    await erase(world, "member", crowd[0])
+    counts = {
+        name: await world.db.value(
+            "SELECT vote_count FROM poll_options WHERE object_id = ? AND position = 0", poll_id
+        )
+        for name, poll_id in results.items()
+    }
+    assert counts == {"few": 2, "many": 6}
+    assert await world.db.value("SELECT 1 FROM poll_votes WHERE actor_id = ?", crowd[0]) is None
