@@ -7,7 +7,7 @@ import logging
 import time
 from pathlib import Path
 
-from fedcomm.hub import emoji, media, sessions
+from fedcomm.hub import drafts, emoji, media, reservations, sessions
 from fedcomm.site import Site
 from fedcomm.store.ids import now_ms
 
@@ -31,7 +31,20 @@ async def run(site: Site) -> None:
 
 async def tidy(site: Site) -> int:
     """One round; how many images, files, sessions and tokens went."""
-    return await _images(site) + await _strays(site) + await _sessions(site)
+    return await _drafts(site) + await _images(site) + await _strays(site) + await _sessions(site)
+
+
+async def _drafts(site: Site) -> int:
+    """Drafts that nobody touched for a month, before the pictures that they kept; unused reservations."""
+    total = 0
+    while True:
+        async with site.db.transaction() as tx:
+            gone = await drafts.tidy(tx)
+        total += gone
+        if gone < drafts.STEP:
+            break
+    async with site.db.transaction() as tx:
+        return total + await reservations.tidy(tx)
 
 
 async def _images(site: Site) -> int:

@@ -32,7 +32,7 @@ Kind = Literal["topic", "reply"]
 @dataclass(frozen=True, slots=True)
 class Words:
     """What stands in the form, as it was typed. `poll`: options in lines; `poll_minutes`: how long it would run.
-    `media`: ids of the member's pictures, in order."""
+    `media`: ids of the member's pictures, in order; `alts`: what each was described as."""
 
     title: str = ""
     text: str = ""
@@ -40,6 +40,7 @@ class Words:
     sensitive: bool = False
     language: str = ""
     media: tuple[int, ...] = ()
+    alts: tuple[str, ...] = ()
     poll: str = ""
     poll_multiple: bool = False
     poll_minutes: int = 0
@@ -81,7 +82,7 @@ async def save(
     A reply names what it answers (`parent_id`), a topic its group. What was reserved for other words is given up.
     Raises Invalid when there are too many drafts or the text is far too long.
     """
-    body = json.dumps({**asdict(words), "media": list(words.media)}, ensure_ascii=False)
+    body = json.dumps(asdict(words), ensure_ascii=False)
     if len(body) > BODY_CHARACTERS:
         raise Invalid("text", "The text is too long.")
     known = await find(tx, member_id, draft_id) if draft_id is not None else None
@@ -210,7 +211,8 @@ async def _set_media(tx: Transaction, draft_id: int, media: Sequence[int]) -> No
 def _draft_of(row: Row) -> SavedDraft:
     stored = json.loads(row["body"])
     known = {one.name: stored[one.name] for one in fields(Words) if one.name in stored}
-    known["media"] = tuple(known.get("media", ()))
+    for name in ("media", "alts"):
+        known[name] = tuple(known.get(name, ()))
     reservation = None
     if row["object_id"] is not None:
         reservation = Reservation(row["object_id"], row["reserved_at"], numbers_of(row["numbers"]))

@@ -18,13 +18,14 @@ from fedcomm.hub.composition import Content, Draft
 from fedcomm.hub.errors import Invalid
 from fedcomm.hub.images import ATTACHMENT, ImageLimits
 from fedcomm.hub.members import Member
+from fedcomm.hub.previews import Preview
 from fedcomm.hub.sanitizer import SafeHtml
 from fedcomm.hub.threads import Thing
 from fedcomm.i18n import LANGUAGES
 from fedcomm.i18n import gettext as _
 from fedcomm.site import Site
 from fedcomm.store.database import Reader
-from fedcomm.store.ids import now_ms
+from fedcomm.store.ids import now_ms, parse_id
 from fedcomm.web.forms import FILES_PER_FORM, Form, UploadedFile, read_form
 from fedcomm.web.middleware import THROTTLE
 from fedcomm.web.notices import N_
@@ -67,6 +68,12 @@ class Writing:
     preview: SafeHtml | None = None
     preview_title: str = ""
     wants_preview: bool = False
+    wants_draft: bool = False
+    draft_id: int | None = None
+    dry_run: Preview | None = None
+    changed: bool = False
+    at: int | None = None
+    """When it counts as published (Unix ms), if a preview has said so; else now."""
     poll: str = ""
     poll_multiple: bool = False
     poll_minutes: int = USUAL_POLL
@@ -77,7 +84,9 @@ class Writing:
         lines = [line for text in self.poll.splitlines() if (line := text.strip())]
         if not lines:
             return None
-        return Ballot(tuple(lines), self.poll_multiple, now_ms() + self.poll_minutes * 60_000)
+        return Ballot(
+            tuple(lines), self.poll_multiple, (self.at or now_ms()) + self.poll_minutes * 60_000
+        )
 
     @property
     def has_poll(self) -> bool:
@@ -120,6 +129,8 @@ async def read_writing(request: web.Request, member: Member) -> Writing:
         sensitive=form.flag("sensitive"),
         language=language if language in LANGUAGES else "",
         wants_preview=form.text("action") == "preview",
+        wants_draft=form.text("action") == "draft",
+        draft_id=parse_id(form.text("draft")),
         poll=form.text("poll"),
         poll_multiple=form.flag("poll_multiple"),
         poll_minutes=_poll_minutes(form.text("poll_end")),

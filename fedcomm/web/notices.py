@@ -14,6 +14,8 @@ def N_(message: str) -> str:
 NOTICES: Final = {
     "saved": N_("Saved."),
     "posted": N_("Posted."),
+    "draft_saved": N_("Saved as a draft."),
+    "draft_deleted": N_("The draft is deleted."),
     "edited": N_("Your changes are saved."),
     "deleted": N_("Deleted here, and asked back from the servers that had it."),
     "removed": N_("Removed."),

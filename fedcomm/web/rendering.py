@@ -93,6 +93,7 @@ class Renderer:
             in_full=i18n.in_full,
             number=i18n.number_in_words,
             join_words=i18n.join_words,
+            remark_text=presentation.remark_text,
             files_per_form=FILES_PER_FORM,
             source_url=SOURCE_PATH,
         )

@@ -9,13 +9,14 @@ from aiohttp import hdrs, web
 
 from activitypub.vocabulary import CONTENT_TYPE
 from fedcomm.http import site_of
-from fedcomm.hub import groups, threads, timelines
+from fedcomm.hub import drafts, groups, threads, timelines
 from fedcomm.hub.errors import NotAllowed, NotFound
 from fedcomm.hub.visibility import Viewer
 from fedcomm.site import Site
 from fedcomm.store.database import Reader
 from fedcomm.web import paths, presentation
-from fedcomm.web.composer import POLL_LENGTHS, Writing, read_writing, try_compose
+from fedcomm.web.composer import POLL_LENGTHS, Writing, read_writing
+from fedcomm.web.dry_runs import Spot, keep, read_ready
 from fedcomm.web.federated import activity_answer, object_uri
 from fedcomm.web.forms import path_id, query_id
 from fedcomm.web.rendering import page, see_other
@@ -167,7 +168,7 @@ async def new_topic_form(request: web.Request) -> web.StreamResponse:
     """The form to open a topic."""
     signed_in(request)
     group, place = await _group_to_write_in(request)
-    return await _topic_form(request, group, place, Writing(language=group.language))
+    return await topic_form(request, group, place, Writing(language=group.language))
 
 
 async def new_topic(request: web.Request) -> web.StreamResponse:
@@ -176,30 +177,41 @@ async def new_topic(request: web.Request) -> web.StreamResponse:
     site = site_of(request)
     group, place = await _group_to_write_in(request)
     writing = await read_writing(request, member)
+    spot = Spot(group_id=group.id)
+    if writing.wants_draft and not writing.errors and await keep(site, writing, member, spot):
+        return see_other("/drafts", "draft_saved")
+    ready = None if writing.wants_draft else await read_ready(site, writing, member, spot)
+    if ready is None:
+        return await topic_form(request, group, place, writing)
     async with site.db.transaction() as tx:
-        content = await try_compose(site, tx, writing, is_topic=True, author_id=member.id)
-        if content is not None:
-            topic_id = await threads.create_topic(tx, member.id, group.id, content)
-    if content is None:
-        return await _topic_form(request, group, place, writing)
+        topic_id = await threads.create_topic(
+            tx, member.id, group.id, ready.content, reserved=ready.reserved
+        )
+        await drafts.delete(tx, member.id, writing.draft_id or 0)
     site.wake()
-    return see_other(paths.thread_path(group.name, topic_id, content.title), "posted")
+    return see_other(paths.thread_path(group.name, topic_id, ready.content.title), "posted")
 
 
 async def _group_to_write_in(request: web.Request) -> tuple[groups.Group, Place]:
     visit = visit_of(request)
     group = await groups.visible_group(visit.site.db, visit.viewer, request.match_info["name"])
+    return group, await may_write_in(visit, group)
+
+
+async def may_write_in(visit: Visit, group: groups.Group) -> Place:
+    """The visitor's place in a group where they may open topics. Raises NotAllowed."""
     place = await place_in(visit, group)
     if not place.is_member:
         raise NotAllowed("Join the group to write in it.")
     if not place.can_open_topics:
         raise NotAllowed("Only moderators start topics in this group.")
-    return group, place
+    return place
 
 
-async def _topic_form(
+async def topic_form(
     request: web.Request, group: groups.Group, place: Place, writing: Writing
 ) -> web.StreamResponse:
+    """The form to open a topic, as far as it is filled in."""
     return await page(
         request,
         "new_topic.html",
@@ -215,7 +227,7 @@ async def reply_form(request: web.Request) -> web.StreamResponse:
     """The form to answer one post, on a page of its own."""
     signed_in(request)
     parent = await _parent(request)
-    return await _reply_page(request, parent, Writing(language=parent.thing.language))
+    return await reply_page(request, parent, Writing(language=parent.thing.language))
 
 
 async def reply(request: web.Request) -> web.StreamResponse:
@@ -224,12 +236,17 @@ async def reply(request: web.Request) -> web.StreamResponse:
     site = site_of(request)
     parent = await _parent(request)
     writing = await read_writing(request, member)
+    spot = Spot(parent_id=parent.thing.id)
+    if writing.wants_draft and not writing.errors and await keep(site, writing, member, spot):
+        return see_other("/drafts", "draft_saved")
+    ready = None if writing.wants_draft else await read_ready(site, writing, member, spot)
+    if ready is None:
+        return await reply_page(request, parent, writing)
     async with site.db.transaction() as tx:
-        content = await try_compose(site, tx, writing, is_topic=False, author_id=member.id)
-        if content is not None:
-            reply_id = await threads.create_reply(tx, member.id, parent.thing.id, content)
-    if content is None:
-        return await _reply_page(request, parent, writing)
+        reply_id = await threads.create_reply(
+            tx, member.id, parent.thing.id, ready.content, reserved=ready.reserved
+        )
+        await drafts.delete(tx, member.id, writing.draft_id or 0)
     site.wake()
     return see_other(paths.object_path(reply_id))
 
@@ -242,9 +259,10 @@ async def _parent(request: web.Request) -> timelines.Post:
     return found
 
 
-async def _reply_page(
+async def reply_page(
     request: web.Request, parent: timelines.Post, writing: Writing
 ) -> web.StreamResponse:
+    """The form to answer a post, as far as it is filled in."""
     visit = visit_of(request)
     db = visit.site.db
     if parent.thing.group_id is not None:
