@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 
 from fedcomm.hub import actors, media
 from fedcomm.hub.groups import Group
-from fedcomm.hub.profiles import Field
 from fedcomm.hub.previews import REMARKS, Remark
+from fedcomm.hub.profiles import Field
 from fedcomm.hub.sanitizer import SafeHtml, excerpt, text_of
 from fedcomm.hub.threads import Revision, Thing
 from fedcomm.hub.timelines import Post
-from fedcomm.store.database import Reader
 from fedcomm.i18n import gettext
+from fedcomm.store.database import Reader
 from fedcomm.web import paths
 from fedcomm.web.notices import N_
 
@@ -30,9 +30,6 @@ DESCRIPTION_LENGTH: Final = 200
 """Characters of a page's description for search engines and link previews."""
 
 FOCUS_EDGE: Final = 0.33
-EXCERPT_LENGTH: Final = 180
-"""Characters of the first words in a list."""
-
 """A focal point further from the middle than this counts as being at a side."""
 
 TYPE_NAMES: Final = {
@@ -69,12 +66,12 @@ def summary_of(words: Thing | actors.Actor | Group, length: int = DESCRIPTION_LE
     return excerpt(text_of(words.summary_html), length)
 
 
-@dataclass(frozen=True, slots=True)
 def remark_text(remark: Remark) -> str:
     """What a remark of a preview says, in the visitor's language."""
     return gettext(REMARKS[remark.code]) % remark.values
 
 
+@dataclass(frozen=True, slots=True)
 class Face:
     """Somebody as pages show them. `host` only for people of other servers; `picture` only ours."""
 
@@ -128,18 +125,6 @@ class Entry:
 
     @property
     def thing(self) -> Thing:
-    title: emotes.Shown
-    html: SafeHtml
-    warning: emotes.Shown
-    options: tuple[emotes.Shown, ...]
-    """Title, text, content warning and options of the poll, with their emoji."""
-    felt: tuple[emotes.Felt, ...]
-    known: emotes.Pictures
-
-    @property
-    def excerpt(self) -> emotes.Shown:
-        """The first words, as a line of a list shows them."""
-        return emotes.named(summary_of(self.thing, EXCERPT_LENGTH), self.thing.host_id, self.known)
         return self.post.thing
 
     @property
@@ -176,25 +161,7 @@ def face(actor: actors.Actor, files: dict[int, media.StoredImage]) -> Face:
 async def faces(db: Reader, people: Sequence[actors.Actor]) -> list[Face]:
     """How `people` are shown, in their order."""
     files = await files_of(db, (person.avatar_id for person in people))
-    known = await emotes.pictures(db, _by_host((one.host_id, one.title) for one in people))
-    return [face(person, files, known) for person in people]
-
-
-def _by_host(texts: Iterable[tuple[int | None, str]]) -> dict[int | None, list[str]]:
-    found: dict[int | None, list[str]] = {}
-    for host_id, text in texts:
-        if ":" in text:
-            found.setdefault(host_id, []).append(text)
-    return found
-
-
-def _texts(post: Post) -> Iterator[tuple[int | None, str]]:
-    """What of a post may hold emoji, each with the host that says what they are."""
-    thing = post.thing
-    yield post.author.host_id, post.author.title
-    options = [option.name for option in post.poll.options] if post.poll is not None else []
-    for text in (thing.title, thing.html, thing.summary, *options):
-        yield thing.host_id, text
+    return [face(person, files) for person in people]
 
 
 @dataclass(frozen=True, slots=True)
