@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import Final
@@ -114,7 +114,7 @@ def clean_local(html: str, *, local_origin: str) -> SafeHtml:
 
 
 def with_emoji(html: SafeHtml, pictures: Mapping[str, str]) -> SafeHtml:
-    """Return clean HTML with custom emoji as pictures; `pictures` maps shortcodes to absolute addresses.
+    """Return clean HTML with custom emoji as pictures; `pictures` maps shortcodes to addresses of ours.
 
     They are put into a tree, on text nodes only and never into code, and the sanitiser reads the
     result again (INV-27): the shortcode of an emoji can say what it likes, it is an attribute's value.
@@ -124,14 +124,15 @@ def with_emoji(html: SafeHtml, pictures: Mapping[str, str]) -> SafeHtml:
     tree = parse(html, kept=_PAGE.tags, dropped=DROPPED)
     images = set(pictures.values()) | _sources(tree)
     _insert_emoji(tree, pictures)
-    return SafeHtml(_cleaner(_PAGE, images).clean(serialise(tree)))
+    return SafeHtml(_cleaner(_PAGE, images, relative=images).clean(serialise(tree)))
 
 
 def text_with_emoji(text: str, pictures: Mapping[str, str]) -> SafeHtml:
     """Return plain text (a name, a title) as HTML, with custom emoji as pictures."""
     tree = Element("", {}, [text])
     _insert_emoji(tree, pictures)
-    return SafeHtml(_cleaner(_PAGE, set(pictures.values())).clean(serialise(tree)))
+    images = set(pictures.values())
+    return SafeHtml(_cleaner(_PAGE, images, relative=images).clean(serialise(tree)))
 
 
 def text_of(html: str) -> str:
@@ -207,7 +208,7 @@ def _clean(
     return SafeHtml(nh3.clean(plain, tags={"p", "br"}, attributes={}))
 
 
-def _cleaner(policy: _Policy, images: set[str]) -> nh3.Cleaner:
+def _cleaner(policy: _Policy, images: set[str], *, relative: Container[str] = ()) -> nh3.Cleaner:
     def allowed(tag: str, name: str, value: str) -> str | None:
         return attribute_value(tag, name, value, images)
 
@@ -220,7 +221,7 @@ def _cleaner(policy: _Policy, images: set[str]) -> nh3.Cleaner:
         attribute_filter=allowed,
         link_rel=None,  # written in the tree, and checked by the filter
         url_schemes=set(SCHEMES),
-        url_relative="deny",
+        url_relative=lambda url: url if url in relative else None,
     )
 
 

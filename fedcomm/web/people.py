@@ -10,7 +10,7 @@ from fedcomm.hub import actors, avoidance, follows, groups, policies, profiles, 
 from fedcomm.hub.errors import NotFound
 from fedcomm.hub.visibility import ANONYMOUS, can_see_group
 from fedcomm.i18n import gettext as _
-from fedcomm.web import paths, presentation
+from fedcomm.web import emotes, paths, presentation
 from fedcomm.web.federated import activity_answer, actor_uri
 from fedcomm.web.forms import path_id, query_id, read_form
 from fedcomm.web.lookup import find_actor
@@ -76,12 +76,14 @@ async def _actor_page(request: web.Request, actor: actors.Actor, uri: str | None
         followed = await follows.find(db, visit.member.id, actor.id)
     files = await presentation.files_of(db, [actor.avatar_id])
     picture = files.get(actor.avatar_id) if actor.avatar_id is not None else None
+    known = await emotes.pictures(db, {actor.host_id: [actor.title, actor.summary_html]})
     return await page(
         request,
         "person.html",
         public=True,
         actor=actor,
-        face=presentation.face(actor, files),
+        face=presentation.face(actor, files, known),
+        about=emotes.said(presentation.html_of(actor), actor.host_id, known),
         picture=picture,
         counts=await follows.counts(db, actor.id) if actor.is_local else None,
         followed=followed,

@@ -6,8 +6,9 @@ sanitiser's output is ever stored in these columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -20,7 +21,7 @@ from fedcomm.hub.threads import Revision, Thing
 from fedcomm.hub.timelines import Post
 from fedcomm.i18n import gettext
 from fedcomm.store.database import Reader
-from fedcomm.web import paths
+from fedcomm.web import emotes, paths
 from fedcomm.web.notices import N_
 
 HUES: Final = 8
@@ -28,6 +29,9 @@ HUES: Final = 8
 
 DESCRIPTION_LENGTH: Final = 200
 """Characters of a page's description for search engines and link previews."""
+
+EXCERPT_LENGTH: Final = 180
+"""Characters of the first words in a list."""
 
 FOCUS_EDGE: Final = 0.33
 """A focal point further from the middle than this counts as being at a side."""
@@ -84,6 +88,8 @@ class Face:
     hue: int
     picture: str | None
     is_group: bool
+    name: emotes.Shown
+    """The title with its emoji."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +128,18 @@ class Entry:
     type_name: str
     original: str | None
     """The post's address on its own server."""
+    title: emotes.Shown
+    html: SafeHtml
+    warning: emotes.Shown
+    options: tuple[emotes.Shown, ...]
+    """Title, text, content warning and options of the poll, with their emoji."""
+    felt: tuple[emotes.Felt, ...]
+    known: emotes.Pictures
+
+    @property
+    def excerpt(self) -> emotes.Shown:
+        """The first words, as a line of a list shows them."""
+        return emotes.named(summary_of(self.thing, EXCERPT_LENGTH), self.thing.host_id, self.known)
 
     @property
     def thing(self) -> Thing:
@@ -142,8 +160,12 @@ async def files_of(db: Reader, ids: Iterable[int | None]) -> dict[int, media.Sto
     return await media.images(db, [found for found in ids if found is not None])
 
 
-def face(actor: actors.Actor, files: dict[int, media.StoredImage]) -> Face:
-    """How `actor` is shown."""
+def face(
+    actor: actors.Actor,
+    files: dict[int, media.StoredImage],
+    known: emotes.Pictures = MappingProxyType({}),
+) -> Face:
+    """How `actor` is shown; `known`: the emoji of the page."""
     picture = files.get(actor.avatar_id) if actor.avatar_id is not None else None
     return Face(
         actor.id,
@@ -155,13 +177,32 @@ def face(actor: actors.Actor, files: dict[int, media.StoredImage]) -> Face:
         actor.id % HUES,
         f"/media/{picture.thumbnail}" if picture else None,
         actor.kind == "group",
+        emotes.named(actor.title, actor.host_id, known),
     )
 
 
 async def faces(db: Reader, people: Sequence[actors.Actor]) -> list[Face]:
     """How `people` are shown, in their order."""
     files = await files_of(db, (person.avatar_id for person in people))
-    return [face(person, files) for person in people]
+    known = await emotes.pictures(db, _by_host((one.host_id, one.title) for one in people))
+    return [face(person, files, known) for person in people]
+
+
+def _by_host(texts: Iterable[tuple[int | None, str]]) -> dict[int | None, list[str]]:
+    found: dict[int | None, list[str]] = {}
+    for host_id, text in texts:
+        if ":" in text:
+            found.setdefault(host_id, []).append(text)
+    return found
+
+
+def _texts(post: Post) -> Iterator[tuple[int | None, str]]:
+    """What of a post may hold emoji, each with the host that says what they are."""
+    thing = post.thing
+    yield post.author.host_id, post.author.title
+    options = [option.name for option in post.poll.options] if post.poll is not None else []
+    for text in (thing.title, thing.html, thing.summary, *options):
+        yield thing.host_id, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +217,9 @@ class GroupCard:
     picture_alt: str
     header: str | None
     members: int
+    name: emotes.Shown
+    about: SafeHtml
+    """Title and description with their emoji."""
 
 
 async def group_cards(
@@ -184,10 +228,14 @@ async def group_cards(
     """How groups are shown, in their order."""
     ids = [image for group in found for image in (group.avatar_id, group.header_id)]
     files = await files_of(db, ids)
-    return [_group_card(group, files, (counts or {}).get(group.id, 0)) for group in found]
+    texts = [text for group in found for text in (group.title, group.summary_html)]
+    known = await emotes.pictures(db, {None: texts})
+    return [_group_card(group, files, known, (counts or {}).get(group.id, 0)) for group in found]
 
 
-def _group_card(group: Group, files: dict[int, media.StoredImage], members: int) -> GroupCard:
+def _group_card(
+    group: Group, files: dict[int, media.StoredImage], known: emotes.Pictures, members: int
+) -> GroupCard:
     picture = files.get(group.avatar_id) if group.avatar_id is not None else None
     header = files.get(group.header_id) if group.header_id is not None else None
     return GroupCard(
@@ -199,16 +247,25 @@ def _group_card(group: Group, files: dict[int, media.StoredImage], members: int)
         picture.alt if picture else "",
         f"/media/{header.file}" if header else None,
         members,
+        emotes.named(group.title, None, known),
+        emotes.said(html_of(group), None, known),
     )
 
 
 async def entries(db: Reader, posts: Sequence[Post]) -> list[Entry]:
     """How `posts` are shown, in their order."""
     files = await files_of(db, (post.author.avatar_id for post in posts))
-    return [_entry(post, files) for post in posts]
+    known = await emotes.pictures(db, _by_host(pair for post in posts for pair in _texts(post)))
+    felt = await emotes.felt(db, {post.thing.id: post.feelings for post in posts if post.feelings})
+    return [_entry(post, files, known, felt.get(post.thing.id, ())) for post in posts]
 
 
-def _entry(post: Post, files: dict[int, media.StoredImage]) -> Entry:
+def _entry(
+    post: Post,
+    files: dict[int, media.StoredImage],
+    known: emotes.Pictures,
+    felt: tuple[emotes.Felt, ...],
+) -> Entry:
     thing = post.thing
     pictures = []
     links = []
@@ -234,12 +291,21 @@ def _entry(post: Post, files: dict[int, media.StoredImage]) -> Entry:
             )
     return Entry(
         post,
-        face(post.author, files),
+        face(post.author, files, known),
         entry_path(post),
         tuple(pictures),
         tuple(links),
         "" if thing.is_local else TYPE_NAMES.get(thing.type, ""),
         None if thing.is_local else web_address(thing.url) or web_address(thing.uri),
+        emotes.named(thing.title, thing.host_id, known),
+        emotes.said(html_of(thing), thing.host_id, known),
+        emotes.named(thing.summary, thing.host_id, known),
+        tuple(
+            emotes.named(option.name, thing.host_id, known)
+            for option in (post.poll.options if post.poll is not None else ())
+        ),
+        felt,
+        known,
     )
 
 
