@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from fedcomm import janitor
+from fedcomm import erasures, janitor, sweeper
 from fedcomm.config import Config
 from fedcomm.federation.spoke import FederationSpoke
 from fedcomm.federation.vault import Vault
@@ -74,11 +74,12 @@ async def _life(app: web.Application) -> AsyncIterator[None]:
     site = app[SITE]
     if site.federation is not None:
         await site.federation.start(workers=site.config.server.workers)
-    tidying = asyncio.create_task(janitor.run(site)) if site.config.server.workers else None
+    workers = [janitor.run(site), sweeper.run(site), erasures.run(site)] if site.config.server.workers else []
+    tasks = [asyncio.create_task(work) for work in workers]
     yield
-    if tidying is not None:
-        tidying.cancel()
-        await asyncio.gather(tidying, return_exceptions=True)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
     await close_site(site)
 
 

@@ -9,15 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from fedcomm.hub import actors, groups, journal, removal
+from fedcomm.hub import actors, groups, journal
 from fedcomm.hub.errors import NotAllowed, NotFound
 from fedcomm.store.database import Reader, Transaction
 from fedcomm.store.ids import now_ms
 
 DAY_MS: Final = 86_400_000
-
-REMOVED_AT_ONCE: Final = 1_000
-"""Posts that one ban removes: more than that is an administrator's work, in steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +72,8 @@ async def impose(
     *,
     reason: str,
     until: int | None = None,
-    remove_posts: bool = False,
-) -> list[int]:
-    """Ban a person; ids of the posts that were removed with it. The caller has checked who may do this.
+) -> None:
+    """Ban a person. The caller has checked who may do this.
 
     A member loses their place; who was no member cannot become one. A second ban replaces the first.
     Raises NotFound, NotAllowed (an owner, a moderator, a group).
@@ -110,18 +106,6 @@ async def impose(
             tx, "membership_refused", actor_id=by_id, group_id=group_id, target_id=actor_id
         )
     await journal.record(tx, "member_banned", actor_id=by_id, group_id=group_id, target_id=actor_id)
-    if not remove_posts:
-        return []
-    rows = await tx.all(
-        "SELECT id FROM objects WHERE author_id = ? AND group_id = ? AND deleted_at IS NULL"
-        " AND (withheld IS NULL OR withheld <> 'removed') ORDER BY id DESC LIMIT ?",
-        actor_id,
-        group_id,
-        REMOVED_AT_ONCE,
-    )
-    for row in rows:
-        await removal.withhold(tx, by_id, row["id"], "removed")
-    return [row["id"] for row in rows]
 
 
 async def lift(tx: Transaction, group_id: int, by_id: int | None, actor_id: int) -> bool:

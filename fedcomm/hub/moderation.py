@@ -27,6 +27,8 @@ from fedcomm.hub import (
     reports,
     rules,
     statements,
+    sweeping,
+    sweeps,
     threads,
 )
 from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
@@ -39,6 +41,9 @@ Action = Literal["dismiss", "warn", "hide", "remove", "ban", "suspend"]
 ACTIONS: Final[tuple[Action, ...]] = ("dismiss", "warn", "hide", "remove", "ban", "suspend")
 
 DAYS_MOST: Final = 3_650
+
+REMOVED_AT_ONCE: Final = 200
+"""Posts that go in the same moment as their author; the rest goes within seconds, in steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,16 +203,16 @@ async def ban(
     made = await _state(
         tx, "ban", person_id, moderator_id, role, grounds, group_id=group_id, expires_at=until
     )
-    removed = await bans.impose(
+    await bans.impose(
         tx,
         group_id,
         moderator_id,
         person_id,
         reason=statements.required(grounds.reason),
         until=until,
-        remove_posts=remove_posts,
     )
-    await _state_removed(tx, removed, person_id, moderator_id, role, grounds, group_id)
+    if remove_posts:
+        await _remove_all(tx, "ban", person_id, moderator_id, role, grounds, group_id)
     return made
 
 
@@ -252,16 +257,7 @@ async def suspend(
     made = await _state(tx, "suspend", person_id, moderator_id, role, grounds)
     await _set_suspended(tx, person, True)
     if remove_posts:
-        rows = await tx.all(
-            "SELECT id FROM objects WHERE author_id = ? AND deleted_at IS NULL"
-            " AND (withheld IS NULL OR withheld <> 'removed') ORDER BY id DESC LIMIT ?",
-            person_id,
-            bans.REMOVED_AT_ONCE,
-        )
-        for row in rows:
-            await removal.withhold(tx, moderator_id, row["id"], "removed")
-        removed = [row["id"] for row in rows]
-        await _state_removed(tx, removed, person_id, moderator_id, role, grounds, None)
+        await _remove_all(tx, "suspension", person_id, moderator_id, role, grounds, None)
     return made
 
 
@@ -465,26 +461,27 @@ async def _state(
     return statement_id
 
 
-async def _state_removed(
+async def _remove_all(
     tx: Transaction,
-    object_ids: list[int],
+    cause: sweeps.Cause,
     person_id: int,
     moderator_id: int,
     role: statements.Role,
     grounds: Grounds,
     group_id: int | None,
 ) -> None:
-    """A statement for each post that went with its author; the person is told once, of the ban."""
-    for object_id in object_ids:
-        await statements.make(
-            tx,
-            "remove",
-            person_id,
-            reason=grounds.reason,
-            rule=grounds.rule,
-            report_id=grounds.report_id,
-            decided_by=moderator_id,
-            decided_as=role,
-            group_id=group_id,
-            object_id=object_id,
-        )
+    """Remove what the person wrote, however much it is: the newest at once, the rest by the sweep's worker.
+
+    Each post has its statement; the person is told once, of the ban."""
+    scope = sweeps.Scope("actor", person_id, 0, now_ms() + 1, group_id)
+    sweep_id = await sweeps.begin(
+        tx,
+        scope,
+        reason=grounds.reason,
+        by=moderator_id,
+        cause=cause,
+        decided_as=role,
+        rule=grounds.rule,
+        report_id=grounds.report_id,
+    )
+    await sweeping.take(tx, await sweeps.sweep(tx, sweep_id), REMOVED_AT_ONCE)

@@ -227,9 +227,10 @@ async def _mark_relations(tx: Transaction, host_ids: Sequence[int], suspended: i
             ("follows", "followed_id"),
         ):
             await tx.execute(
-                f"UPDATE {table} SET suspended = ? WHERE suspended <> ? AND {column} IN {people}",
+                # What a sweep took away (`fedcomm.hub.sweep_places`) is none of the policy's business.
+                f"UPDATE {table} SET suspended = ? WHERE suspended = ? AND {column} IN {people}",
                 suspended,
-                suspended,
+                1 - suspended,
                 *ids,
             )
 

@@ -30,6 +30,8 @@ from fedcomm.hub import (
     rules,
     search,
     sessions,
+    sweeping,
+    sweeps,
     threads,
     timelines,
 )
@@ -267,7 +269,28 @@ async def judge_everything(world: World, anna: int, berta: int, bob: int, group:
     await world.do(moderation.suspend, boss, eve, grounds, remove_posts=True)
     await world.do(moderation.unsuspend, boss, eve)
     await removal.purge(db, now=now_ms() * 2)
+    await sweep(world, boss, eve)
     await world.run("UPDATE groups SET first_posts_wait = 0, topics_per_hour = 0")
+
+
+async def sweep(world: World, boss: int, eve: int) -> None:
+    """Take, bring back and purge what a server and one of its people did."""
+    db = world.db
+    host = await db.value("SELECT host_id FROM actors WHERE id = ?", eve)
+    kinds: tuple[tuple[sweeps.Kind, int], ...] = (("actor", eve), ("host", host), ("family", host))
+    for kind, subject in kinds:
+        scope = sweeps.Scope(kind, subject, 0, now_ms() + 1)
+        await sweeps.preview(db, scope)
+        await sweeps.name_of(db, scope)
+        made = await world.do(sweeps.begin, scope, reason="A wave.", by=boss)
+        await sweeping.advance(db, made, folder=world.site.media_folder)
+        if kind != "host":
+            await world.do(sweeps.undo, made, by=boss, reason="A mistake.")
+            await sweeping.advance(db, made, folder=world.site.media_folder)
+        await world.run("UPDATE sweeps SET purge_at = 1 WHERE id = ?", made)
+        await sweeps.waiting(db)
+        await sweeping.advance(db, made, folder=world.site.media_folder)
+    await sweeps.sweeps(db)
 
 
 @pytest.fixture

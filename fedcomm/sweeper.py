@@ -1,0 +1,30 @@
+"""Works off sweeps (`fedcomm.hub.sweeps`): begun by a page or a command, gone on with after a crash, purged in time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from fedcomm.hub import sweeping, sweeps
+from fedcomm.site import Site
+from fedcomm.store.database import DatabaseUnavailable
+
+log = logging.getLogger("fedcomm.sweeper")
+
+EVERY_S = 1.0
+"""How often it looks whether there is something to do: one small read."""
+
+
+async def run(site: Site) -> None:
+    """Work until cancelled."""
+    while True:
+        try:
+            for sweep_id in await sweeps.waiting(site.db):
+                while await sweeping.step(site.db, sweep_id, folder=site.media_folder):
+                    site.wake()
+                site.wake()
+        except DatabaseUnavailable as error:
+            log.error("sweeps: the database is away: %s", error)
+        except Exception:
+            log.exception("sweeps: unexpected")
+        await asyncio.sleep(EVERY_S)
