@@ -281,7 +281,9 @@ class Couriers:
             for subject in {parcel.object_id, parcel.actor_id} - {None}:
                 statements.append((REACHED, (subject, host_id, now, now)))
         if parcel.recall and outcome.verdict != "dropped":
-            statements.append((RECALLED, (now, outcome.status, parcel.object_id, host_id)))
+            # Without an object it is the actor that is asked back.
+            subject = parcel.object_id if parcel.object_id is not None else parcel.actor_id
+            statements.append((RECALLED, (now, outcome.status, subject, host_id)))
         if outcome.delivered and peer.dead:
             statements.append(("UPDATE hosts SET dead_at = NULL WHERE id = ?", (host_id,)))
         if outcome.style is not None:

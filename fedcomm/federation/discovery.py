@@ -11,7 +11,7 @@ from activitypub.ijson import JSONObject
 from fedcomm.config import Config
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.keyring import Keyring
-from fedcomm.hub import actors, instance
+from fedcomm.hub import actors, erasure, instance
 from fedcomm.hub.visibility import ANONYMOUS, can_see_group
 from fedcomm.store.database import Database
 from fedcomm.version import VERSION
@@ -60,6 +60,9 @@ class Discovery:
             return self._instance()
         else:
             actor = await actors.local_actor(self._db, resource.name)
+            if actor is None and await erasure.erased_at(self._db, "handle", resource.name.lower()):
+                # Mastodon then forgets the account that it knows (§1.1).
+                return _json({"error": "This was erased."}, status=410)
         if actor is None or not await self._is_public(actor):
             return _not_found()
         document = webfinger.actor_jrd(

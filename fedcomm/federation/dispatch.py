@@ -34,6 +34,9 @@ FORMLESS = ("Like", "Dislike", "Undo", "Delete", "Add", "Remove", "Lock")
 SENT_VISIBILITIES = ("public", "unlisted", "followers", "direct")
 """What may leave at all; *local* and *members* never do."""
 
+CONSUMER = "activitypub"
+"""The name under which this spoke reads the journal."""
+
 FORWARD = "Forward"
 """The type under which somebody else's activity is kept while it is handed on; no id of ours leads to it."""
 

@@ -83,6 +83,10 @@ class Keyring:
             self._cache[actor_id] = pair
         return self._cache[actor_id]
 
+    def forget(self, actor_id: int) -> None:
+        """Let go of a pair that was destroyed."""
+        self._cache.pop(actor_id, None)
+
     async def instance_actor(self) -> int:
         """The id of our instance actor, which is made on the first call."""
         if self._instance is None:

@@ -28,7 +28,7 @@ from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.emotes import named_emoji
 from fedcomm.federation.keyring import Keyring
-from fedcomm.hub import actors, groups, threads
+from fedcomm.hub import actors, erasure, groups, threads
 from fedcomm.hub.ballots import Ballot
 from fedcomm.hub.composition import Attachment, Content
 from fedcomm.hub.policies import PolicyBook
@@ -125,6 +125,7 @@ class Library:
             raise Refused("no-author")
         if not same_origin(document.attributed_to, document.id, allow_http=self._http):
             raise Refused("foreign-author")
+        await self._require_not_erased(document)
         author = await self._directory.actor(document.attributed_to, budget=budget)
         if author.is_local:
             raise Refused("our-own")
@@ -192,6 +193,15 @@ class Library:
                 parent_uri=document.in_reply_to,
             )
         return None
+
+    async def _require_not_erased(self, document: ObjectDocument) -> None:
+        """What was erased here is not made anew when somebody repeats it (INV-50). Somebody who comes back after
+        their erasure is let in with what they say since. Raises Refused."""
+        if await erasure.erased_at(self._db, "object", document.id) is not None:
+            raise Refused("erased")
+        since = await erasure.erased_at(self._db, "actor", document.attributed_to or "")
+        if since is not None and (document.published or 0) <= since:
+            raise Refused("erased")
 
     async def is_remembered_as_deleted(self, db: Reader, uri: str) -> bool:
         """Whether its server said that it was deleted before it came here (INV-50)."""

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from fedcomm.federation import lanes
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.catalogue import Catalogue
-from fedcomm.federation.dispatch import Booking, Dispatch, KeyMissing, Step
+from fedcomm.federation.dispatch import CONSUMER, Booking, Dispatch, KeyMissing, Step
+from fedcomm.federation.farewells import Farewells
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.relations import Relations
 from fedcomm.federation.rendering import Renderer
@@ -27,7 +28,6 @@ from fedcomm.store.ids import now_ms
 
 log = logging.getLogger("fedcomm.outbox")
 
-CONSUMER = "activitypub"
 ENTRIES = 100
 TRIES = 5
 """Failures at one place before the entry there is set aside."""
@@ -48,8 +48,10 @@ def steps_of(
     addresses: Addresses,
 ) -> dict[str, Step]:
     """What is done for each event of the journal, sending through `out`."""
+    words = Words(out, renderer, catalogue, addresses)
     return {
-        **Words(out, renderer, catalogue, addresses).steps,
+        **words.steps,
+        **Farewells(out, renderer, words, addresses).steps,
         **Responses(out, renderer, catalogue, addresses).steps,
         **Relations(out, renderer, catalogue, keyring, addresses).steps,
         **Sanctions(out, renderer, addresses).steps,

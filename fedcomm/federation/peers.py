@@ -91,6 +91,21 @@ def delete_as_string(software: str | None) -> bool:
     return software == "nodebb"
 
 
+FORGETTING = frozenset(
+    {
+        "mastodon", "hometown", "glitchcafe", "lemmy", "piefed", "mbin", "kbin", "gotosocial", "pixelfed",
+        "pleroma", "akkoma", "misskey", "sharkey", "firefish", "iceshrimp", "foundkey", "calckey", "fedcomm",
+    }
+)  # fmt: skip
+"""They remove what somebody wrote when that actor is deleted; Lemmy and PieFed because `removeData` says so."""
+
+
+def forgets_with_actor(software: str | None) -> bool:
+    """Whether one `Delete` of the actor is enough. NodeBB ignores it, and of others nobody knows: they are asked for
+    each object (§6.2)."""
+    return software in FORGETTING
+
+
 def retries_other_style(status: int, software: str | None) -> bool:
     """Whether a refusal can mean "I do not understand this style of signature" (§3.4, rule 3)."""
     return status in (400, 401) or (status == 403 and software == "nodebb")

@@ -18,7 +18,7 @@ from activitypub.ijson import JSONObject, dumps
 from activitypub.signatures import ACCEPT_SIGNATURE_GET
 from activitypub.vocabulary import CONTENT_TYPE, wants_activity
 from fedcomm.config import Config
-from fedcomm.federation import synchronisation
+from fedcomm.federation import farewells, synchronisation
 from fedcomm.federation.activities import Activities
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.catalogue import Catalogue
@@ -26,7 +26,7 @@ from fedcomm.federation.directory import KnownKey
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.reception import Reception
 from fedcomm.federation.visitors import Turned, Visitors
-from fedcomm.hub import actors, groups, threads, timelines
+from fedcomm.hub import actors, erasure, groups, threads, timelines
 from fedcomm.hub.visibility import ANONYMOUS, Viewer, can_read, can_see_group
 from fedcomm.store.database import Database
 from fedcomm.store.ids import now_ms, parse_id
@@ -122,6 +122,9 @@ class Serving:
         return _document(request, document, public=True)
 
     async def _actor(self, request: web.Request) -> web.StreamResponse:
+        stub = await self._farewell(request)
+        if stub is not None:
+            return stub
         actor = await self._local_actor(request)
         if not wants_activity(request.headers.get("Accept")) and _wants_html(request):
             # The address of the page names the group: not to somebody who may not know of it.
@@ -355,6 +358,22 @@ class Serving:
             return await self.actor_response(request, actor)
 
         return await self._guarded(answer)(request)
+
+    async def _farewell(self, request: web.Request) -> web.Response | None:
+        """Of an actor who is being erased only what the last Delete is verified by, as long as servers are told."""
+        number = parse_id(request.match_info["id"])
+        actor = await actors.actor(self._db, number) if number is not None else None
+        if actor is None or not actor.is_local or actor.deleted_at is None:
+            return None
+        case = await erasure.case_of(self._db, actor.id)
+        if case is None or case.finished_at is not None:
+            return None
+        if now_ms() - case.created_at > farewells.STUB_MS:
+            return None
+        keys = await self._keyring.known(actor.id)
+        if keys is None:
+            return None
+        return _document(request, farewells.stub(actor, keys), public=False)
 
     async def _local_actor(self, request: web.Request) -> actors.Actor:
         number = parse_id(request.match_info["id"])

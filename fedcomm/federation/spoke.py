@@ -18,7 +18,7 @@ from activitypub.failures import FetchBudget, FetchError
 from activitypub.network import NetworkPolicy
 from activitypub.vocabulary import ITEM_LIMIT
 from fedcomm.config import Config
-from fedcomm.federation import health, housekeeping, lanes, subscriptions
+from fedcomm.federation import farewells, health, housekeeping, lanes, subscriptions
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.backfill import Backfill
 from fedcomm.federation.catalogue import Catalogue
@@ -26,6 +26,7 @@ from fedcomm.federation.couriers import Couriers
 from fedcomm.federation.decisions import Decisions
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.discovery import Discovery
+from fedcomm.federation.dispatch import CONSUMER
 from fedcomm.federation.handlers import Handlers
 from fedcomm.federation.health import HostHealth
 from fedcomm.federation.hearsay import Hearsay
@@ -42,7 +43,7 @@ from fedcomm.federation.tallies import Tallies
 from fedcomm.federation.vault import Vault
 from fedcomm.federation.visitors import Visitors
 from fedcomm.federation.vouching import Vouching
-from fedcomm.hub import actors, policy_drafts, threads
+from fedcomm.hub import actors, erasure, journal, policy_drafts, threads
 from fedcomm.hub.blocklists import Difference
 from fedcomm.hub.errors import HubError
 from fedcomm.hub.policies import PolicyBook
@@ -280,6 +281,18 @@ class FederationSpoke:
     def policies_changed(self) -> None:
         """An entry or the mode was changed by this process: it holds at once, not within a second."""
         self._book.forget()
+
+    async def has_read(self, seq: int) -> bool:
+        """Whether the outbox has read the journal up to entry `seq`."""
+        return await journal.cursor(self._db, CONSUMER) >= seq
+
+    async def farewell_is_over(self, case: erasure.Case) -> bool:
+        """Whether everybody whom an erasure concerns was told and has answered, or cannot be reached."""
+        return (await farewells.progress(self._db, case)).is_over
+
+    def forget_keys(self, actor_id: int) -> None:
+        """The keys of this actor are destroyed: not in memory either."""
+        self._keyring.forget(actor_id)
 
     async def health(self) -> list[HostHealth]:
         """The hosts with something waiting or given up."""

@@ -157,7 +157,7 @@ class Words:
         if thing is None:
             return
         have_it = await recipients.reached(tx, thing.id)
-        await self._forget_undelivered(tx, thing.id)
+        await self.forget_undelivered(tx, thing.id)
         uri = self._at.object(thing)
         removed = entry.event == "object_removed"
         # The group may have been deleted since: what it announced is asked back all the same.
@@ -173,7 +173,7 @@ class Words:
                 or "id" in peers.topic_forms(inbox.software)
                 or not await self._out.is_welcome(tx, inbox.host_id)
             ]
-            await self._send_deletes(tx, thing, uri, group_uri, deletes)
+            await self.send_deletes(tx, thing, uri, group_uri, deletes)
         if group is None or group_uri is None:
             return
         if thing.is_local:
@@ -208,9 +208,9 @@ class Words:
                 )
             listening = [inbox for inbox in have_it if peers.wants_activities(inbox.software)]
             await self._out.announce(tx, group, thing, wrapped, listening, "Delete", recall=True)
-        await self._undo_announces(tx, group, thing, have_it)
+        await self.undo_announces(tx, group, thing, have_it)
 
-    async def _send_deletes(
+    async def send_deletes(
         self,
         tx: Transaction,
         thing: threads.Thing,
@@ -218,6 +218,7 @@ class Words:
         group_uri: str | None,
         have_it: Sequence[Inbox],
     ) -> None:
+        """The author's Delete of something of ours, to each in the form that it takes (§6.1)."""
         author_uri = self._at.member(thing.author_id)
         strings = [inbox for inbox in have_it if peers.delete_as_string(inbox.software)]
         others = [inbox for inbox in have_it if not peers.delete_as_string(inbox.software)]
@@ -246,7 +247,7 @@ class Words:
             audience=group_uri,
         )
 
-    async def _undo_announces(
+    async def undo_announces(
         self,
         tx: Transaction,
         group: groups.Group,
@@ -278,7 +279,7 @@ class Words:
         )
         await self._out.send(tx, group.id, "Undo", undo, boosted, thing, recall=True)
 
-    async def _forget_undelivered(self, tx: Transaction, object_id: int) -> None:
+    async def forget_undelivered(self, tx: Transaction, object_id: int) -> None:
         """What was not sent yet is not sent any more, and no queue keeps a deleted word."""
         await tx.execute(
             "DELETE FROM deliveries WHERE state IN ('waiting', 'failed') AND activity_id IN"

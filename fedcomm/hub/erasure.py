@@ -583,6 +583,78 @@ async def _turn(tx: Transaction, one: Case, state: State) -> None:
     )
 
 
+# The end of it
+
+
+async def scrubbed(tx: Transaction, one: Case) -> None:
+    """Files and free pages are clean; from here on only others have to answer."""
+    now = now_ms()
+    await tx.execute(
+        "UPDATE erasures SET state = 'tell', scrubbed_at = ? WHERE id = ? AND state = 'scrub'",
+        now,
+        one.id,
+    )
+
+
+async def erased_files(
+    db: Reader, one: Case, *, limit: int = ROWS_STEP
+) -> list[tuple[int, list[str]]]:
+    """(id, files) of media of the subject that are still on disk."""
+    owners = "SELECT id FROM actors WHERE host_id = ?" if one.kind == "host" else "?"
+    rows = await db.all(
+        f"SELECT id, file, thumbnail FROM media WHERE state = 'erased' AND owner_id IN ({owners})"
+        " ORDER BY id LIMIT ?",
+        one.subject_id,
+        limit,
+    )
+    return [(row["id"], [name for name in (row["file"], row["thumbnail"]) if name]) for row in rows]
+
+
+async def finish(db: Database, one: Case) -> None:
+    """Everybody was told: what they answered is noted with the case; the ledger's rows, the last activities and the
+    keys go. Can be repeated."""
+    async with db.transaction() as tx:
+        await tx.execute(
+            "UPDATE erasure_recipients SET"
+            " answered_at = (SELECT r.recalled_at FROM reach r WHERE r.subject_id = ?"
+            "  AND r.host_id = erasure_recipients.host_id),"
+            " status = COALESCE((SELECT r.recall_status FROM reach r WHERE r.subject_id = ?"
+            "   AND r.host_id = erasure_recipients.host_id),"
+            "  (SELECT max(d.status) FROM deliveries d JOIN activities c ON c.id = d.activity_id"
+            "   WHERE c.actor_id = ? AND c.object_id IS NULL AND d.state = 'failed'"
+            "   AND d.host_id = erasure_recipients.host_id))"
+            " WHERE case_id = ? AND answered_at IS NULL",
+            one.subject_id,
+            one.subject_id,
+            one.subject_id,
+            one.id,
+        )
+    column = {"group": "group_id", "host": "host_id"}.get(one.kind, "author_id")
+    while True:
+        async with db.transaction() as tx:
+            gone = await tx.execute(
+                "DELETE FROM reach WHERE (subject_id, host_id) IN (SELECT r.subject_id, r.host_id"
+                f" FROM objects o JOIN reach r ON r.subject_id = o.id WHERE o.{column} = ? LIMIT ?)",
+                one.subject_id,
+                ROWS_STEP,
+            )
+        if gone < ROWS_STEP:
+            break
+    async with db.transaction() as tx:
+        await tx.execute("DELETE FROM reach WHERE subject_id = ?", one.subject_id)
+        if one.kind != "host":
+            await tx.execute(
+                "DELETE FROM deliveries WHERE activity_id IN"
+                " (SELECT id FROM activities WHERE actor_id = ?)",
+                one.subject_id,
+            )
+            await tx.execute("DELETE FROM activities WHERE actor_id = ?", one.subject_id)
+            await tx.execute("DELETE FROM actor_keys WHERE actor_id = ?", one.subject_id)
+        await tx.execute(
+            "UPDATE erasures SET state = 'done', finished_at = ? WHERE id = ?", now_ms(), one.id
+        )
+
+
 # What was erased does not come back
 
 

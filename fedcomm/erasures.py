@@ -1,0 +1,97 @@
+"""Goes on with cases of erasure: in the hub, on the disk, and until every other server has answered.
+
+Steps are small and can be repeated, so that a crash at any instant, or two processes at once, do no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+
+from fedcomm.hub import erasure
+from fedcomm.hub.register import REGISTER
+from fedcomm.site import Site
+
+log = logging.getLogger("fedcomm.erasures")
+
+EVERY_S = 2.0
+"""How soon a new case is seen, and how often it is asked whether everybody has answered."""
+
+PAUSE_S = 0.005
+"""Between two steps, so that whoever waits to write gets their turn."""
+
+OVERWRITE_BYTES = 1 << 20
+
+
+async def run(site: Site) -> None:
+    """Go on with every open case until cancelled."""
+    while True:
+        try:
+            for case in await erasure.open_cases(site.db):
+                await proceed(site, case)
+        except Exception:
+            log.exception("erasures")
+        await asyncio.sleep(EVERY_S)
+
+
+async def proceed(site: Site, case: erasure.Case) -> erasure.Case:
+    """Take a case as far as it goes now; how it stands then."""
+    while case.state in ("objects", "rows"):
+        case = await erasure.advance(site.db, case, origin=site.origin)
+        site.wake()
+        await asyncio.sleep(PAUSE_S)
+    if case.state == "scrub":
+        await _scrub(site, case)
+    elif case.state == "tell" and await _everybody_answered(site, case):
+        await erasure.finish(site.db, case)
+        await site.db.scrub(("actor_keys", "activities", "deliveries"))
+        if site.federation is not None:
+            site.federation.forget_keys(case.subject_id)
+    after = await erasure.case(site.db, case.id)
+    assert after is not None
+    return after
+
+
+async def _scrub(site: Site, case: erasure.Case) -> None:
+    if site.federation is not None and not await site.federation.has_read(case.position):
+        # The outbox still has to empty what it rendered.
+        return
+    while found := await erasure.erased_files(site.db, case):
+        for media_id, names in found:
+            for name in names:
+                await asyncio.to_thread(shred, site.media_folder / name)
+            async with site.db.transaction() as tx:
+                await tx.execute("DELETE FROM attachments WHERE media_id = ?", media_id)
+                await tx.execute("DELETE FROM draft_media WHERE media_id = ?", media_id)
+                await tx.execute("DELETE FROM media WHERE id = ?", media_id)
+    left = await site.db.scrub([name for name, table in REGISTER.items() if table.words])
+    if left:
+        log.info("erasure %d: %s", case.id, "; ".join(left))
+        if any("log" in word for word in left):
+            return
+    async with site.db.transaction() as tx:
+        await erasure.scrubbed(tx, case)
+
+
+async def _everybody_answered(site: Site, case: erasure.Case) -> bool:
+    return site.federation is None or await site.federation.farewell_is_over(case)
+
+
+def shred(path: Path) -> None:
+    """Overwrite the file and remove it; a file that is not there is fine.
+
+    On a journalling or copying file system, and on flash, the old blocks may live on until they are used again: the
+    documentation says so.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("r+b") as file:
+            for _ in range(-(-size // OVERWRITE_BYTES)):
+                file.write(bytes(min(OVERWRITE_BYTES, size - file.tell())))
+            file.flush()
+            os.fsync(file.fileno())
+        path.unlink()
+    except FileNotFoundError:
+        return

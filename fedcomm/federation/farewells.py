@@ -1,0 +1,134 @@
+"""Asking other servers for everything of somebody who is erased here (§6.1, §6.2).
+
+First, object by object, the servers that do not let go of posts when their author is deleted; then `Delete` of the
+actor to every server that ever got anything of theirs. The actor's key signs nothing else any more, and is destroyed
+when everybody has answered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from activitypub.contexts import with_context
+from activitypub.ijson import JSONObject
+from activitypub.vocabulary import AS_PUBLIC
+from fedcomm.federation import peers, recipients
+from fedcomm.federation.addresses import Addresses
+from fedcomm.federation.dispatch import CONSUMER, Dispatch, Step, thing_of
+from fedcomm.federation.keyring import KeyPair
+from fedcomm.federation.recipients import Inbox
+from fedcomm.federation.rendering import Renderer
+from fedcomm.federation.words import Words
+from fedcomm.hub import actors, erasure, groups, journal
+from fedcomm.store.database import Database, Transaction
+from fedcomm.store.ids import new_id, now_ms
+
+STUB_MS = 7 * 86_400_000
+"""How long the key of an erased actor can be fetched while servers are still being told (§6.2)."""
+
+
+class Farewells:
+    """Steps of the outbox for entries about erasure."""
+
+    def __init__(
+        self, out: Dispatch, renderer: Renderer, words: Words, addresses: Addresses
+    ) -> None:
+        self._out = out
+        self._renderer = renderer
+        self._words = words
+        self._at = addresses
+        self.steps: dict[str, Step] = {
+            "object_erased": self._object_erased,
+            "member_deleted": self._actor_erased,
+            "group_erased": self._actor_erased,
+        }
+
+    async def _object_erased(self, tx: Transaction, entry: journal.Entry) -> None:
+        thing = await thing_of(tx, entry)
+        if thing is None:
+            return
+        have_it = await recipients.reached(tx, thing.id)
+        await self._words.forget_undelivered(tx, thing.id)
+        group = await groups.group(tx, thing.group_id) if thing.group_id is not None else None
+        if not thing.is_local:
+            # What a group of ours passed on of somebody else is taken back by the group.
+            if group is not None:
+                await self._words.undo_announces(tx, group, thing, have_it)
+            return
+        author = await actors.actor(tx, thing.author_id)
+        if author is None or author.deleted_at is not None:
+            have_it = [one for one in have_it if not peers.forgets_with_actor(one.software)]
+        group_uri = self._at.group(group.id) if group is not None else None
+        await self._words.send_deletes(tx, thing, self._at.object(thing), group_uri, have_it)
+
+    async def _actor_erased(self, tx: Transaction, entry: journal.Entry) -> None:
+        actor = await actors.actor(tx, entry.actor_id or 0)
+        case = await erasure.case_of(tx, entry.actor_id or 0)
+        if actor is None or case is None:
+            return
+        rows = await tx.all("SELECT host_id FROM erasure_recipients WHERE case_id = ?", case.id)
+        inboxes = await recipients.of_hosts(tx, [row["host_id"] for row in rows])
+        if not inboxes:
+            return
+        uri = self._at.actor(actor)
+        # Lemmy and PieFed remove what an actor wrote only when they are told to (§6.2).
+        delete = self._renderer.activity(
+            new_id(), "Delete", uri, uri, to=[AS_PUBLIC], removeData=True
+        )
+        await self._expect_answers(tx, actor.id, inboxes)
+        await tx.execute(
+            "UPDATE erasure_recipients SET told_at = ? WHERE case_id = ?", now_ms(), case.id
+        )
+        await self._out.send(tx, actor.id, "Delete", delete, inboxes, recall=True)
+
+    async def _expect_answers(self, tx: Transaction, actor_id: int, inboxes: list[Inbox]) -> None:
+        """A line of the ledger for each server that has something of the actor, for its answer."""
+        now = now_ms()
+        await tx.many(
+            "INSERT INTO reach (subject_id, host_id, how, first_at, last_at) VALUES (?, ?, 0, ?, ?)"
+            " ON CONFLICT (subject_id, host_id) DO NOTHING",
+            [(actor_id, inbox.host_id, now, now) for inbox in inboxes],
+        )
+
+
+def stub(actor: actors.Actor, keys: KeyPair) -> JSONObject:
+    """What is left of an actor while others are told: the key that the Delete is verified by, no name (§6.2)."""
+    return with_context(
+        {
+            "id": keys.actor_uri,
+            "type": "Group" if actor.kind == "group" else "Person",
+            "suspended": True,
+            "inbox": f"{keys.actor_uri}/inbox",
+            "outbox": f"{keys.actor_uri}/outbox",
+            "publicKey": {
+                "id": keys.key_id,
+                "owner": keys.actor_uri,
+                "publicKeyPem": keys.rsa.public().to_pem(),
+            },
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a case has come in telling others: `waiting` servers have not answered yet."""
+
+    is_over: bool
+    waiting: int
+
+
+async def progress(db: Database, case: erasure.Case) -> Progress:
+    """Whether everybody whom a case concerns was told and has answered, refused, or cannot be reached."""
+    if await journal.cursor(db, CONSUMER) < case.position:
+        return Progress(False, 0)
+    if case.kind == "host":
+        return Progress(True, 0)
+    waiting = int(
+        await db.value(
+            "SELECT count(DISTINCT d.host_id) FROM activities c JOIN deliveries d"
+            " ON d.activity_id = c.id WHERE c.actor_id = ? AND d.recall = 1"
+            " AND d.state IN ('waiting', 'sending')",
+            case.subject_id,
+        )
+    )
+    return Progress(waiting == 0, waiting)
