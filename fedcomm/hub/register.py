@@ -367,7 +367,7 @@ REGISTER: Final[dict[str, Table]] = {
         "queue",
         (Blank("recipient_id", ("body",)), Special("those of the person go")),
         people=("recipient_id",),
-        words=("uri", "signer_uri", "verdict", "body"),
+        words=("uri", "signer_uri", "verdict", "body", "digest"),
         export="is processed before a move",
     ),
     "backfill": Table(
