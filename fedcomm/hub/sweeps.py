@@ -14,10 +14,12 @@ A sweep also carries out the removal that comes with a ban or a suspension; its 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, Literal
 
-from fedcomm.hub import actors, audit, members, removal, rules, statements
+from fedcomm.hub import actors, audit, domains, members, policies, removal, rules, statements
 from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
 from fedcomm.hub.visibility import Clause
 from fedcomm.store.database import Reader, Row, Transaction
@@ -447,3 +449,55 @@ async def _require_right(tx: Transaction, scope: Scope, by: int) -> None:
         raise NotFound("There is no such person.")
     if person.id == by:
         raise NotAllowed("Nobody decides about themselves.")
+
+
+# What administrators type
+
+
+async def target(db: Reader, text: str, *, with_subdomains: bool = False) -> tuple[Kind, int]:
+    """Who is meant by `name@host`, a member's name, or a server's name. Raises NotFound, Invalid.
+
+    `with_subdomains`: every server of the registrable domain.
+    """
+    name = text.strip().lower().removeprefix("@")
+    handle, at, host = name.partition("@")
+    if at:
+        person = await actors.remote_actor(db, handle, host)
+        person = person or await actors.local_actor(db, handle)
+    else:
+        person = await actors.local_actor(db, handle) if "." not in handle else None
+    if person is not None:
+        return "actor", person.id
+    if at or "." not in name.partition(":")[0]:
+        raise NotFound("Nobody of this address is known here.")
+    domain = policies.normal_domain(name)
+    host_id = await db.value("SELECT id FROM hosts WHERE name = ?", domain)
+    if host_id is None and with_subdomains:
+        host_id = await db.value(
+            "SELECT id FROM hosts WHERE family = ? ORDER BY id LIMIT 1", domains.family(domain)
+        )
+    if host_id is None:
+        raise NotFound("This server is not known here.")
+    return ("family" if with_subdomains else "host"), int(host_id)
+
+
+_LENGTH = re.compile(r"([0-9]{1,5}) ?(m|h|d)")
+_UNITS: Final = {"m": 60_000, "h": 3_600_000, "d": DAY_MS}
+
+
+def moment(text: str, now: int) -> int:
+    """A point in time as people type it, in Unix ms: `30m`, `2h`, `7d` ago; `2026-11-20` or `2026-11-20T08:30` in
+    UTC; `all` for everything. Raises Invalid."""
+    words = text.strip().lower()
+    if words == "all":
+        return 0
+    if length := _LENGTH.fullmatch(words):
+        return max(0, now - int(length[1]) * _UNITS[length[2]])
+    try:
+        at = datetime.fromisoformat(words.upper())
+    except ValueError:
+        raise Invalid(
+            "since", "Write a length of time (30m, 2h, 7d), a date (2026-11-20), or all."
+        ) from None
+    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return max(0, int(at.timestamp() * 1000))
