@@ -39,6 +39,7 @@ def _add_commands() -> None:
         post,
         queue,
         serve,
+        sweep,
         token,
     )
 
@@ -62,6 +63,7 @@ def _add_commands() -> None:
         token.token,
         queue.queue,
         policy.policy,
+        sweep.sweep,
     ):
         main.add_command(command)
 
