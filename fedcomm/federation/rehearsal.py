@@ -146,6 +146,8 @@ class Rehearsal:
         hosts = _hosts_reached(real, facts)
         remarks += await self._warnings(tx, proposal, thing, leaves=leaves)
         remarks += _host_remarks(facts) if leaves else []
+        if any(letter.kind == "Create" and letter.servers for letter in letters):
+            remarks.append(Remark("followers_of_author"))
         if leaves and not hosts:
             remarks.append(Remark("nobody"))
         numbers = {**reservation.numbers, **booking.given}
@@ -205,8 +207,6 @@ class Rehearsal:
             remarks: list[Remark] = []
             if not announced:
                 remarks.append(Remark("thread_only", peer=look.name))
-            if "Create" in kinds:
-                remarks.append(Remark("followers_of_author", peer=look.name))
             # What the group announces is what most of its followers see.
             _, document = next(
                 (pair for pair in found if pair[0].kind.startswith("Announce/")), found[0]
