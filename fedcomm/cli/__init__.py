@@ -32,7 +32,6 @@ def _add_commands() -> None:
         demo,
         doctor,
         draft,
-        emoji,
         group,
         init,
         member,
