@@ -281,7 +281,12 @@ class Delivery:
         default=7.0, metadata=about("When to give up on an activity.", "days", high=365)
     )
     delete_horizon_days: float = field(
-        default=30.0, metadata=about("When to give up on a Delete.", "days", high=365)
+        default=90.0,
+        metadata=about(
+            "When to give up on asking for a copy back: a server that was away for two months is still told.",
+            "days",
+            high=3650,
+        ),
     )
     set_aside_after: int = field(
         default=8,

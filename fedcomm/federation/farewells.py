@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from activitypub.contexts import with_context
 from activitypub.ijson import JSONObject
 from activitypub.vocabulary import AS_PUBLIC
-from fedcomm.federation import peers, recipients
+from fedcomm.federation import lanes, peers, recipients
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.dispatch import CONSUMER, Dispatch, Step, thing_of
 from fedcomm.federation.keyring import KeyPair
@@ -20,10 +20,11 @@ from fedcomm.federation.recipients import Inbox
 from fedcomm.federation.rendering import Renderer
 from fedcomm.federation.words import Words
 from fedcomm.hub import actors, erasure, groups, journal
-from fedcomm.store.database import Database, Transaction
+from fedcomm.store.database import Database, Transaction, marks
 from fedcomm.store.ids import new_id, now_ms
 
-STUB_MS = 7 * 86_400_000
+DAY_MS = 86_400_000
+STUB_MS = 7 * DAY_MS
 """How long the key of an erased actor can be fetched while servers are still being told (§6.2)."""
 
 
@@ -117,7 +118,7 @@ class Progress:
     waiting: int
 
 
-async def progress(db: Database, case: erasure.Case) -> Progress:
+async def progress(db: Database, case: erasure.Case, *, horizon_ms: int) -> Progress:
     """Whether everybody whom a case concerns was told and has answered, refused, or cannot be reached."""
     if await journal.cursor(db, CONSUMER) < case.position:
         return Progress(False, 0)
@@ -127,8 +128,43 @@ async def progress(db: Database, case: erasure.Case) -> Progress:
         await db.value(
             "SELECT count(DISTINCT d.host_id) FROM activities c JOIN deliveries d"
             " ON d.activity_id = c.id WHERE c.actor_id = ? AND d.recall = 1"
-            " AND d.state IN ('waiting', 'sending')",
+            f" AND (d.state IN ('waiting', 'sending') OR ({_TRY_AGAIN}))",
             case.subject_id,
+            now_ms() - horizon_ms,
         )
     )
     return Progress(waiting == 0, waiting)
+
+
+_TRY_AGAIN = (
+    "d.state = 'failed' AND d.recall = 1 AND d.created_at > ?"
+    " AND (COALESCE(d.status, 0) = 0 OR d.status >= 500 OR d.status = 429)"
+)
+"""What was set aside so that it does not hold up others, but is worth another try; parameter: the horizon."""
+
+AGAIN_MS = DAY_MS
+STEP = 200
+
+
+async def ask_again(db: Database, *, horizon_ms: int) -> int:
+    """Once a day, what servers could not take when they were asked for their copies; how many are tried again.
+
+    A few at a time and once a day for each: patient, and never a storm (design.md, promise 3).
+    """
+    now = now_ms()
+    async with db.queue_transaction() as tx:
+        rows = await tx.all(
+            f"SELECT d.id, d.host_id FROM deliveries d WHERE {_TRY_AGAIN}"
+            " AND COALESCE(d.attempted_at, 0) < ? ORDER BY d.created_at LIMIT ?",
+            now - horizon_ms,
+            now - AGAIN_MS,
+            STEP,
+        )
+        if rows:
+            await tx.execute(
+                "UPDATE deliveries SET state = 'waiting', attempts = 0"
+                f" WHERE id IN ({marks(len(rows))})",
+                *(row["id"] for row in rows),
+            )
+            await lanes.wake(tx, "delivery", [row["host_id"] for row in rows])
+    return len(rows)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from fedcomm.config import Config
+from fedcomm.federation import farewells
 from fedcomm.federation.directory import Directory
 from fedcomm.hub import bans, emoji, media, removal
 from fedcomm.store.database import Database
@@ -37,6 +38,9 @@ async def run(config: Config, db: Database, directory: Directory) -> None:
         try:
             await tidy(config, db)
             await purge(config, db)
+            await farewells.ask_again(
+                db, horizon_ms=int(config.delivery.delete_horizon_days * DAY_MS)
+            )
             await forget_emoji(config, db)
             await look_for_the_dead(db, directory)
         except Exception:
@@ -58,8 +62,14 @@ async def tidy(config: Config, db: Database) -> int:
         + await _stepwise(
             db,
             "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE state = 'failed'"
-            " AND created_at < ? LIMIT ?)",
+            " AND recall = 0 AND created_at < ? LIMIT ?)",
             now - FAILED_DAYS * DAY_MS,
+        )
+        + await _stepwise(
+            db,
+            "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE state = 'failed'"
+            " AND recall = 1 AND created_at < ? LIMIT ?)",
+            now - int(config.delivery.delete_horizon_days * DAY_MS) - FAILED_DAYS * DAY_MS,
         )
         + await _stepwise(
             db,

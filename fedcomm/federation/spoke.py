@@ -288,7 +288,8 @@ class FederationSpoke:
 
     async def farewell_is_over(self, case: erasure.Case) -> bool:
         """Whether everybody whom an erasure concerns was told and has answered, or cannot be reached."""
-        return (await farewells.progress(self._db, case)).is_over
+        horizon = int(self._config.delivery.delete_horizon_days * farewells.DAY_MS)
+        return (await farewells.progress(self._db, case, horizon_ms=horizon)).is_over
 
     def forget_keys(self, actor_id: int) -> None:
         """The keys of this actor are destroyed: not in memory either."""

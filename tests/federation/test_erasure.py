@@ -1,0 +1,261 @@
+"""Erasure over the wire: the ledger is the truth, and each server that has a copy is asked for it in its own way."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from typing import Any
+
+import pytest
+
+from fedcomm.federation import farewells, housekeeping
+from fedcomm.hub import erasure, policy_changes, threads
+from fedcomm.hub.composition import Draft
+from fedcomm.hub.policies import Entry
+from tests.federation.inprocess import LocalHub, ScriptedStubs
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+DAY_MS = 86_400_000
+SOFTWARE = [
+    *("mastodon", "lemmy", "piefed", "nodebb", "mbin", "gotosocial", "pixelfed", "misskey", "stub"),
+    *("wordpress", "friendica", "mastodon", "stub", "nodebb", "lemmy"),
+]
+MARK = "zqwirezq"
+
+
+class Region:
+    """Twenty servers around the hub; what each really received or fetched is the truth."""
+
+    def __init__(self, hub: LocalHub, stubs: ScriptedStubs) -> None:
+        self.hub = hub
+        self.stubs = stubs
+        self.fetched: dict[str, set[str]] = defaultdict(set)
+        self.actors: dict[str, str] = {}
+
+    async def join(self, software: str, member: int) -> str:
+        """A person on a new server follows the group, and the member if their number is even."""
+        host = self.stubs.new_host("er")
+        self.stubs.host(host).software = software
+        actor = self.stubs.somebody("rita", host)
+        self.actors[host] = actor
+        for target in (self.hub.group_uri(self.hub.group), self.hub.person(member)):
+            await self.hub.deliver(
+                {
+                    "id": f"{actor}/follow/{target[-18:]}",
+                    "type": "Follow",
+                    "actor": actor,
+                    "object": target,
+                }
+            )
+        return host
+
+    async def fetch(self, host: str, url: str) -> None:
+        """Fetch with a signature."""
+        status, _ = await self.stubs.get(url, signer=self.actors[host])
+        assert status == 200
+        self.fetched[host].add(url)
+
+    def copies(self, host: str, urls: dict[int, str]) -> set[int]:
+        """Ids of the objects of which this server has a copy."""
+        has = {number for number, url in urls.items() if url in self.fetched[host]}
+        for arrival in self.stubs.host(host).arrived:
+            if arrival.status < 300 and arrival.body["type"] in ("Create", "Announce", "Update"):
+                text = arrival.raw.decode()
+                has |= {number for number, url in urls.items() if f'"{url}"' in text}
+        return has
+
+    def asked(self, host: str) -> list[Any]:
+        """The objects of the Deletes that were accepted, in order."""
+        found = []
+        for arrival in self.stubs.host(host).arrived:
+            if arrival.status < 300 and arrival.body["type"] == "Delete":
+                thing = arrival.body["object"]
+                found.append(thing["id"] if isinstance(thing, dict) else thing)
+        return found
+
+
+async def write(hub: LocalHub, author: int, title: str) -> int:
+    async with hub.db.transaction() as tx:
+        content = await hub.site.compose(
+            tx, Draft(f"{MARK} words", title), is_topic=True, author_id=author
+        )
+        made = await threads.create_topic(tx, author, hub.group, content)
+    hub.site.wake()
+    return made
+
+
+async def until(condition: Any, seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if await condition():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it did not happen in time")
+
+
+async def age(hub: LocalHub, days: int) -> None:
+    """All that waits has waited so long already, and is due."""
+    for sql in (
+        "UPDATE deliveries SET created_at = created_at - ?",
+        "UPDATE deliveries SET attempted_at = attempted_at - ? WHERE attempted_at IS NOT NULL",
+        "UPDATE lanes SET failing_since = failing_since - ? WHERE failing_since IS NOT NULL",
+        "UPDATE erasures SET created_at = created_at - ?",
+    ):
+        async with hub.db.transaction() as tx:
+            await tx.execute(sql, days * DAY_MS)
+
+
+async def test_twenty_servers_are_asked_for_exactly_what_they_have(
+    town: LocalHub, servers: ScriptedStubs
+) -> None:
+    hub, region = town, Region(town, servers)
+    from fedcomm.hub import groups
+
+    async with hub.db.transaction() as tx:
+        await groups.join(tx, hub.group, hub.ben)
+    hosts = [await region.join(software, hub.ben) for software in SOFTWARE]
+    stranger = servers.new_host("er")  # Knows the group's name, never got anything.
+    region.actors[stranger] = servers.somebody("sam", stranger)
+    reader = servers.new_host("er")  # Fetches with a signature.
+    region.actors[reader] = servers.somebody("ron", reader)
+    peeper = servers.new_host("er")  # Fetches without one: nobody can know it.
+    region.actors[peeper] = servers.somebody("pia", peeper)
+    for other in (stranger, reader, peeper):
+        await hub.site.federation.find_actor(region.actors[other])  # type: ignore[union-attr]
+    late, gone, blocked = hosts[8], hosts[12], hosts[0]
+
+    first = await write(hub, hub.ben, "First")
+    await hub.quiet()
+    servers.host(hosts[1]).status = 503  # Fails at first, is tried again.
+    second = await write(hub, hub.ben, "Second")
+    await asyncio.sleep(0.3)
+    servers.host(hosts[1]).status = 202
+    await hub.site.federation.flush()  # type: ignore[union-attr]
+    await hub.quiet()
+    urls = {number: hub.object_uri(number) for number in (first, second)}
+    await region.fetch(reader, urls[second])
+    assert (await hub.get(f"/o/{second}"))[0] == 200  # What peeper does.
+
+    # The ledger is the truth.
+    truth = {
+        (number, host)
+        for host in (*hosts, stranger, reader, peeper)
+        for number in region.copies(host, urls)
+    }
+    rows = await hub.db.all(
+        "SELECT r.subject_id, h.name FROM reach r JOIN hosts h ON h.id = r.host_id"
+        " WHERE r.subject_id IN (?, ?)",
+        first,
+        second,
+    )
+    ledger = {(row["subject_id"], row["name"].partition(":")[0]) for row in rows}
+    assert ledger == truth
+    assert len({host for _, host in truth}) == len(hosts) + 1
+
+    async with hub.db.transaction() as tx:
+        await policy_changes.apply(
+            tx,
+            {blocked: Entry(blocked, "suspend")},
+            by=hub.anna,
+            kind="set",
+            reason="A test.",
+        )
+    hub.site.federation.policies_changed()  # type: ignore[union-attr]
+    level = await hub.db.value("SELECT policy FROM hosts WHERE name LIKE ?", f"{blocked}%")
+    assert level == "suspend"
+    servers.host(late).status = servers.host(gone).status = 503
+    before = {host: len(servers.host(host).arrived) for host in servers.hosts}
+
+    async with hub.db.transaction() as tx:
+        case_id = await erasure.request(tx, "member", hub.ben, requested_by=hub.ben, own=True)
+    hub.site.wake()
+
+    async def told() -> bool:
+        one = await erasure.case(hub.db, case_id)
+        healthy = [host for host in (*hosts, reader) if host not in (late, gone)]
+        person = hub.person(hub.ben)
+        return (
+            one is not None
+            and one.state == "tell"
+            and all(person in region.asked(host) for host in healthy)
+        )
+
+    await until(told)
+    # The key can still be fetched, for servers that look before they believe; nothing else can.
+    status, stub = await servers.get(hub.person(hub.ben))
+    assert status == 200
+    assert stub["suspended"] is True
+    assert "preferredUsername" not in stub
+    assert (await servers.get(urls[first]))[0] == 404
+
+    # Two months later one server is back.
+    await age(hub, 60)
+    servers.host(late).status = 202
+    await farewells.ask_again(hub.db, horizon_ms=90 * DAY_MS)
+    await hub.site.federation.flush()  # type: ignore[union-attr]
+    await until(lambda: _asked(region, late, hub.person(hub.ben)))
+    # The other one never comes.
+    await age(hub, 40)
+    await hub.site.federation.flush()  # type: ignore[union-attr]
+
+    async def done() -> bool:
+        one = await erasure.case(hub.db, case_id)
+        return one is not None and one.state == "done"
+
+    await until(done)
+    await housekeeping.tidy(hub.site.config, hub.db)
+
+    person = hub.person(hub.ben)
+    for host in (*hosts, reader):
+        asked = region.asked(host)
+        if host == gone:
+            assert asked == []
+            continue
+        assert asked.count(person) == 1, host
+        per_object = servers.host(host).software in ("nodebb", "stub", "wordpress", "friendica")
+        has = {urls[number] for number in region.copies(host, urls)}
+        assert {url for url in asked if url != person} == (has if per_object else set()), host
+        assert len(asked) == len(set(asked)), host
+    for host in (stranger, peeper):
+        assert len(servers.host(host).arrived) == before.get(host, 0)
+    for arrival in servers.host(blocked).arrived[before[blocked] :]:
+        # To a server that is blocked goes the request for its copy, and nothing else.
+        assert arrival.body["type"] == "Delete"
+    for host in hosts:
+        for arrival in servers.host(host).arrived[before[host] :]:
+            assert MARK not in arrival.raw.decode()
+            if arrival.body["type"] == "Delete" and arrival.body["object"] == person:
+                assert arrival.body["removeData"] is True
+    # NodeBB keeps the text when it is told of a Tombstone.
+    nodebb = servers.host(hosts[3]).arrived
+    assert all(isinstance(a.body["object"], str) for a in nodebb if a.body["type"] == "Delete")
+
+    rows = await hub.db.all(
+        "SELECT h.name, r.copies, r.status FROM erasure_recipients r JOIN hosts h ON h.id = r.host_id"
+        " WHERE r.case_id = ?",
+        case_id,
+    )
+    answers = {row["name"].partition(":")[0]: row["status"] for row in rows}
+    assert set(answers) == {*hosts, reader}
+    assert {host for host, status in answers.items() if status == 202} == {*hosts, reader} - {gone}
+    assert answers[gone] == 503
+    # Nothing is left but numbers.
+    assert (await servers.get(person))[0] == 410
+    assert await hub.db.value("SELECT 1 FROM actor_keys WHERE actor_id = ?", hub.ben) is None
+    assert (
+        await hub.db.value(
+            "SELECT 1 FROM reach WHERE subject_id IN (?, ?, ?)", first, second, hub.ben
+        )
+        is None
+    )
+    assert await hub.db.value("SELECT 1 FROM activities WHERE actor_id = ?", hub.ben) is None
+    status, _ = await servers.get(
+        f"{hub.origin}/.well-known/webfinger?resource=acct:ben@{hub.origin[7:]}"
+    )
+    assert status == 410
+
+
+async def _asked(region: Region, host: str, person: str) -> bool:
+    return person in region.asked(host)
