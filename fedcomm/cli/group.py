@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fedcomm.hub.groups import Group
     from fedcomm.site import Site
 
-MODES: Final = ("federated", "local", "private")
+MODES: Final = ("federated", "local", "private", "reserved")
 GROUP_ROLES: Final = ("moderator", "member")
 
 

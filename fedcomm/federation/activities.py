@@ -19,7 +19,10 @@ from fedcomm.hub import actors, timelines
 from fedcomm.hub.visibility import Viewer, can_read, can_see_group
 from fedcomm.store.database import Database, Row
 
-RECALLS = frozenset({"Delete", "Announce/Delete", "Undo"})
+TOLD = frozenset({"Create/told", "Update/told"})
+"""What a private group tells microblogs itself."""
+
+RECALLS = frozenset({"Delete", "Delete/told", "Announce/Delete", "Undo"})
 """What asks a copy back. Only a host that has, or had, a copy may know of it."""
 
 
@@ -60,6 +63,13 @@ class Activities:
         if post is None:
             return None
         thing, kind = post.thing, str(row["type"])
+        if kind in TOLD:
+            # The group's own words for it, as they are now.
+            stored = _stored(row)
+            told = await self._catalogue.told(self._db, viewer, thing.id)
+            if stored is None or told is None:
+                return None
+            return unsealed(stored) | {"object": told}
         if kind == "Create" and thing.is_local:
             current = await self._catalogue.render(self._db, post)
             sent = _stored(row)
@@ -112,7 +122,7 @@ class Activities:
             return False
         found = await self._db.value(
             "SELECT 1 FROM memberships s JOIN actors a ON a.id = s.actor_id"
-            " WHERE s.group_id = ? AND a.host_id = ? LIMIT 1",
+            " WHERE s.group_id = ? AND a.host_id = ? AND s.state <> 'requested' LIMIT 1",
             group_id,
             known.host_id,
         )

@@ -2,6 +2,7 @@
 
     /ap/p/<id>  member    /ap/g/<id>  group    /ap/o/<id>  object    /ap/c/<id>  activity
     /ap/x/<id>  conversation of a topic        /ap/v/<id>  vote of a member in a poll elsewhere
+    /ap/w/<id>  an object in the words of a private group, for microblogs
     /ap/e/<id>  custom emoji
     /ap/instance  the instance actor
 
@@ -17,7 +18,7 @@ from fedcomm.hub.composition import profile_url
 from fedcomm.hub.threads import Thing
 from fedcomm.store.ids import parse_id
 
-Path = Literal["p", "g", "o", "c", "x", "v", "e"]
+Path = Literal["p", "g", "o", "c", "x", "v", "w", "e"]
 _PATH_OF_KIND: dict[str, Path] = {"person": "p", "service": "p", "group": "g"}
 
 
@@ -68,6 +69,10 @@ class Addresses:
     def local_actor(self, uri: str | None) -> int | None:
         """The number in the id of one of our members or groups."""
         return self.local(uri, "p") or self.local(uri, "g")
+
+    def told(self, object_id: int) -> str:
+        """The id under which a private group tells microblogs of an object."""
+        return self.of("w", object_id)
 
     def is_ours(self, uri: str) -> bool:
         """Whether the address is on this hub at all."""

@@ -419,10 +419,12 @@ class Backfill:
         if document is None:
             return "fruitless"
         try:
-            arrival = await self._library.prepare(document, budget=work.budget, wanted=True)
+            arrival = await self._library.prepare(
+                document, budget=work.budget, wanted=True, community=group
+            )
         except (FetchError, Refused):
             return "fruitless"
-        if arrival.visibility not in ("public", "unlisted"):
+        if arrival.visibility not in ("public", "unlisted") and arrival.community_id != group.id:
             return "fruitless"
 
         async def keep(tx: Transaction) -> bool:

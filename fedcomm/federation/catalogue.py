@@ -7,8 +7,8 @@ from activitypub.ijson import JSONObject
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.rendering import Renderer
-from fedcomm.hub import actors, emoji, groups, media, profiles, threads, timelines
-from fedcomm.hub.visibility import ANONYMOUS, Viewer, member
+from fedcomm.hub import actors, circles, emoji, groups, media, profiles, threads, timelines
+from fedcomm.hub.visibility import Viewer, member
 from fedcomm.store.database import Reader
 
 
@@ -67,6 +67,11 @@ class Catalogue:
         thing = post.thing
         author_uri = self._at.actor(post.author)
         group_uri = self._at.group(thing.group_id) if thing.group_id is not None else None
+        circle: str | None = None
+        if thing.community_id is not None:
+            community = await actors.actor(db, thing.community_id)
+            if community is not None:
+                group_uri, circle = community.uri, community.followers_uri
         parent = await threads.thing(db, thing.parent_id) if thing.parent_id is not None else None
         others: list[str] = []
         if parent is not None:
@@ -81,6 +86,12 @@ class Catalogue:
                 thing.id,
             )
         ]
+        if thing.visibility == "members" and thing.group_id is not None:
+            # A server shows what names its people to them, also to those who are not in the group.
+            inside = await circles.members_among(
+                db, thing.group_id, [person.id for person in mentioned]
+            )
+            mentioned = [person for person in mentioned if person.id in inside]
         others += [self._at.actor(person) for person in mentioned if person.kind != "group"]
         if parent is not None and not parent.is_local:
             # Mastodon notifies only who is in `to` or `cc` and has a Mention as well (§4.5).
@@ -95,7 +106,7 @@ class Catalogue:
         ]
         return self._renderer.object(
             post,
-            audience=self._renderer.audience(post, author_uri, group_uri, others),
+            audience=self._renderer.audience(post, author_uri, group_uri, others, circle=circle),
             author_uri=author_uri,
             group_uri=group_uri,
             parent_uri=(self._at.object(parent) if parent is not None else thing.parent_uri),
@@ -108,6 +119,18 @@ class Catalogue:
                 thing.html,
                 *(option.name for option in (post.poll.options if post.poll else ())),
             ),
+        )
+
+    async def told(self, db: Reader, viewer: Viewer, object_id: int) -> JSONObject | None:
+        """An object of a private group as the group tells microblogs of it, without context."""
+        post = await timelines.post(db, viewer, object_id)
+        if post is None or post.thing.visibility != "members" or post.thing.group_id is None:
+            return None
+        return self._renderer.told(
+            post,
+            self._at.group(post.thing.group_id),
+            author=post.author,
+            parent_id=post.thing.parent_id,
         )
 
     async def vote(self, db: Reader, vote_id: int, host_id: int) -> JSONObject | None:
@@ -184,10 +207,10 @@ class Catalogue:
         )
 
     async def group_outbox(
-        self, db: Reader, group_id: int, *, before: int | None, limit: int
+        self, db: Reader, viewer: Viewer, group_id: int, *, before: int | None, limit: int
     ) -> tuple[list[JSONObject], int | None]:
         """A page of a group's outbox, `Announce` of `Create` of its topics, newest first; (items, last topic id)."""
-        topics = await timelines.newest_topics(db, ANONYMOUS, group_id, before=before, limit=limit)
+        topics = await timelines.newest_topics(db, viewer, group_id, before=before, limit=limit)
         items: list[JSONObject] = []
         for post in topics:
             announced = await self.stored_announce(db, group_id, post)
@@ -225,6 +248,7 @@ class Catalogue:
             content,
             author_uri=self._at.actor(post.author),
             published=row["created_at"],
+            is_open=post.thing.visibility != "members",
         )
 
     async def member_outbox(

@@ -32,6 +32,7 @@ from fedcomm.federation import lanes, peers, synchronisation
 from fedcomm.federation.crew import Crew
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.keyring import KeyPair, Keyring
+from fedcomm.hub import circles
 from fedcomm.store.database import Database, Row, Transaction, marks
 from fedcomm.store.ids import now_ms
 
@@ -75,6 +76,8 @@ class Parcel:
     recall: bool
     body: bytes | None
     for_followers: bool
+    circle_id: int | None
+    """The private group of ours for whose members it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +185,10 @@ class Couriers:
             rows = await tx.all(
                 "SELECT d.id, d.activity_id, d.inbox, d.attempts, d.created_at, d.recall,"
                 " c.actor_id, c.object_id, c.subject_id, c.body,"
-                " CASE WHEN o.visibility = 'followers' AND c.type IN ('Create', 'Update')"
-                " THEN 1 ELSE 0 END AS for_followers"
+                " CASE WHEN (o.visibility = 'followers' AND c.type IN ('Create', 'Update'))"
+                " OR (o.visibility = 'members' AND c.actor_id = o.group_id)"
+                " THEN 1 ELSE 0 END AS for_followers,"
+                " CASE WHEN o.visibility = 'members' THEN o.group_id END AS circle_id"
                 " FROM deliveries d JOIN activities c ON c.id = d.activity_id"
                 " LEFT JOIN objects o ON o.id = c.object_id"
                 " WHERE d.host_id = ? AND d.state IN ('waiting', 'sending') ORDER BY d.id LIMIT ?",
@@ -204,6 +209,10 @@ class Couriers:
             return Outcome("dropped", error="deleted before it was sent")
         if peer.policy == "suspend" and not parcel.recall:
             return Outcome("dropped", error="the host is suspended")
+        circle_id = None if parcel.recall else parcel.circle_id
+        if circle_id is not None and not await circles.is_home(self._db, circle_id, host_id):
+            # Asked again now: who was to have it may have left the group meanwhile (INV-21).
+            return Outcome("dropped", error="nobody of the host is in the group any more")
         keys = await self._keyring.pair(parcel.actor_id)
         style = peer.style or "cavage"
         more = await self._synchronisation(parcel, host_id, keys)
@@ -448,4 +457,5 @@ def _parcel(row: Row) -> Parcel:
         bool(row["recall"]),
         row["body"].encode() if row["body"] is not None else None,
         bool(row["for_followers"]),
+        row["circle_id"],
     )

@@ -11,8 +11,9 @@ from activitypub.ijson import JSONObject
 from fedcomm.config import Config
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.keyring import Keyring
+from fedcomm.federation.visitors import Turned, Visitors
 from fedcomm.hub import actors, erasure, instance
-from fedcomm.hub.visibility import ANONYMOUS, can_see_group
+from fedcomm.hub.visibility import ANONYMOUS, can_know_group
 from fedcomm.store.database import Database
 from fedcomm.version import VERSION
 
@@ -25,12 +26,18 @@ class Discovery:
     """The handlers under /.well-known/ and /nodeinfo/."""
 
     def __init__(
-        self, config: Config, db: Database, keyring: Keyring, addresses: Addresses
+        self,
+        config: Config,
+        db: Database,
+        keyring: Keyring,
+        addresses: Addresses,
+        visitors: Visitors,
     ) -> None:
         self._config = config
         self._db = db
         self._keyring = keyring
         self._at = addresses
+        self._visitors = visitors
         self._usage: tuple[float, nodeinfo.Usage] | None = None
 
     def add_routes(self, app: web.Application) -> None:
@@ -63,7 +70,7 @@ class Discovery:
             if actor is None and await erasure.erased_at(self._db, "handle", resource.name.lower()):
                 # Mastodon then forgets the account that it knows (§1.1).
                 return _json({"error": "This was erased."}, status=410)
-        if actor is None or not await self._is_public(actor):
+        if actor is None or not await self._may_be_found(actor, request):
             return _not_found()
         document = webfinger.actor_jrd(
             webfinger.Acct(actor.name, host),
@@ -93,11 +100,18 @@ class Discovery:
                 return await actors.local_actor(self._db, url.removeprefix(prefix))
         return None
 
-    async def _is_public(self, actor: actors.Actor) -> bool:
+    async def _may_be_found(self, actor: actors.Actor, request: web.Request) -> bool:
         if not actor.is_local or actor.deleted_at is not None or actor.suspended_at is not None:
             return False
         if actor.kind == "group":
-            return await can_see_group(self._db, ANONYMOUS, actor.id)
+            if await can_know_group(self._db, ANONYMOUS, actor.id):
+                return True
+            # A group that lets some servers ask is found by those of them that sign.
+            try:
+                viewer, _ = await self._visitors.viewer(request)
+            except Turned:
+                return False
+            return viewer.kind != "anonymous" and await can_know_group(self._db, viewer, actor.id)
         return True
 
     async def _host_meta(self, request: web.Request) -> web.Response:

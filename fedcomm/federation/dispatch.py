@@ -15,7 +15,7 @@ from fedcomm.federation import lanes, peers, recipients
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.recipients import Inbox
-from fedcomm.federation.rendering import Renderer
+from fedcomm.federation.rendering import Renderer, heard_in
 from fedcomm.federation.sealing import sealed
 from fedcomm.hub import (
     actors,
@@ -32,7 +32,7 @@ FORMLESS = ("Like", "Dislike", "Undo", "Delete", "Add", "Remove", "Lock")
 """Activities that name their object by id only: it does not matter in which form a server has it."""
 
 SENT_VISIBILITIES = ("public", "unlisted", "followers", "direct")
-"""What may leave at all; *local* and *members* never do."""
+"""What may leave at all; *local* never does, *members* as far as `Dispatch.may_leave` says."""
 
 CONSUMER = "activitypub"
 """The name under which this spoke reads the journal."""
@@ -130,6 +130,7 @@ class Dispatch:
             content,
             author_uri=self._at.actor(author) if author is not None else None,
             published=self.booking.moment(),
+            is_open=not group.is_members_only,
         )
         await self.send(
             tx,
@@ -173,7 +174,7 @@ class Dispatch:
         self, tx: Transaction, thing: threads.Thing, content: JSONObject | None
     ) -> None:
         """What happened to something in a group, as activity, to the servers that build threads from it (§4.3)."""
-        if content is None or thing.visibility not in ("public", "unlisted"):
+        if content is None or thing.visibility not in ("public", "unlisted", "members"):
             return
         if await policies.level_of(tx, thing.host_id) != "none":
             return
@@ -301,11 +302,30 @@ class Dispatch:
             raise KeyMissing(actor_id)
         return sealed(activity, keys, self.booking.moment())
 
+    async def may_leave(self, tx: Transaction, thing: threads.Thing) -> bool:
+        """Whether anything about the object goes to other servers: what is for the members of a group only where
+        some of them may live elsewhere."""
+        if thing.visibility != "members":
+            return thing.visibility in SENT_VISIBILITIES
+        return thing.community_id is not None or await self.federated_group(tx, thing) is not None
+
+    async def heard_by(self, tx: Transaction, thing: threads.Thing) -> list[str]:
+        """`to` of what happens to the object: everybody, or the members of the private group that it is in."""
+        if thing.community_id is not None:
+            community = await actors.actor(tx, thing.community_id)
+            if community is not None:
+                return [uri for uri in (community.uri, community.followers_uri) if uri]
+        group = await groups.group(tx, thing.group_id) if thing.group_id is not None else None
+        if group is None:
+            return heard_in("")
+        return heard_in(self._at.group(group.id), is_open=not group.is_members_only)
+
     async def federated_group(self, tx: Transaction, thing: threads.Thing) -> groups.Group | None:
+        """The group of ours in which it was said, if people of other servers are in it."""
         if thing.group_id is None:
             return None
         group = await groups.group(tx, thing.group_id)
-        return group if group is not None and group.mode == "federated" else None
+        return group if group is not None and group.leaves_hub else None
 
     async def addressed(self, tx: Transaction, thing: threads.Thing) -> set[int]:
         """Who is mentioned, and the author of what is answered."""
@@ -318,6 +338,20 @@ class Dispatch:
             if author is not None:
                 people.add(int(author))
         return people
+
+    async def among_readers(
+        self, tx: Transaction, thing: threads.Thing, inboxes: Sequence[Inbox]
+    ) -> list[Inbox]:
+        """Of these inboxes those whose hosts may have the object: of a private group those with a member in it,
+        or the one where the group lives (INV-17)."""
+        if thing.visibility != "members":
+            return list(inboxes)
+        if thing.community_id is not None:
+            homes = await recipients.own_inbox(tx, thing.community_id)
+        else:
+            homes = await recipients.group_members(tx, thing.group_id or 0)
+        hosts = {home.host_id for home in homes}
+        return [inbox for inbox in inboxes if inbox.host_id in hosts]
 
     async def received(
         self, tx: Transaction, object_id: int, kind: str, actor_id: int

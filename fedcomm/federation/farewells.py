@@ -55,12 +55,15 @@ class Farewells:
             # What a group of ours passed on of somebody else is taken back by the group.
             if group is not None:
                 await self._words.undo_announces(tx, group, thing, have_it)
+                await self._words.untell(tx, group, thing, have_it)
             return
         author = await actors.actor(tx, thing.author_id)
         if author is None or author.deleted_at is not None:
             have_it = [one for one in have_it if not peers.forgets_with_actor(one.software)]
         group_uri = self._at.group(group.id) if group is not None else None
         await self._words.send_deletes(tx, thing, self._at.object(thing), group_uri, have_it)
+        if group is not None:
+            await self._words.untell(tx, group, thing, have_it)
 
     async def _actor_erased(self, tx: Transaction, entry: journal.Entry) -> None:
         actor = await actors.actor(tx, entry.actor_id or 0)

@@ -312,7 +312,7 @@ class Handlers:
             return self._recount(received, known, ballot)
         mentions = await self._library.mentioned_ids(thing)
         content = await self._library.content_of(thing, mentions)
-        audience = self._library.audience_of(thing, received.signer, known)
+        audience = await self._library.audience_of(thing, received.signer, known)
 
         async def change(tx: Transaction) -> str:
             current = await threads.thing(tx, known.id)
@@ -471,8 +471,12 @@ class Handlers:
         thing = proven or await self._library.fetch(uri, budget=received.budget)
         if thing.type not in OBJECT_TYPES or thing.is_tombstone:
             return nothing(f"ignored: Announce of {thing.type}")
-        arrival = await self._library.prepare(thing, budget=received.budget, wanted=True)
-        if arrival.visibility not in ("public", "unlisted"):
+        arrival = await self._library.prepare(
+            thing, budget=received.budget, wanted=True, community=received.signer
+        )
+        if arrival.visibility not in ("public", "unlisted") and (
+            arrival.community_id != received.signer.id
+        ):
             raise Refused("not-public")
 
         async def change(tx: Transaction) -> str:

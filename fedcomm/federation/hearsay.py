@@ -100,7 +100,7 @@ class Hearsay:
         if author.id != known.author_id:
             raise Refused("not-the-author")
         content = await self._library.content_of(thing, await self._library.mentioned_ids(thing))
-        audience = self._library.audience_of(thing, author, known)
+        audience = await self._library.audience_of(thing, author, known)
         updated = thing.updated
 
         async def change(tx: Transaction) -> str:

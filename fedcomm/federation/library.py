@@ -65,6 +65,8 @@ class Arrival:
     parent_id: int | None
     wanted: bool
     """Whether somebody here follows the author or is mentioned, when it is in no thread of ours."""
+    community_id: int | None = None
+    """The private group of another server for whose members it is."""
 
 
 class Library:
@@ -97,6 +99,11 @@ class Library:
         if local is not None:
             thing = await threads.thing(db, local)
             return thing if thing is not None and thing.is_local else None
+        told = self._at.local(uri, "w")
+        if told is not None:
+            # What a private group told a microblog, and is answered there.
+            thing = await threads.thing(db, told)
+            return thing if thing is not None and thing.visibility == "members" else None
         return await threads.thing_by_uri(db, uri)
 
     async def fetch(self, uri: str, *, budget: FetchBudget) -> ObjectDocument:
@@ -115,11 +122,13 @@ class Library:
         budget: FetchBudget,
         wanted: bool = False,
         below: tuple[str, ...] = (),
+        community: actors.Actor | None = None,
     ) -> Arrival:
         """Fetch what storing the object needs: its author, who is mentioned, what it answers.
 
         `wanted`: it is to be kept wherever it belongs (somebody asked for it); `below`: ids of what
-        answers it and led here. Raises FetchError, Refused.
+        answers it and led here; `community`: the group of another server that told of it. Raises FetchError,
+        Refused.
         """
         if document.attributed_to is None:
             raise Refused("no-author")
@@ -129,10 +138,15 @@ class Library:
         author = await self._directory.actor(document.attributed_to, budget=budget)
         if author.is_local:
             raise Refused("our-own")
-        audience = audience_class(document.to, document.cc, author.followers_uri)
+        audience: Visibility = audience_class(document.to, document.cc, author.followers_uri)
         mentioned = await self._mentioned(document)
         parent = await self._parent(document, budget, below)
         group_id = await self._group(document, mentioned) if parent is None else None
+        circle = await self._circle(document, parent, community)
+        if audience not in ("public", "unlisted") and (
+            circle is not None or await self._is_for_members(document, parent, group_id)
+        ):
+            audience = "members"
         if not wanted:
             wanted = await self._is_wanted(author, mentioned)
         return Arrival(
@@ -143,6 +157,7 @@ class Library:
             group_id,
             parent.id if parent is not None else None,
             wanted,
+            circle.id if circle is not None and audience == "members" else None,
         )
 
     async def store(self, tx: Transaction, arrival: Arrival) -> int | None:
@@ -174,8 +189,9 @@ class Library:
                 provenance=provenance,
                 visibility=arrival.visibility,
             )
-        if arrival.group_id is not None and arrival.visibility in ("public", "unlisted"):
-            # A message to a group that was not said in public must not become public (INV-16).
+        if arrival.group_id is not None and arrival.visibility in ("public", "unlisted", "members"):
+            # A message to a group that was not said in public must not become public (INV-16); to a
+            # private one it was said for its members.
             return await threads.create_topic(
                 tx,
                 arrival.author.id,
@@ -191,6 +207,7 @@ class Library:
                 provenance,
                 visibility=arrival.visibility,
                 parent_uri=document.in_reply_to,
+                community_id=arrival.community_id,
             )
         return None
 
@@ -208,7 +225,7 @@ class Library:
         found = await db.value("SELECT 1 FROM tombstones WHERE uri_hash = ?", uri_hash(uri))
         return found is not None
 
-    def audience_of(
+    async def audience_of(
         self, document: ObjectDocument, author: actors.Actor, known: threads.Thing
     ) -> Visibility:
         """Who a later version of `known` is addressed to (INV-16).
@@ -217,6 +234,11 @@ class Library:
         in the same way does not narrow it.
         """
         audience = audience_class(document.to, document.cc, author.followers_uri)
+        if known.visibility == "members":
+            group = known.community_id if known.community_id is not None else known.group_id
+            circle = await actors.actor(self._db, group) if group is not None else None
+            if circle is not None and self._names(document, circle):
+                return "members"
         return "public" if audience == "unlisted" and known.kind == "topic" else audience
 
     async def mentioned_ids(self, document: ObjectDocument) -> list[int]:
@@ -283,6 +305,53 @@ class Library:
         async with self._db.transaction() as tx:
             stored = await self.store(tx, arrival)
             return await threads.thing(tx, stored) if stored is not None else None
+
+    async def _circle(
+        self,
+        document: ObjectDocument,
+        parent: threads.Thing | None,
+        community: actors.Actor | None,
+    ) -> actors.Actor | None:
+        """The private group of another server to whose members the object is addressed (§4.10): the one that told of
+        it, that of what it answers, or one that it names and that somebody here is in."""
+        if parent is not None and parent.community_id is not None:
+            community = await actors.actor(self._db, parent.community_id)
+        if community is not None:
+            private = community.kind == "group" and community.locked and not community.is_local
+            return community if private and self._names(document, community) else None
+        named = [
+            uri
+            for uri in (*document.audience, *document.to, *document.cc)
+            if not self._at.is_ours(uri)
+        ]
+        if not named:
+            return None
+        row = await self._db.one(
+            f"SELECT {actors.COLUMNS} {actors.FROM} WHERE a.uri IN ({marks(len(named))})"
+            " AND a.kind = 'group' AND a.locked = 1 AND a.deleted_at IS NULL"
+            " AND EXISTS (SELECT 1 FROM follows f WHERE f.followed_id = a.id"
+            " AND f.state = 'active' AND f.suspended = 0) ORDER BY a.id LIMIT 1",
+            *named,
+        )
+        return actors.actor_of(row) if row is not None else None
+
+    async def _is_for_members(
+        self, document: ObjectDocument, parent: threads.Thing | None, group_id: int | None
+    ) -> bool:
+        """Whether it names a private group of ours that has members elsewhere: whoever writes to it writes to its
+        members."""
+        group_id = parent.group_id if parent is not None else group_id
+        group = await groups.group(self._db, group_id) if group_id is not None else None
+        actor = await actors.actor(self._db, group.id) if group is not None else None
+        if group is None or actor is None or group.mode != "reserved":
+            return False
+        return self._names(document, actor)
+
+    def _names(self, document: ObjectDocument, circle: actors.Actor) -> bool:
+        uri = self._at.actor(circle)
+        followers = f"{uri}/followers" if circle.is_local else circle.followers_uri
+        named = {*document.audience, *document.to, *document.cc}
+        return uri in named or (followers is not None and followers in named)
 
     async def _rejects_media(self, document: ObjectDocument) -> bool:
         """Whether the policy for the document's host is to keep none of its media."""

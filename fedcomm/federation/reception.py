@@ -29,7 +29,7 @@ from fedcomm.federation.directory import Directory, KnownKey
 from fedcomm.federation.lanes import idle
 from fedcomm.federation.visitors import Turned, Visitors
 from fedcomm.federation.vouching import Vouching, can_be_confirmed
-from fedcomm.hub.visibility import can_see_group, remote
+from fedcomm.hub.visibility import can_know_group, remote
 from fedcomm.store.database import Database, DatabaseError
 from fedcomm.store.ids import new_id, now_ms
 
@@ -172,7 +172,7 @@ class Reception:
         self.wake()
 
     async def _check_recipient(self, recipient_id: int | None, signer: KnownKey) -> None:
-        """A private group's inbox does not exist for those who are not in it (INV-20)."""
+        """A private group's inbox does not exist for those who may not know of it (INV-20)."""
         if recipient_id is None:
             return
         row = await self._db.one(
@@ -182,7 +182,7 @@ class Reception:
             raise Turned(404, "no-such-inbox")
         if row["kind"] == "group":
             viewer = remote(signer.actor_id, signer.host_id)
-            if not await can_see_group(self._db, viewer, recipient_id):
+            if not await can_know_group(self._db, viewer, recipient_id):
                 raise Turned(404, "no-such-inbox")
 
     async def _compare_followers(

@@ -12,7 +12,7 @@ from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.dispatch import Dispatch, KeyMissing, Step
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.recipients import Inbox
-from fedcomm.federation.rendering import Renderer
+from fedcomm.federation.rendering import Renderer, heard_in
 from fedcomm.hub import (
     actors,
     follows,
@@ -210,13 +210,18 @@ class Relations:
     async def _group_edited(self, tx: Transaction, entry: journal.Entry) -> None:
         actor = await actors.actor(tx, entry.group_id or 0)
         group = await groups.group(tx, entry.group_id or 0)
-        if actor is None or group is None or group.mode != "federated":
+        if actor is None or group is None or not group.leaves_hub:
             return
         # Mastodon wants an Update of the group to be signed by the group itself (§4.9).
-        await self._send_profile(tx, actor, await recipients.group_members(tx, group.id))
+        heard_by = heard_in(self._at.group(group.id), is_open=not group.is_members_only)
+        await self._send_profile(tx, actor, await recipients.group_members(tx, group.id), heard_by)
 
     async def _send_profile(
-        self, tx: Transaction, actor: actors.Actor, inboxes: Sequence[Inbox]
+        self,
+        tx: Transaction,
+        actor: actors.Actor,
+        inboxes: Sequence[Inbox],
+        heard_by: Sequence[str] = (AS_PUBLIC,),
     ) -> None:
         inboxes = [inbox for inbox in inboxes if await self._out.is_welcome(tx, inbox.host_id)]
         if not inboxes:
@@ -229,7 +234,7 @@ class Relations:
             "Update",
             str(document["id"]),
             {key: value for key, value in document.items() if key != "@context"},
-            to=[AS_PUBLIC],
+            to=heard_by,
             cc=[str(document["followers"])],
         )
         await self._out.send(tx, actor.id, "Update", update, inboxes, subject_id=actor.id)

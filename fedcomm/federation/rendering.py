@@ -109,7 +109,7 @@ class Renderer:
             "attributedTo": moderators,
             "moderators": moderators,
             "postingRestrictedToMods": group.posting_restricted,
-            "manuallyApprovesFollowers": group.mode == "private",
+            "manuallyApprovesFollowers": group.is_members_only,
             "language": [_language(group.language)],
         }
         return with_context(document)
@@ -225,9 +225,16 @@ class Renderer:
     # Objects
 
     def audience(
-        self, post: Post, author_uri: str, group_uri: str | None, others: Sequence[str]
+        self,
+        post: Post,
+        author_uri: str,
+        group_uri: str | None,
+        others: Sequence[str],
+        *,
+        circle: str | None = None,
     ) -> Audience:
-        """Whom a local object is addressed to. `others`: ids of the parent's author and of who is mentioned.
+        """Whom a local object is addressed to. `others`: ids of the parent's author and of who is mentioned;
+        `circle`: the followers of a private group elsewhere.
 
         A topic names its group first, since Lemmy takes the first community that it finds (§4.4).
         """
@@ -243,6 +250,10 @@ class Renderer:
             return Audience(_unique(followers, *rest), _unique(*group, AS_PUBLIC))
         if visibility == "followers":
             return Audience((followers,), _unique(*rest))
+        if visibility == "members" and group_uri is not None:
+            # As Lemmy addresses what is said in a private community (§4.10): never the Public.
+            members = circle or f"{group_uri}/followers"
+            return Audience((group_uri, members), _unique(*rest))
         return Audience(_unique(*rest), ())
 
     def object(
@@ -309,7 +320,44 @@ class Renderer:
             }
         elif thing.summary:
             document["summary"] = thing.summary
+        if thing.visibility == "members":
+            document = without_files(document)
         return document if post.poll is None else _question(document, post.poll, thing)
+
+    def told(
+        self, post: Post, group_uri: str, *, author: Actor, parent_id: int | None
+    ) -> JSONObject:
+        """An object of a private group as a `Note` of the group itself, for its members on microblogs (§4.10).
+
+        Mastodon boosts nothing that is not public, and shows its people only what those wrote whom they follow:
+        that is the group. Who wrote it stands in the words.
+        """
+        thing = post.thing
+        handle = f"@{author.name}@{author.host or self._host}"
+        title = f" <strong>{escape(thing.title)}</strong>" if thing.title else ""
+        page = author.url if author.url is not None else self._at.page(author)
+        link = f'<a href="{escape(page)}">{escape(handle)}</a>' if page else escape(handle)
+        document: JSONObject = {
+            "id": self._at.told(thing.id),
+            "type": "Note",
+            "attributedTo": group_uri,
+            "to": [f"{group_uri}/followers"],
+            "cc": [],
+            "content": f"<p>{link}:{title}</p>{thing.html}",
+            "mediaType": "text/html",
+            "sensitive": thing.sensitive,
+            "url": self._at.thing_page(thing, post.group_name),
+            "published": iso(thing.published_at),
+            "attachment": self._attachments(post),
+            "tag": [],
+        }
+        if thing.edited_at is not None:
+            document["updated"] = iso(thing.edited_at)
+        if thing.summary:
+            document["summary"] = thing.summary
+        if parent_id is not None:
+            document["inReplyTo"] = self._at.told(parent_id)
+        return without_files(document)
 
     def vote(
         self, vote_id: int, name: str, voter_uri: str, question_uri: str, author_uri: str
@@ -406,17 +454,40 @@ class Renderer:
         *,
         author_uri: str | None,
         published: int,
+        is_open: bool = True,
     ) -> JSONObject:
-        """A group's `Announce`: Public in `to`, so that Mastodon files it as public (§4.3)."""
+        """A group's `Announce`: Public in `to`, so that Mastodon files it as public (§4.3); of a private group to
+        its followers alone (`is_open` false)."""
         return self.activity(
             activity_id,
             "Announce",
             group_uri,
             content,
-            to=[AS_PUBLIC],
-            cc=_unique(f"{group_uri}/followers", author_uri),
+            to=heard_in(group_uri, is_open=is_open),
+            cc=_unique(f"{group_uri}/followers", author_uri) if is_open else [],
             published=published,
         )
+
+
+def heard_in(group_uri: str, *, is_open: bool = True) -> list[str]:
+    """`to` of what happens in a group: everybody, or of a private one the group and its followers (§4.10)."""
+    return [AS_PUBLIC] if is_open else [group_uri, f"{group_uri}/followers"]
+
+
+def without_files(document: JSONObject) -> JSONObject:
+    """The document with what its pictures show, in words, instead of their addresses: files of a private group
+    are for those who are logged in here, and other servers fetch files without saying who they are."""
+    shown = [str(file.get("name") or "") for file in document.get("attachment", [])]
+    if not shown:
+        return document
+    lines = "".join(f"<p>\N{FRAME WITH PICTURE} {escape(name)}</p>" for name in shown)
+    words: JSONObject = document | {"attachment": [], "content": f"{document['content']}{lines}"}
+    if "contentMap" in document:
+        words["contentMap"] = dict.fromkeys(document["contentMap"], words["content"])
+    if "source" in document:
+        text = "".join(f"\n\n\N{FRAME WITH PICTURE} {name}" for name in shown)
+        words["source"] = document["source"] | {"content": f"{document['source']['content']}{text}"}
+    return words
 
 
 def as_page(document: JSONObject) -> JSONObject:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from fedcomm.federation import recipients
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.catalogue import Catalogue
-from fedcomm.federation.dispatch import SENT_VISIBILITIES, Dispatch, Step, thing_of, understands
+from fedcomm.federation.dispatch import Dispatch, Step, thing_of, understands
 from fedcomm.federation.rendering import Renderer
 from fedcomm.hub import (
     actors,
     journal,
     policies,
     polls,
+    threads,
 )
 from fedcomm.store.database import Transaction
 from fedcomm.store.ids import new_id
@@ -57,7 +58,7 @@ class Responses:
         thing = await thing_of(tx, entry)
         if thing is None or thing.deleted_at is not None:
             return
-        if thing.visibility not in SENT_VISIBILITIES:
+        if not await self._out.may_leave(tx, thing):
             return
         if not thing.is_local:
             raw = await self._out.received(tx, thing.id, "Update", thing.author_id)
@@ -79,7 +80,9 @@ class Responses:
         update = await self._out.sealed(thing.author_id, update)
         have_it = [
             inbox
-            for inbox in await recipients.reached(tx, thing.id)
+            for inbox in await self._out.among_readers(
+                tx, thing, await recipients.reached(tx, thing.id)
+            )
             if understands(inbox, thing) and await self._out.is_welcome(tx, inbox.host_id)
         ]
         await self._out.send(tx, thing.author_id, "Update", update, have_it, thing)
@@ -87,7 +90,9 @@ class Responses:
 
     async def _reacted(self, tx: Transaction, entry: journal.Entry) -> None:
         thing = await thing_of(tx, entry)
-        if thing is None or thing.visibility not in ("public", "unlisted"):
+        if thing is None or thing.visibility not in ("public", "unlisted", "members"):
+            return
+        if not await self._out.may_leave(tx, thing):
             return
         person = await actors.actor(tx, entry.actor_id or 0)
         row = await tx.one("SELECT kind FROM reactions WHERE id = ?", entry.target_id)
@@ -100,19 +105,33 @@ class Responses:
                     tx, thing, await self._out.received(tx, thing.id, kind, person.id)
                 )
             return
-        author = await actors.actor(tx, thing.author_id)
-        assert author is not None
+        concerned, circle = await self._concerned(tx, thing)
         activity = self._renderer.activity(
             new_id(),
             kind,
             self._at.actor(person),
             self._at.object(thing),
-            to=[self._at.actor(author)],
-            audience=self._at.group(thing.group_id) if thing.group_id is not None else None,
+            to=[self._at.actor(concerned)],
+            audience=circle,
         )
-        to_author = await recipients.own_inbox(tx, thing.author_id)
+        to_author = await self._out.among_readers(
+            tx, thing, await recipients.own_inbox(tx, concerned.id)
+        )
         await self._out.send(tx, person.id, kind, activity, to_author, thing)
         await self._out.announce_to_threads(tx, thing, activity)
+
+    async def _concerned(
+        self, tx: Transaction, thing: threads.Thing
+    ) -> tuple[actors.Actor, str | None]:
+        """Who is told of a reaction, and its `audience`: the author, or of a private group elsewhere the group."""
+        if thing.community_id is not None:
+            community = await actors.actor(tx, thing.community_id)
+            if community is not None:
+                return community, community.uri
+        author = await actors.actor(tx, thing.author_id)
+        assert author is not None
+        circle = self._at.group(thing.group_id) if thing.group_id is not None else None
+        return author, circle
 
     async def _unreacted(self, tx: Transaction, entry: journal.Entry) -> None:
         thing = await thing_of(tx, entry)
@@ -136,16 +155,17 @@ class Responses:
         reaction = self._renderer.activity(
             row["id"], row["type"], person_uri, self._at.object(thing)
         )
-        author = await actors.actor(tx, thing.author_id)
-        assert author is not None
+        concerned, circle = await self._concerned(tx, thing)
         undo = self._renderer.activity(
             new_id(),
             "Undo",
             person_uri,
             reaction,
-            to=[self._at.actor(author)],
-            audience=self._at.group(thing.group_id) if thing.group_id is not None else None,
+            to=[self._at.actor(concerned)],
+            audience=circle,
         )
-        to_author = await recipients.own_inbox(tx, thing.author_id)
+        to_author = await self._out.among_readers(
+            tx, thing, await recipients.own_inbox(tx, concerned.id)
+        )
         await self._out.send(tx, person.id, "Undo", undo, to_author, thing)
         await self._out.announce_to_threads(tx, thing, undo)

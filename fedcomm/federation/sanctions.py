@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from activitypub.ijson import JSONObject
-from activitypub.vocabulary import AS_PUBLIC
 from fedcomm.federation import peers, recipients
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.dispatch import Dispatch, Step
 from fedcomm.federation.recipients import Inbox
-from fedcomm.federation.rendering import Renderer, iso
+from fedcomm.federation.rendering import Renderer, heard_in, iso
 from fedcomm.hub import actors, bans, groups, journal, reports, statements, threads
 from fedcomm.store.database import Transaction
 from fedcomm.store.ids import new_id, now_ms
@@ -86,7 +85,7 @@ class Sanctions:
             "Block",
             self._at.member(moderator_id),
             self._at.actor(person),
-            to=[AS_PUBLIC],
+            to=self._heard_in(group),
             cc=[group_uri],
             target=group_uri,
             audience=group_uri,
@@ -105,7 +104,7 @@ class Sanctions:
         if content is None:
             moderator = self._at.member(entry.actor_id or 0)
             group_uri = self._at.group(group.id)
-            addressed = {"to": [AS_PUBLIC], "cc": [group_uri]}
+            addressed = {"to": self._heard_in(group), "cc": [group_uri]}
             block = self._renderer.activity(
                 new_id(),
                 "Block",
@@ -145,7 +144,7 @@ class Sanctions:
                 kind,
                 self._at.member(entry.actor_id or 0),
                 self._at.actor(person),
-                to=[AS_PUBLIC],
+                to=self._heard_in(group),
                 cc=[group_uri],
                 target=f"{group_uri}/moderators",
                 audience=group_uri,
@@ -160,13 +159,15 @@ class Sanctions:
         if thing is None or thing.deleted_at is not None or thing.withheld is not None:
             return
         group = await groups.group(tx, thing.group_id or 0)
-        if group is None or group.mode != "federated" or thing.visibility != "public":
+        if group is None or not group.leaves_hub or thing.visibility not in ("public", "members"):
             return
         inboxes = recipients.merged(
             await recipients.group_members(tx, group.id),
             [
                 inbox
-                for inbox in await recipients.reached(tx, thing.id)
+                for inbox in await self._out.among_readers(
+                    tx, thing, await recipients.reached(tx, thing.id)
+                )
                 if await self._out.is_welcome(tx, inbox.host_id)
             ],
         )
@@ -178,6 +179,8 @@ class Sanctions:
             )
         listening = [inbox for inbox in inboxes if peers.wants_activities(inbox.software)]
         await self._out.announce(tx, group, thing, undo, listening, "Undo")
+        if group.is_members_only:
+            return  # What a microblog was told and took back it does not take again under the same id.
         if thing.kind == "topic" or group.announce_replies:
             boosting = [inbox for inbox in inboxes if "id" in peers.topic_forms(inbox.software)]
             await self._out.announce(tx, group, thing, self._at.object(thing), boosting, "id")
@@ -192,7 +195,7 @@ class Sanctions:
             "Delete",
             moderator,
             self._at.object(thing),
-            to=[AS_PUBLIC],
+            to=self._heard_in(group),
             cc=[group_uri],
             audience=group_uri,
             summary=decided.reason if decided is not None else REMOVED,
@@ -202,7 +205,7 @@ class Sanctions:
             "Undo",
             moderator,
             delete,
-            to=[AS_PUBLIC],
+            to=self._heard_in(group),
             cc=[group_uri],
             audience=group_uri,
         )
@@ -300,6 +303,7 @@ class Sanctions:
             content,
             author_uri=None,
             published=now_ms(),
+            is_open=not group.is_members_only,
         )
         await self._out.send(
             tx,
@@ -311,12 +315,15 @@ class Sanctions:
             subject_id=person.id,
         )
 
+    def _heard_in(self, group: groups.Group) -> list[str]:
+        return heard_in(self._at.group(group.id), is_open=not group.is_members_only)
+
     async def _federated(
         self, tx: Transaction, entry: journal.Entry
     ) -> tuple[groups.Group, actors.Actor] | None:
         group = await groups.group(tx, entry.group_id or 0)
         person = await actors.actor(tx, entry.target_id or 0)
-        if group is None or person is None or group.mode != "federated":
+        if group is None or person is None or not group.leaves_hub:
             return None
         return (group, person) if entry.actor_id is not None else None
 

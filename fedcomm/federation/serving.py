@@ -15,19 +15,29 @@ from aiohttp import web
 
 from activitypub.contexts import with_context
 from activitypub.ijson import JSONObject, dumps
+from activitypub.origins import host as host_of
 from activitypub.signatures import ACCEPT_SIGNATURE_GET
 from activitypub.vocabulary import CONTENT_TYPE, wants_activity
 from fedcomm.config import Config
 from fedcomm.federation import farewells, synchronisation
 from fedcomm.federation.activities import Activities
 from fedcomm.federation.addresses import Addresses
+from fedcomm.federation.assurances import Assurances
 from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.directory import KnownKey
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.reception import Reception
 from fedcomm.federation.visitors import Turned, Visitors
-from fedcomm.hub import actors, erasure, groups, threads, timelines
-from fedcomm.hub.visibility import ANONYMOUS, Viewer, can_read, can_see_group
+from fedcomm.hub import actors, circles, erasure, groups, threads, timelines
+from fedcomm.hub.visibility import (
+    ANONYMOUS,
+    Viewer,
+    can_know_group,
+    can_read,
+    can_see_group,
+    member,
+    readable,
+)
 from fedcomm.store.database import Database
 from fedcomm.store.ids import now_ms, parse_id
 
@@ -62,6 +72,7 @@ class Serving:
         visitors: Visitors,
         reception: Reception,
         addresses: Addresses,
+        assurances: Assurances,
     ) -> None:
         self._config = config
         self._db = db
@@ -71,6 +82,7 @@ class Serving:
         self._visitors = visitors
         self._reception = reception
         self._at = addresses
+        self._assurances = assurances
         self._noted: OrderedDict[tuple[int, int], None] = OrderedDict()
 
     def add_routes(self, app: web.Application) -> None:
@@ -91,6 +103,9 @@ class Serving:
         router.add_get(
             "/ap/p/{id}/followers/synchronization", self._guarded(self._followers_of_host)
         )
+        router.add_get(
+            "/ap/g/{id}/followers/synchronization", self._guarded(self._followers_of_host)
+        )
         router.add_get("/ap/g/{id}/moderators", self._guarded(self._moderators))
         router.add_get("/ap/o/{id}", self._guarded(self._object))
         router.add_get("/ap/o/{id}/replies", self._guarded(self._replies))
@@ -99,6 +114,7 @@ class Serving:
         router.add_get("/ap/c/{id}", self._guarded(self._activity))
         router.add_get("/ap/x/{id}", self._guarded(self._context))
         router.add_get("/ap/v/{id}", self._guarded(self._vote))
+        router.add_get("/ap/w/{id}", self._guarded(self._told))
         router.add_get("/ap/e/{id}", self._guarded(self._emoji))
 
     # Inboxes
@@ -128,7 +144,7 @@ class Serving:
         actor = await self._local_actor(request)
         if not wants_activity(request.headers.get("Accept")) and _wants_html(request):
             # The address of the page names the group: not to somebody who may not know of it.
-            await self._require_group_visible(actor, ANONYMOUS)
+            await self._require_group_known(actor, ANONYMOUS)
             raise web.HTTPSeeOther(self._at.page(actor))
         return await self.actor_response(request, actor)
 
@@ -137,8 +153,7 @@ class Serving:
         viewer, known = request[VISITOR]
         if actor.suspended_at is not None:
             raise Turned(403, "suspended-actor")
-        if actor.kind == "group" and not await can_see_group(self._db, viewer, actor.id):
-            raise Turned(404, "hidden-group")
+        await self._require_group_known(actor, viewer)
         document = await self._catalogue.actor(self._db, actor)
         if actor.kind == "person" and known is None and self._config.federation.authorized_fetch:
             return _document(request, self._catalogue.stub(document), public=True)
@@ -155,9 +170,9 @@ class Serving:
         self._require_signature(known)
         if actor.kind == "group":
             items, last = await self._catalogue.group_outbox(
-                self._db, actor.id, before=before, limit=PAGE
+                self._db, viewer, actor.id, before=before, limit=PAGE
             )
-            total = await self._count_topics(actor.id)
+            total = await self._count_topics(viewer, actor.id)
         else:
             items, last = await self._catalogue.member_outbox(
                 self._db, ANONYMOUS, actor.id, before=before, limit=PAGE
@@ -184,7 +199,9 @@ class Serving:
     async def _followers(self, request: web.Request) -> web.Response:
         actor = await self._local_actor(request)
         viewer, known = request[VISITOR]
-        await self._require_group_visible(actor, viewer)
+        await self._require_group_known(actor, viewer)
+        if "is_follower" in request.query:
+            return await self._is_follower(request, actor, viewer)
         sql = (
             "SELECT count(*) FROM memberships WHERE group_id = ? AND state = 'active' AND suspended = 0"
             if actor.kind == "group"
@@ -194,14 +211,48 @@ class Serving:
         return self._totals(request, actor, "followers", total, known)
 
     async def _followers_of_host(self, request: web.Request) -> web.Response:
-        """A member's followers on the host that asks, which only that host gets (FEP-8fcf, INV-18)."""
+        """The followers of a member or a group on the host that asks, which only that host gets (FEP-8fcf,
+        INV-18)."""
         actor = await self._local_actor(request)
-        known = request[VISITOR][1]
+        viewer, known = request[VISITOR]
+        await self._require_group_visible(actor, viewer)
+        group = await groups.group(self._db, actor.id) if actor.kind == "group" else None
+        if group is not None and not group.is_members_only:
+            raise Turned(404, "public-group")  # What goes to it in public needs no such list.
         if known is None:
             raise Turned(401, "unsigned", "Sign this request.")
         items = await synchronisation.followers_on(self._db, actor.id, known.host_id)
         uri = f"{self._at.actor(actor)}/followers/synchronization"
         return self._ordered(request, uri, items, known)
+
+    async def _is_follower(
+        self, request: web.Request, group: actors.Actor, viewer: Viewer
+    ) -> web.Response:
+        """Whether the server of an actor has a member in a private group: asked by servers with members in it that
+        are to show a copy of what was said there to that actor (§2.4, Lemmy). Says so by its status alone."""
+        await self._require_group_visible(group, viewer)
+        found = await groups.group(self._db, group.id)
+        if found is None or not found.is_members_only:
+            raise Turned(400, "public-group", "This group is not private.")
+        authority = host_of(request.query["is_follower"], allow_http=not self._config.is_secure)
+        host_id = await self._db.value("SELECT id FROM hosts WHERE name = ?", authority or "")
+        if host_id is None or not await circles.is_home(self._db, group.id, int(host_id)):
+            raise Turned(404, "no-follower")
+        return web.Response(
+            status=200, headers={"Vary": VARY, "Cache-Control": "private, no-store"}
+        )
+
+    async def _told(self, request: web.Request) -> web.Response:
+        """What a private group told microblogs of an object in it."""
+        number = parse_id(request.match_info["id"])
+        viewer, known = request[VISITOR]
+        document = None
+        if number is not None and await can_read(self._db, viewer, number):
+            document = await self._catalogue.told(self._db, viewer, number)
+        if number is None or document is None:
+            raise Turned(404, "hidden")
+        await self._note(number, known)
+        return _document(request, with_context(document), public=False)
 
     async def _following(self, request: web.Request) -> web.Response:
         actor = await self._local_actor(request)
@@ -258,7 +309,9 @@ class Serving:
             # Once deletion is final the id answers 404: that is what makes Mastodon and NodeBB let
             # go of their copy (§6.4); the Tombstone went out in the Delete.
             raise Turned(404, "deleted")
-        if not await can_read(self._db, viewer, number):
+        if not await can_read(self._db, viewer, number) and not await self._is_assured(
+            thing, known
+        ):
             raise Turned(404, "hidden")
         self._require_signature(known)
         document = await self._catalogue.object(self._db, number)
@@ -266,6 +319,14 @@ class Serving:
             raise Turned(404, "no-such-object")
         await self._note(number, known)
         return _document(request, with_context(document), public=known is None)
+
+    async def _is_assured(self, thing: threads.Thing, known: KnownKey | None) -> bool:
+        """Whether the private group elsewhere in which it was said has a member on the server that asks."""
+        if known is None or thing.community_id is None or thing.visibility != "members":
+            return False
+        if not await can_read(self._db, member(thing.author_id), thing.id):
+            return False
+        return await self._assurances.admits(thing.community_id, known.actor_uri, known.host_id)
 
     async def _replies(self, request: web.Request) -> web.Response:
         thing, viewer, known = await self._readable(request)
@@ -398,6 +459,10 @@ class Serving:
         self._require_signature(known)
         return thing, viewer, known
 
+    async def _require_group_known(self, actor: actors.Actor, viewer: Viewer) -> None:
+        if actor.kind == "group" and not await can_know_group(self._db, viewer, actor.id):
+            raise Turned(404, "hidden-group")
+
     async def _require_group_visible(self, actor: actors.Actor, viewer: Viewer) -> None:
         if actor.kind == "group" and not await can_see_group(self._db, viewer, actor.id):
             raise Turned(404, "hidden-group")
@@ -416,12 +481,14 @@ class Serving:
         while len(self._noted) > FETCHES_NOTED:
             self._noted.popitem(last=False)
 
-    async def _count_topics(self, group_id: int) -> int:
+    async def _count_topics(self, viewer: Viewer, group_id: int) -> int:
+        clause = readable(viewer)
         return int(
             await self._db.value(
-                "SELECT count(*) FROM objects WHERE group_id = ? AND kind = 'topic'"
-                " AND deleted_at IS NULL AND visibility = 'public'",
+                "SELECT count(*) FROM objects o WHERE o.group_id = ? AND o.kind = 'topic'"
+                f" AND {clause.sql}",
                 group_id,
+                *clause.args,
             )
         )
 

@@ -20,6 +20,7 @@ from activitypub.vocabulary import ITEM_LIMIT
 from fedcomm.config import Config
 from fedcomm.federation import farewells, health, housekeeping, lanes, subscriptions
 from fedcomm.federation.addresses import Addresses
+from fedcomm.federation.assurances import Assurances
 from fedcomm.federation.backfill import Backfill
 from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.couriers import Couriers
@@ -112,10 +113,12 @@ class FederationSpoke:
             *(config, db, self._visitors, self._directory, vouching, self._at),
             allow_http=allow_http,
         )
+        assurances = Assurances(db, self._client, self._keyring, allow_http=allow_http)
         self._serving = Serving(
-            config, db, self._keyring, catalogue, self._visitors, reception, self._at
+            *(config, db, self._keyring, catalogue, self._visitors, reception, self._at),
+            assurances,
         )
-        self._discovery = Discovery(config, db, self._keyring, self._at)
+        self._discovery = Discovery(config, db, self._keyring, self._at, self._visitors)
         self._intake = Intake(
             config, db, self._directory, handlers, self._book, allow_http=allow_http
         )

@@ -69,7 +69,18 @@ def read(value: str) -> Offer | None:
 
 
 async def followers_on(db: Reader, actor_id: int, host_id: int) -> list[str]:
-    """The ids of a member's followers on one host, `MOST_FOLLOWERS` at most."""
+    """The ids of the followers of a member, or of the members of a group, on one host, `MOST_FOLLOWERS` at most."""
+    kind = await db.value("SELECT kind FROM actors WHERE id = ?", actor_id)
+    if kind == "group":
+        rows = await db.all(
+            "SELECT a.uri FROM memberships s JOIN actors a ON a.id = s.actor_id"
+            " WHERE s.group_id = ? AND s.state = 'active' AND s.suspended = 0 AND a.host_id = ?"
+            " AND a.deleted_at IS NULL ORDER BY a.id LIMIT ?",
+            actor_id,
+            host_id,
+            MOST_FOLLOWERS,
+        )
+        return [row["uri"] for row in rows]
     rows = await db.all(
         "SELECT a.uri FROM follows f JOIN actors a ON a.id = f.follower_id"
         " WHERE f.followed_id = ? AND f.state = 'active' AND f.suspended = 0 AND a.host_id = ?"

@@ -9,12 +9,13 @@ from activitypub.vocabulary import AS_PUBLIC
 from fedcomm.federation import peers, recipients
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.catalogue import Catalogue
-from fedcomm.federation.dispatch import SENT_VISIBILITIES, Dispatch, Step, thing_of, understands
+from fedcomm.federation.dispatch import Dispatch, Step, thing_of, understands
 from fedcomm.federation.recipients import Inbox
 from fedcomm.federation.rendering import Renderer, as_page, tombstone
 from fedcomm.federation.sanctions import REMOVED
 from fedcomm.hub import (
     actors,
+    circles,
     groups,
     journal,
     policies,
@@ -53,7 +54,7 @@ class Words:
         thing = await thing_of(tx, entry)
         if thing is None or thing.deleted_at is not None or thing.withheld is not None:
             return
-        if thing.visibility not in SENT_VISIBILITIES:
+        if not await self._out.may_leave(tx, thing):
             return
         if thing.is_local:
             post = await timelines.post(tx, member(thing.author_id), thing.id)
@@ -66,9 +67,9 @@ class Words:
             )
             direct = recipients.merged(
                 await recipients.followers(tx, thing.author_id)
-                if thing.visibility != "direct"
+                if thing.visibility not in ("direct", "members")
                 else [],
-                await recipients.people(tx, await self._out.addressed(tx, thing)),
+                await self._people_named(tx, thing),
                 await self._poll_readers(tx, thing),
             )
             direct = [inbox for inbox in direct if understands(inbox, thing)]
@@ -80,7 +81,7 @@ class Words:
                 # A topic is announced by its id, which microblogs fetch.
                 await self._out.forward(tx, thing, "Create")
         # NodeBB's answers name the Public in `cc` only: they are for the thread all the same.
-        if thing.visibility == "public" or (
+        if thing.visibility in ("public", "members") or (
             thing.kind == "reply" and thing.visibility == "unlisted"
         ):
             await self._announce_new(tx, thing, wrapped)
@@ -107,15 +108,92 @@ class Words:
             able = [inbox for inbox in by_form["activity"] if understands(inbox, thing)]
             await self._out.announce(tx, group, thing, wrapped, able, "activity")
             await self._announce_as_page(tx, group, thing, wrapped, by_form["activity"], "activity")
-        if thing.kind == "topic" or group.announce_replies:
+        if thing.kind != "topic" and not group.announce_replies:
+            return
+        if group.is_members_only:
+            await self._tell(tx, group, thing, "Create", by_form["id"])
+        else:
             await self._out.announce(tx, group, thing, self._at.object(thing), by_form["id"], "id")
+
+    async def _people_named(self, tx: Transaction, thing: threads.Thing) -> list[Inbox]:
+        """Where those live whom the object names: of a private group only members, of one elsewhere the group
+        itself, which tells its members."""
+        named = await self._out.addressed(tx, thing)
+        if thing.visibility != "members":
+            return await recipients.people(tx, named)
+        if thing.community_id is not None:
+            return await recipients.own_inbox(tx, thing.community_id)
+        inside = await circles.members_among(tx, thing.group_id or 0, sorted(named))
+        return await recipients.people(tx, inside)
+
+    async def _tell(
+        self,
+        tx: Transaction,
+        group: groups.Group,
+        thing: threads.Thing,
+        kind: str,
+        inboxes: Sequence[Inbox],
+    ) -> None:
+        """To microblogs a private group says itself what was said in it (§4.10): see `Renderer.told`."""
+        told = await self._catalogue.told(tx, member(thing.author_id), thing.id)
+        if told is None or not inboxes:
+            return
+        number = self._out.booking.number(f"{kind}/told")
+        activity = self._renderer.activity(
+            number,
+            kind,
+            self._at.group(group.id),
+            told,
+            to=told["to"],
+            cc=[],
+            published=thing.edited_at or thing.published_at,
+        )
+        await self._out.send(tx, group.id, f"{kind}/told", activity, inboxes, thing, number)
+
+    async def untell(
+        self,
+        tx: Transaction,
+        group: groups.Group,
+        thing: threads.Thing,
+        have_it: Sequence[Inbox],
+    ) -> None:
+        """The group takes back what it told of something that was deleted."""
+        said = await tx.value(
+            "SELECT 1 FROM activities WHERE object_id = ? AND type = 'Create/told' LIMIT 1",
+            thing.id,
+        )
+        inboxes = [inbox for inbox in have_it if "id" in peers.topic_forms(inbox.software)]
+        if said is None or not inboxes:
+            return
+        group_uri = self._at.group(group.id)
+        delete = self._renderer.activity(
+            new_id(),
+            "Delete",
+            group_uri,
+            tombstone(self._at.told(thing.id)),
+            to=[f"{group_uri}/followers"],
+            cc=[],
+        )
+        await self._out.send(tx, group.id, "Delete/told", delete, inboxes, thing, recall=True)
 
     async def _edited(self, tx: Transaction, entry: journal.Entry) -> None:
         thing = await thing_of(tx, entry)
         if thing is None or thing.deleted_at is not None or thing.withheld is not None:
             return
-        if thing.visibility not in SENT_VISIBILITIES:
+        if not await self._out.may_leave(tx, thing):
             return
+        group = await self._out.federated_group(tx, thing)
+        if thing.visibility == "members" and group is not None:
+            told = await self._out.among_readers(tx, thing, await recipients.reached(tx, thing.id))
+            await self._tell(
+                tx,
+                group,
+                thing,
+                "Update",
+                [inbox for inbox in told if "id" in peers.topic_forms(inbox.software)]
+                if thing.kind == "topic" or group.announce_replies
+                else [],
+            )
         if not thing.is_local:
             await self._out.forward(tx, thing, "Update")
             raw = await self._out.received(tx, thing.id, "Update", thing.author_id)
@@ -136,18 +214,17 @@ class Words:
         )
         have_it = recipients.merged(
             await recipients.reached(tx, thing.id),
-            await recipients.people(tx, await self._out.addressed(tx, thing)),
+            await self._people_named(tx, thing),
         )
         have_it = [
             inbox
-            for inbox in have_it
+            for inbox in await self._out.among_readers(tx, thing, have_it)
             if understands(inbox, thing) and await self._out.is_welcome(tx, inbox.host_id)
         ]
         update = await self._out.sealed(thing.author_id, update)
         await self._out.send(tx, thing.author_id, "Update", update, have_it, thing)
         await self._out.announce_to_threads(tx, thing, update)
-        group = await self._out.federated_group(tx, thing)
-        if group is not None and thing.visibility == "public":
+        if group is not None and thing.visibility in ("public", "members"):
             members = await recipients.group_members(tx, group.id)
             await self._announce_as_page(tx, group, thing, update, members, "Update")
 
@@ -159,6 +236,7 @@ class Words:
         have_it = await recipients.reached(tx, thing.id)
         await self.forget_undelivered(tx, thing.id)
         uri = self._at.object(thing)
+        heard_by = await self._out.heard_by(tx, thing)
         removed = entry.event == "object_removed"
         # The group may have been deleted since: what it announced is asked back all the same.
         group = await groups.group(tx, thing.group_id) if thing.group_id is not None else None
@@ -190,14 +268,14 @@ class Words:
                 "Delete",
                 self._at.member(entry.actor_id or 0),
                 uri,
-                to=[AS_PUBLIC],
+                to=heard_by,
                 cc=[group_uri],
                 audience=group_uri,
                 # Its presence tells a moderator's removal from an author's deletion (§4.9).
                 summary=decided.reason if decided is not None else REMOVED,
             )
         elif thing.is_local:
-            wrapped = self._delete(uri, self._at.member(thing.author_id), uri, group_uri)
+            wrapped = self._delete(uri, self._at.member(thing.author_id), uri, group_uri, heard_by)
         else:
             await self._out.forward(tx, thing, "Delete", have_it)
             wrapped = await self._out.received(tx, thing.id, "Delete", thing.author_id)
@@ -209,6 +287,7 @@ class Words:
             listening = [inbox for inbox in have_it if peers.wants_activities(inbox.software)]
             await self._out.announce(tx, group, thing, wrapped, listening, "Delete", recall=True)
         await self.undo_announces(tx, group, thing, have_it)
+        await self.untell(tx, group, thing, have_it)
 
     async def send_deletes(
         self,
@@ -220,6 +299,7 @@ class Words:
     ) -> None:
         """The author's Delete of something of ours, to each in the form that it takes (§6.1)."""
         author_uri = self._at.member(thing.author_id)
+        heard_by = await self._out.heard_by(tx, thing)
         strings = [inbox for inbox in have_it if peers.delete_as_string(inbox.software)]
         others = [inbox for inbox in have_it if not peers.delete_as_string(inbox.software)]
         for inboxes, content in ((others, tombstone(uri)), (strings, uri)):
@@ -228,21 +308,26 @@ class Words:
                     tx,
                     thing.author_id,
                     "Delete",
-                    self._delete(uri, author_uri, content, group_uri),
+                    self._delete(uri, author_uri, content, group_uri, heard_by),
                     inboxes,
                     thing,
                     recall=True,
                 )
 
     def _delete(
-        self, uri: str, author_uri: str, content: JSONObject | str, group_uri: str | None
+        self,
+        uri: str,
+        author_uri: str,
+        content: JSONObject | str,
+        group_uri: str | None,
+        heard_by: Sequence[str],
     ) -> JSONObject:
         return self._renderer.activity(
             new_id(),
             "Delete",
             author_uri,
             content,
-            to=[AS_PUBLIC],
+            to=heard_by,
             cc=[group_uri] if group_uri else [],
             audience=group_uri,
         )
@@ -306,7 +391,7 @@ class Words:
             "Add" if entry.event == "topic_pinned" else "Remove",
             self._at.member(entry.actor_id or 0),
             self._at.object(thing),
-            to=[AS_PUBLIC],
+            to=await self._out.heard_by(tx, thing),
             cc=[group_uri],
             target=f"{group_uri}/featured",
             audience=group_uri,
@@ -324,19 +409,19 @@ class Words:
         ):
             return
         moderator = self._at.member(entry.actor_id or 0)
-        cc = [group_uri]
+        to, cc = await self._out.heard_by(tx, thing), [group_uri]
         lock = self._renderer.activity(
             new_id(),
             "Lock",
             moderator,
             self._at.object(thing),
-            to=[AS_PUBLIC],
+            to=to,
             cc=cc,
             audience=group_uri,
         )
         if entry.event == "topic_unlocked":
             lock = self._renderer.activity(
-                new_id(), "Undo", moderator, lock, to=[AS_PUBLIC], cc=cc, audience=group_uri
+                new_id(), "Undo", moderator, lock, to=to, cc=cc, audience=group_uri
             )
         await self._out.announce_to_threads(
             tx, thing, await self._out.sealed(entry.actor_id or 0, lock)

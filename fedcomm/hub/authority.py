@@ -26,7 +26,7 @@ async def role_in(db: Reader, actor_id: int, group_id: int | None) -> Role | Non
         if place is not None and place.moderates:
             return "group"
         group = await groups.group(db, group_id)
-        if group is None or group.mode == "private":
+        if group is None or group.is_members_only:
             return None
     return "hub" if await is_staff(db, actor_id) else None
 
@@ -68,6 +68,6 @@ async def within(db: Reader, actor_id: int, group: str) -> Clause:
         return Clause(mine, (actor_id,))
     return Clause(
         f"({mine} OR {group} IS NULL OR EXISTS (SELECT 1 FROM groups jg"
-        f" WHERE jg.actor_id = {group} AND jg.mode <> 'private'))",
+        f" WHERE jg.actor_id = {group} AND jg.mode NOT IN ('private', 'reserved')))",
         (actor_id,),
     )

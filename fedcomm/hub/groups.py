@@ -1,10 +1,9 @@
 """Groups and who belongs to them.
 
 Modes: *federated* (anybody reads, other servers follow), *local* (signed-in members of this hub),
-*private* (active
-members only; nobody else learns that it exists, people are added by its moderators). A membership
-is requested, active or
-banned; roles in a group are owner, moderator, member.
+*private* (active members only; nobody else learns that it exists, people are added by its moderators),
+*reserved* (active members only, people of other servers among them: who knows of it may ask, its moderators
+decide). A membership is requested, active or banned; roles in a group are owner, moderator, member.
 """
 
 from __future__ import annotations
@@ -18,12 +17,28 @@ from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
 from fedcomm.hub.limits import DEFAULT_LIMITS, TextLimits
 from fedcomm.hub.markup import render_plain
 from fedcomm.hub.sanitizer import plain_name
-from fedcomm.hub.visibility import Viewer, Visibility, can_see_group, group_visible
+from fedcomm.hub.visibility import (
+    Viewer,
+    Visibility,
+    can_know_group,
+    can_see_group,
+    group_listed,
+    remote,
+)
 from fedcomm.store.database import Reader, Row, Transaction, marks
 from fedcomm.store.ids import now_ms
 
-Mode = Literal["federated", "local", "private"]
-MODES: tuple[Mode, ...] = ("federated", "local", "private")
+Mode = Literal["federated", "local", "private", "reserved"]
+MODES: tuple[Mode, ...] = ("federated", "local", "private", "reserved")
+
+MEMBERS_ONLY: tuple[Mode, ...] = ("private", "reserved")
+"""What is said in these is for their members, and nobody else judges it."""
+
+LEAVES_HUB: tuple[Mode, ...] = ("federated", "reserved")
+"""Groups with people on other servers, to which their words go."""
+
+ASKERS_MOST: Final = 200
+"""The longest list of servers that may ask to join a reserved group."""
 
 TOPICS_PER_HOUR_MOST: Final = 1_000
 """The largest cap that can be set."""
@@ -32,6 +47,7 @@ VISIBILITY_OF_MODE: dict[Mode, Visibility] = {
     "federated": "public",
     "local": "local",
     "private": "members",
+    "reserved": "members",
 }
 """What an object written in a group of this mode is stored with."""
 
@@ -59,6 +75,8 @@ class Group:
     first_posts_wait: bool
     """Whether posts from a host of which nothing was let in yet wait for a moderator."""
     announce_replies: bool
+    relayed: bool
+    """Whether its public topics may be handed to relays."""
     summary_source: str
     summary_html: str
     avatar_id: int | None
@@ -74,6 +92,16 @@ class Group:
     def posting_restricted(self) -> bool:
         """Whether only moderators open topics."""
         return self.topics_by == "moderators"
+
+    @property
+    def is_members_only(self) -> bool:
+        """Whether what is said in it is for its members."""
+        return self.mode in MEMBERS_ONLY
+
+    @property
+    def leaves_hub(self) -> bool:
+        """Whether its words go to other servers at all."""
+        return self.mode in LEAVES_HUB
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +122,7 @@ class Membership:
 _COLUMNS = (
     "g.actor_id, a.name, a.display_name, g.mode, g.approval, g.language, g.topics_by,"
     " g.topics_per_hour, g.first_posts_wait,"
-    " g.announce_replies, a.summary_source, a.summary_html, a.avatar_id, a.header_id, g.created_at,"
+    " g.announce_replies, g.relayed, a.summary_source, a.summary_html, a.avatar_id, a.header_id, g.created_at,"
     " a.updated_at"
 )
 _FROM = "FROM groups g JOIN actors a ON a.id = g.actor_id AND a.deleted_at IS NULL"
@@ -112,6 +140,7 @@ def _group(row: Row) -> Group:
         row["topics_per_hour"],
         bool(row["first_posts_wait"]),
         bool(row["announce_replies"]),
+        bool(row["relayed"]),
         row["summary_source"],
         row["summary_html"],
         row["avatar_id"],
@@ -137,9 +166,17 @@ async def group_by_name(db: Reader, name: str) -> Group | None:
 
 
 async def visible_group(db: Reader, viewer: Viewer, name: str) -> Group:
-    """The group called `name`; NotFound if there is none or `viewer` may not know of it."""
+    """The group called `name`; NotFound if there is none or `viewer` may not look into it."""
     found = await group_by_name(db, name)
     if found is None or not await can_see_group(db, viewer, found.id):
+        raise NotFound("There is no such group.")
+    return found
+
+
+async def known_group(db: Reader, viewer: Viewer, name: str) -> Group:
+    """The group called `name`; NotFound if there is none or `viewer` may not know that it exists."""
+    found = await group_by_name(db, name)
+    if found is None or not await can_know_group(db, viewer, found.id):
         raise NotFound("There is no such group.")
     return found
 
@@ -147,8 +184,8 @@ async def visible_group(db: Reader, viewer: Viewer, name: str) -> Group:
 async def list_groups(
     db: Reader, viewer: Viewer, *, after: str = "", limit: int = 100
 ) -> list[Group]:
-    """The groups that `viewer` may know of, by name."""
-    clause = group_visible(viewer)
+    """The groups that `viewer` finds listed, by name."""
+    clause = group_listed(viewer)
     rows = await db.all(
         f"SELECT {_COLUMNS} {_FROM} JOIN handles n ON n.actor_id = g.actor_id"
         f" WHERE n.name > ? AND {clause.sql} ORDER BY n.name LIMIT ?",
@@ -209,8 +246,8 @@ async def member_counts(db: Reader, group_ids: Sequence[int]) -> dict[int, int]:
 
 
 async def find_groups(db: Reader, viewer: Viewer, text: str, *, limit: int = 10) -> list[Group]:
-    """Groups whose name or title holds `text` (any case), of those that `viewer` may know of."""
-    clause = group_visible(viewer)
+    """Groups whose name or title holds `text` (any case), of those that `viewer` finds listed."""
+    clause = group_listed(viewer)
     pattern = text.lower().replace("\\", "").replace("%", "").replace("_", "\\_").strip()
     if not pattern:
         return []
@@ -309,6 +346,7 @@ async def edit_group(
     topics_by: TopicsBy = "everyone",
     topics_per_hour: int = 0,
     first_posts_wait: bool = False,
+    relayed: bool | None = None,
     local_origin: str,
     avatar_id: int | None = None,
     header_id: int | None = None,
@@ -332,12 +370,13 @@ async def edit_group(
     )
     await tx.execute(
         "UPDATE groups SET approval = ?, announce_replies = ?, topics_by = ?,"
-        " topics_per_hour = ?, first_posts_wait = ? WHERE actor_id = ?",
+        " topics_per_hour = ?, first_posts_wait = ?, relayed = ? WHERE actor_id = ?",
         int(approval),
         int(announce_replies),
         topics_by,
         topics_per_hour,
         int(first_posts_wait),
+        int(found.relayed if relayed is None else relayed and found.mode == "federated"),
         group_id,
     )
     for column, media_id in (("avatar_id", avatar_id), ("header_id", header_id)):
@@ -377,9 +416,15 @@ async def join(
     if found.mode == "private" or (found.mode == "local" and not joiner.is_local):
         # A private group adds people itself; to everybody else it does not exist.
         raise NotFound("There is no such group.")
+    if not joiner.is_local and not await can_know_group(
+        tx, remote(joiner.id, joiner.host_id or 0), group_id
+    ):
+        # A server that may not ask gets what it gets of a group that never was.
+        raise NotFound("There is no such group.")
     # Whoever comes from a limited host is let in by a moderator, not by the open door.
     is_limited = await policies.level_of(tx, joiner.host_id) != "none"
-    state: State = "requested" if found.approval or is_limited else "active"
+    asks = found.approval or found.mode == "reserved" or is_limited
+    state: State = "requested" if asks else "active"
     await _place(tx, group_id, actor_id, "member", state, follow_uri)
     if known is None or known.state != state:
         event: journal.Event = (
@@ -402,9 +447,12 @@ async def add_member(
     person = await actors.actor(tx, actor_id)
     if person is None or person.deleted_at is not None:
         raise NotFound("There is no such person.")
-    if found.mode != "federated" and not person.is_local:
+    if not found.leaves_hub and not person.is_local:
         raise NotAllowed("Only members of this hub can be in this group.")
     known = await membership(tx, group_id, actor_id)
+    if found.mode == "reserved" and not person.is_local and known is None:
+        # Their server must have asked for them: it is what will keep the copies (INV-15).
+        raise NotAllowed("People of other servers ask to join from there.")
     if known is not None and known.state == "banned":
         raise NotAllowed("This person is banned from the group. Lift the ban first.")
     if known is not None and known.role == "owner" and role != "owner":
@@ -538,4 +586,4 @@ def _check(title: str, description: str, mode: str, limits: TextLimits) -> None:
     if len(description) > limits.profile_chars:
         raise Invalid("description", "The description is too long.")
     if mode not in MODES:
-        raise Invalid("mode", "A mode is federated, local or private.")
+        raise Invalid("mode", "A mode is federated, local, private or reserved.")

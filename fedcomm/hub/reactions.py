@@ -67,6 +67,9 @@ async def add(
     viewer = member(actor_id) if person.is_local else remote(actor_id, person.host_id or 0)
     if not await can_read(tx, viewer, object_id):
         raise NotFound("This is not there any more.")
+    if target.visibility == "members":
+        # Their server may have the copy; only those who are in the group take part.
+        await threads.require_place_of(tx, target, actor_id)
     if target.group_id is not None:
         place = await groups.membership(tx, target.group_id, actor_id)
         if place is not None and place.state == "banned":

@@ -63,6 +63,8 @@ class Thing:
     host_id: int | None
     author_id: int
     group_id: int | None
+    community_id: int | None
+    """The private group of another server whose members it is for."""
     topic_id: int | None
     parent_id: int | None
     parent_uri: str | None
@@ -95,7 +97,7 @@ class Thing:
 
 
 COLUMNS = (
-    "o.id, o.kind, o.type, o.uri, o.host_id, o.author_id, o.group_id, o.topic_id, o.parent_id,"
+    "o.id, o.kind, o.type, o.uri, o.host_id, o.author_id, o.group_id, o.community_id, o.topic_id, o.parent_id,"
     " o.parent_uri, o.context_uri, o.visibility, o.title, o.source, o.html, o.summary, o.sensitive,"
     " o.language, o.url, o.details, o.created_at, o.published_at, o.edited_at, o.deleted_at,"
     " o.withheld, o.pinned_at, o.locked_at, o.reply_count, o.like_count, o.dislike_count, o.share_count,"
@@ -113,6 +115,7 @@ def thing_of(row: Row) -> Thing:
         row["host_id"],
         row["author_id"],
         row["group_id"],
+        row["community_id"],
         row["topic_id"],
         row["parent_id"],
         row["parent_uri"],
@@ -266,6 +269,7 @@ async def create_reply(
         provenance,
         visibility=narrower(parent.visibility, visibility or parent.visibility),
         group_id=parent.group_id,
+        community_id=parent.community_id,
         topic_id=parent.topic_id,
         parent_id=parent_id,
         # A reply dated before its parent becomes a topic of its own at NodeBB (federation.md §12).
@@ -326,10 +330,12 @@ async def store_post(
     *,
     visibility: Visibility,
     parent_uri: str | None = None,
+    community_id: int | None = None,
 ) -> int:
     """Keep a remote object that belongs to no group of ours, because somebody here follows its
     author or is
-    mentioned; its id. `parent_uri`: what it answers, when that is not known here."""
+    mentioned; its id. `parent_uri`: what it answers, when that is not known here; `community_id`: the private
+    group of another server for whose members it is."""
     object_id = new_id()
     await _insert(
         tx,
@@ -341,6 +347,7 @@ async def store_post(
         visibility=visibility,
         topic_id=object_id,
         parent_uri=parent_uri,
+        community_id=community_id,
     )
     await journal.record(tx, "post_stored", actor_id=author_id, object_id=object_id)
     await _tell_mentioned(tx, object_id, author_id, already=set())
@@ -541,7 +548,7 @@ async def _require_place(tx: Transaction, group: groups.Group, author_id: int) -
     # In an open federated group anybody may speak: a reply from Mastodon comes from no member.
     if group.mode == "federated" and not author.is_local and not group.approval:
         return
-    if group.mode == "private":
+    if group.is_members_only:
         raise NotFound("There is no such group.")
     raise NotAllowed("Join the group to write in it.")
 
@@ -556,6 +563,7 @@ async def _insert(
     *,
     visibility: Visibility,
     group_id: int | None = None,
+    community_id: int | None = None,
     topic_id: int | None = None,
     parent_id: int | None = None,
     parent_uri: str | None = None,
@@ -574,10 +582,10 @@ async def _insert(
     elif content.event is not None:
         default_type = "Event"
     await tx.execute(
-        "INSERT INTO objects (id, kind, type, uri, host_id, author_id, group_id, topic_id, parent_id,"
+        "INSERT INTO objects (id, kind, type, uri, host_id, author_id, group_id, community_id, topic_id, parent_id,"
         " parent_uri, context_uri, visibility, title, source, html, summary, sensitive, language, url,"
         " details, created_at, published_at, active_at, withheld, withheld_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         object_id,
         kind,
         provenance.type if provenance else default_type,
@@ -585,6 +593,7 @@ async def _insert(
         provenance.host_id if provenance else None,
         author_id,
         group_id,
+        community_id,
         topic_id,
         parent_id,
         parent_uri,

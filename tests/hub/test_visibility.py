@@ -179,12 +179,17 @@ async def test_nobody_reads_what_was_deleted(world: World, scene: Scene) -> None
 MODE_READERS: dict[groups.Mode, frozenset[str]] = {
     "federated": frozenset(
         {"anonymous", "stranger", "inside", "requester", "remote_stranger", "remote_follower"}
-        | {"host"}
+        | {"host", "remote_inside", "remote_neighbour", "host_inside"}
     ),
     "local": frozenset({"stranger", "inside", "requester"}),
     "private": frozenset({"inside"}),
+    # Whoever signs for a server with a member in it gets that server's copy (federation.md §3.6).
+    "reserved": frozenset({"inside", "remote_inside", "remote_neighbour", "host_inside"}),
 }
-"""Who knows of a group of each mode, and of what is said there."""
+"""Who looks into a group of each mode, and reads what is said there."""
+
+LISTED_TOO: dict[groups.Mode, frozenset[str]] = {"reserved": frozenset({"stranger", "requester"})}
+"""Who finds a group listed without looking into it: they can ask to join."""
 
 
 async def test_inv_20_a_group_and_its_topics_show_themselves_to_the_same_people(
@@ -196,6 +201,8 @@ async def test_inv_20_a_group_and_its_topics_show_themselves_to_the_same_people(
     stranger = await world.member("stranger")
     remote_stranger = await world.remote("remote_stranger")
     remote_follower = await world.remote("remote_follower")
+    remote_inside = await world.remote("remote_inside", "in.test")
+    remote_neighbour = await world.remote("remote_neighbour", "in.test")
     found = {
         mode: await world.group(f"gruppo_{mode}", owner, mode=mode, approval=True)
         for mode in groups.MODES
@@ -206,6 +213,12 @@ async def test_inv_20_a_group_and_its_topics_show_themselves_to_the_same_people(
         await world.do(groups.add_member, group, owner, inside)
         if mode != "private":
             await world.do(groups.join, group, requester)
+        if mode == "reserved":
+            state = await world.do(
+                groups.join, group, remote_inside, follow_uri="https://in.test/1"
+            )
+            assert state == "requested"
+            await world.do(groups.add_member, group, owner, remote_inside)
         topics[mode] = await world.topic(owner, group, "zibaldone")
         pinned[mode] = await world.topic(owner, group, "zibaldone")
         await world.do(threads.set_pinned, owner, pinned[mode], pinned=True)
@@ -218,6 +231,9 @@ async def test_inv_20_a_group_and_its_topics_show_themselves_to_the_same_people(
         "remote_stranger": await world.viewer(remote_stranger),
         "remote_follower": await world.viewer(remote_follower),
         "host": remote_host(await world.host_id("far.test")),
+        "remote_inside": await world.viewer(remote_inside),
+        "remote_neighbour": await world.viewer(remote_neighbour),
+        "host_inside": remote_host(await world.host_id("in.test")),
     }
     db = world.db
     for name, viewer in viewers.items():
@@ -227,7 +243,8 @@ async def test_inv_20_a_group_and_its_topics_show_themselves_to_the_same_people(
         everywhere = {
             post.thing.id for post in await timelines.newest_everywhere(db, viewer, limit=50)
         }
-        assert listed == matched == known, name
+        asking = {mode for mode, people in LISTED_TOO.items() if name in people}
+        assert listed == matched == known | asking, name
         assert everywhere == {topics["federated"], pinned["federated"]}, name
         assert set(await search.find(db, viewer, "zibaldone")) == {
             object_id for mode in known for object_id in (topics[mode], pinned[mode])

@@ -95,6 +95,7 @@ NAMED: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("GET", "/ap/g/{id}"): ("/ap/g/{group}",),
     ("GET", "/ap/g/{id}/outbox"): ("/ap/g/{group}/outbox", "/ap/g/{group}/outbox?page=true"),
     ("GET", "/ap/g/{id}/followers"): ("/ap/g/{group}/followers",),
+    ("GET", "/ap/g/{id}/followers/synchronization"): ("/ap/g/{group}/followers/synchronization",),
     ("GET", "/ap/g/{id}/following"): ("/ap/g/{group}/following",),
     ("GET", "/ap/g/{id}/featured"): ("/ap/g/{group}/featured",),
     ("GET", "/ap/g/{id}/moderators"): ("/ap/g/{group}/moderators",),
@@ -104,6 +105,7 @@ NAMED: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("GET", "/ap/o/{id}/shares"): ("/ap/o/{topic}/shares",),
     ("GET", "/ap/x/{id}"): ("/ap/x/{topic}", "/ap/x/{reply}"),
     ("GET", "/ap/v/{id}"): ("/ap/v/{topic}",),
+    ("GET", "/ap/w/{id}"): ("/ap/w/{topic}", "/ap/w/{reply}"),
     ("GET", "/ap/c/{id}"): ("/ap/c/{topic}",),
 }
 """Routes in whose address (or form) something private can be named."""
