@@ -32,6 +32,7 @@ def _add_commands() -> None:
         demo,
         doctor,
         draft,
+        emoji,
         group,
         init,
         member,
@@ -66,6 +67,7 @@ def _add_commands() -> None:
         queue.queue,
         policy.policy,
         sweep.sweep,
+        emoji.emoji,
     ):
         main.add_command(command)
 

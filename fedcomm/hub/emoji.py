@@ -109,7 +109,7 @@ async def add(
     if await _own(db, shortcode) is not None:
         raise Invalid("shortcode", "There is an emoji with this shortcode already.")
     if await purged.is_blocked(db, data):
-        raise Invalid("file", purged.REFUSAL)
+        raise purged.refusal("file")
     try:
         image = await process_image(data, folder, limits=EMOJI)
     except ImageRefused as refusal:

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from fedcomm.hub import audit
-from fedcomm.hub.errors import NotFound
+from fedcomm.hub.errors import Invalid, NotFound
 from fedcomm.store.database import Reader, Transaction, marks
 from fedcomm.store.ids import now_ms
-
-REFUSAL: Final = "This file was removed from here by the moderators, and cannot be uploaded again."
 
 NEAR_BITS: Final = 4
 """Fingerprints that differ in no more bits are of the same picture."""
@@ -34,6 +32,13 @@ class Blocked:
     reason: str
     created_by: int | None
     created_at: int
+
+
+def refusal(field: str) -> Invalid:
+    """What somebody is told who sends such a file in this field of a form."""
+    return Invalid(
+        field, "This file was removed from here by the moderators, and cannot be uploaded again."
+    )
 
 
 async def block(
