@@ -26,6 +26,7 @@ from fedcomm.literals import (
 )
 from fedcomm.settings import (
     About,
+    Abuse,
     Accounts,
     Database,
     Delivery,
@@ -46,6 +47,7 @@ from fedcomm.settings import (
 
 __all__ = [
     "About",
+    "Abuse",
     "Accounts",
     "Config",
     "ConfigError",
@@ -92,6 +94,7 @@ class Config:
     federation: Federation = field(default_factory=Federation)
     delivery: Delivery = field(default_factory=Delivery)
     inbox: Inbox = field(default_factory=Inbox)
+    abuse: Abuse = field(default_factory=Abuse)
     limits: Limits = field(default_factory=Limits)
     rates: Rates = field(default_factory=Rates)
     sessions: Sessions = field(default_factory=Sessions)

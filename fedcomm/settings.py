@@ -361,6 +361,83 @@ class Inbox:
 
 
 @dataclass(frozen=True, slots=True)
+class Abuse:
+    """What slows down waves of abuse from other servers. 0 switches a limit off."""
+
+    new_subdomains_per_hour: int = field(
+        default=10,
+        metadata=about("New host names that one registrable domain may bring.", "per hour"),
+    )
+    follows_per_host_hour: int = field(
+        default=100,
+        metadata=about("Follows by unknown people of one host; more get 429.", "per hour"),
+    )
+    reports_per_host_hour: int = field(
+        default=20, metadata=about("Reports from one host; more get 429.", "per hour")
+    )
+    messages_per_host_hour: int = field(
+        default=20,
+        metadata=about("Direct messages by unknown people of one host.", "per hour"),
+    )
+    posts_per_actor_hour: int = field(
+        default=300, metadata=about("Posts of one person; more get 429.", "per hour")
+    )
+    activities_per_actor_hour: int = field(
+        default=3000, metadata=about("Activities of one person; more get 429.", "per hour")
+    )
+    posts_per_host_and_group_hour: int = field(
+        default=1000, metadata=about("Posts from one host into one group.", "per hour")
+    )
+    follows_per_group_hour: int = field(
+        default=300, metadata=about("Unknown people who follow one group.", "per hour")
+    )
+    bad_requests_per_5min: int = field(
+        default=300,
+        metadata=about("Requests of one address that cannot be verified.", "per 5 minutes"),
+    )
+    hold_score: int = field(
+        default=7,
+        metadata=about("From this score on a post waits for a moderator.", "points", high=1000),
+    )
+    new_account: int = field(
+        default=2, metadata=about("Weight: the account is not a day old.", "points", high=100)
+    )
+    new_host: int = field(
+        default=2,
+        metadata=about("Weight: its server was first heard of today.", "points", high=100),
+    )
+    first_contact: int = field(
+        default=1, metadata=about("Weight: nothing of theirs is here yet.", "points", high=100)
+    )
+    no_profile: int = field(
+        default=1, metadata=about("Weight: neither picture nor description.", "points", high=100)
+    )
+    unrelated_mention: int = field(
+        default=1,
+        metadata=about("Weight: mentions members who do not follow them.", "points", high=100),
+    )
+    many_mentions: int = field(
+        default=3, metadata=about("Weight: five mentions or more.", "points", high=100)
+    )
+    same_text: int = field(
+        default=5,
+        metadata=about("Weight: the same words from several people.", "points", high=100),
+    )
+    same_link: int = field(
+        default=2,
+        metadata=about("Weight: the same link from several people.", "points", high=100),
+    )
+    wave_people: int = field(
+        default=3,
+        metadata=about("People who say the same, before it is a wave.", low=2, high=1000),
+    )
+    wave_minutes: float = field(
+        default=10,
+        metadata=about("How close together they say it.", "minutes", low=1, high=1440),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """How long and how many things may be."""
 

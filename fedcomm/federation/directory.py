@@ -18,6 +18,7 @@ from activitypub.origins import same_origin
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.emotes import named_emoji
 from fedcomm.federation.keyring import Keyring
+from fedcomm.federation.newcomers import Newcomers
 from fedcomm.hub import actors
 from fedcomm.hub.policies import PolicyBook
 from fedcomm.hub.sanitizer import clean_remote, plain_name
@@ -85,7 +86,9 @@ class Directory:
         addresses: Addresses,
         *,
         allow_http: bool,
+        new_subdomains: int = 0,
     ) -> None:
+        self._newcomers = Newcomers(db, new_subdomains)
         self._db = db
         self._client = client
         self._keyring = keyring
@@ -153,8 +156,14 @@ class Directory:
         task = self._fetching.get(key_id)
         if task is None:
             authority = host_of(url, allow_http=self._http) or ""
-            self._spend(authority)
+            family = self._newcomers.begin_fetch(authority)
+            try:
+                self._spend(authority)
+            except FetchError:
+                self._newcomers.end_fetch(family)
+                raise
             task = asyncio.create_task(self._fetch_counted(key_id, url, authority, budget))
+            task.add_done_callback(lambda _: self._newcomers.end_fetch(family))
             self._fetching[key_id] = task
             task.add_done_callback(lambda _: self._fetching.pop(key_id, None))
         return await asyncio.shield(task)
@@ -229,10 +238,14 @@ class Directory:
         return document
 
     async def require_open(self, url: str) -> None:
-        """Raises Refused when the host of `url` is suspended: then nothing is asked of it either."""
+        """Raises Refused when the host of `url` is suspended: then nothing is asked of it either. Raises FetchError
+        when it is new and its domain has brought many new ones within the hour."""
         authority = host_of(url, allow_http=self._http)
-        if authority is not None and (await self._book.policy(authority)).level == "suspend":
+        if authority is None:
+            return
+        if (await self._book.policy(authority)).level == "suspend":
             raise Refused("suspended-host")
+        await self._newcomers.admit(authority)
 
     async def names_alias(self, uri: str, alias: str, budget: FetchBudget) -> bool:
         """Whether the actor at `uri`, fetched now, lists `alias` in `alsoKnownAs` (INV-19)."""

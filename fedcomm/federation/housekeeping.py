@@ -8,7 +8,7 @@ import logging
 from fedcomm.config import Config
 from fedcomm.federation import farewells
 from fedcomm.federation.directory import Directory
-from fedcomm.hub import bans, emoji, media, removal
+from fedcomm.hub import bans, domains, emoji, media, removal
 from fedcomm.store.database import Database
 from fedcomm.store.ids import first_id_at, now_ms
 
@@ -36,6 +36,7 @@ async def run(config: Config, db: Database, directory: Directory) -> None:
     """Tidy up every hour until cancelled."""
     while True:
         try:
+            await domains.fill(db)
             await tidy(config, db)
             await purge(config, db)
             await farewells.ask_again(

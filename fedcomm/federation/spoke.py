@@ -79,7 +79,9 @@ class FederationSpoke:
         self._keyring = Keyring(db, vault, self._at)
         self._book = PolicyBook(db)
         self._directory = Directory(
-            db, self._client, self._keyring, self._book, self._at, allow_http=allow_http
+            *(db, self._client, self._keyring, self._book, self._at),
+            allow_http=allow_http,
+            new_subdomains=config.abuse.new_subdomains_per_hour,
         )
         self._library = Library(
             *(db, self._client, self._directory, self._keyring, self._book, self._at),
