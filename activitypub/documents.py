@@ -32,6 +32,7 @@ from activitypub.attachments import (
 )
 from activitypub.events import EventDocument, read_event
 from activitypub.ijson import JSONObject
+from activitypub.interactions import PolicyDocument, read_policies, read_quote
 from activitypub.origins import parse_url, same_origin
 from activitypub.vocabulary import AS_PUBLIC
 
@@ -58,8 +59,6 @@ __all__ = [
 
 AudienceClass: TypeAlias = Literal["public", "unlisted", "followers", "direct"]
 
-_QUOTE_KEYS = ("quote", "quoteUrl", "quoteUri", "_misskey_quote")
-_MISSKEY_QUOTE = "https://misskey-hub.net/ns#_misskey_quote"
 _HTML_MEDIA_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 _MAX_COUNT = 2**53 - 1
 
@@ -73,7 +72,8 @@ class ObjectDocument:
     `to`, `cc` and `audience` hold canonical URLs with the public collection in its full form.
     `type` is the first type that we know, otherwise the first. `closed` is the time a poll was
     closed (or True where a peer gives no time). `event` is what makes an `Event` one, None where it
-    does not say when. `deleted` is the time on a tombstone.
+    does not say when. `deleted` is the time on a tombstone. `quote` and `quote_authorization` (the
+    consent to it, FEP-044f) are only claimed.
     """
 
     id: str
@@ -110,6 +110,8 @@ class ObjectDocument:
     shares: int | None
     generator: str | None
     quote: str | None
+    quote_authorization: str | None
+    policies: PolicyDocument
     is_public: bool
     is_unlisted: bool
     deleted: int | None
@@ -216,7 +218,9 @@ def read_object(doc: JSONObject, *, allow_http: bool = False) -> ObjectDocument:
         likes=read_total(doc, "likes"),
         shares=read_total(doc, "shares"),
         generator=_named(doc, "generator"),
-        quote=_quote(doc, allow_http),
+        quote=read_quote(doc, allow_http=allow_http),
+        quote_authorization=accessors.url(doc, "quoteAuthorization", allow_http=allow_http),
+        policies=read_policies(doc, allow_http=allow_http),
         is_public=AS_PUBLIC in to or AS_PUBLIC in cc,
         is_unlisted=AS_PUBLIC in cc and AS_PUBLIC not in to,
         deleted=accessors.time(doc, "deleted"),
@@ -359,18 +363,4 @@ def _named(doc: JSONObject, key: str) -> str | None:
         place = {key: value} if isinstance(value, str) else value
         field = key if isinstance(value, str) else "name"
         return accessors.text(place, field, limit=vocabulary.NAME_CHARS)
-    return None
-
-
-def _quote(doc: JSONObject, allow_http: bool) -> str | None:
-    for key in _QUOTE_KEYS:
-        target = accessors.url(doc, key, allow_http=allow_http)
-        if target is not None:
-            return target
-    # FEP-e232 object link, as Misskey's family writes quotes.
-    for tag in accessors.documents(doc, "tag", vocabulary.ITEM_LIMIT):
-        if "Link" in accessors.types(tag) and _MISSKEY_QUOTE in accessors.links(tag, "rel", 8):
-            target = parse_url(tag.get("href"), allow_http=allow_http)
-            if target is not None:
-                return target
     return None

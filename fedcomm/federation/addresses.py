@@ -3,7 +3,7 @@
     /ap/p/<id>  member    /ap/g/<id>  group    /ap/o/<id>  object    /ap/c/<id>  activity
     /ap/x/<id>  conversation of a topic        /ap/v/<id>  vote of a member in a poll elsewhere
     /ap/w/<id>  an object in the words of a private group, for microblogs
-    /ap/e/<id>  custom emoji
+    /ap/e/<id>  custom emoji                   /ap/z/<id>  consent to a quote (FEP-044f)
     /ap/instance  the instance actor
 
 They are numbers, so that a tombstone holds no name (design.md, Ids).
@@ -18,7 +18,7 @@ from fedcomm.hub.composition import profile_url
 from fedcomm.hub.threads import Thing
 from fedcomm.store.ids import parse_id
 
-Path = Literal["p", "g", "o", "c", "x", "v", "w", "e"]
+Path = Literal["p", "g", "o", "c", "x", "v", "w", "e", "z"]
 _PATH_OF_KIND: dict[str, Path] = {"person": "p", "service": "p", "group": "g"}
 
 

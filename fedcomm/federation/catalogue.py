@@ -6,9 +6,9 @@ from activitypub.contexts import with_context
 from activitypub.ijson import JSONObject
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.keyring import Keyring
-from fedcomm.federation.rendering import Renderer
-from fedcomm.hub import actors, circles, emoji, groups, media, profiles, threads, timelines
-from fedcomm.hub.visibility import Viewer, member
+from fedcomm.federation.rendering import Quoted, Renderer
+from fedcomm.hub import actors, circles, emoji, groups, media, profiles, quotes, threads, timelines
+from fedcomm.hub.visibility import Viewer, can_read, member
 from fedcomm.store.database import Reader
 
 
@@ -119,6 +119,50 @@ class Catalogue:
                 thing.html,
                 *(option.name for option in (post.poll.options if post.poll else ())),
             ),
+            quoted=await self._quoted(db, post),
+        )
+
+    async def _quoted(self, db: Reader, post: timelines.Post) -> Quoted | None:
+        """What a local post quotes; nothing once its author said no or took their consent back."""
+        known = post.quote
+        if known is None or known.state in ("rejected", "revoked") or known.quoted_id is None:
+            return None
+        target = await threads.thing(db, known.quoted_id)
+        if target is None or target.deleted_at is not None:
+            return Quoted(None)
+        url = target.url or target.uri
+        if target.is_local:
+            beside = await groups.group(db, target.group_id) if target.group_id else None
+            url = self._at.thing_page(target, beside.name if beside else None)
+        stamp = known.stamp_uri
+        if known.state != "accepted" or target.author_id == known.actor_id:
+            stamp = None
+        elif target.is_local:
+            stamp = self._at.of("z", known.id)
+        return Quoted(self._at.object(target), url or "", stamp)
+
+    async def authorization(self, db: Reader, viewer: Viewer, quote_id: int) -> JSONObject | None:
+        """Our consent to a quote, without context; None if there is none, or not for this viewer."""
+        known = await quotes.quote(db, quote_id)
+        if known is None or known.state != "accepted":
+            return None
+        if known.quoted_id is None or known.object_id is None:
+            return None
+        target = await threads.thing(db, known.quoted_id)
+        own = await threads.thing(db, known.object_id)
+        if target is None or own is None or not target.is_local or own.deleted_at is not None:
+            return None
+        if not await can_read(db, viewer, target.id):
+            return None
+        if own.visibility not in quotes.OPEN and (
+            viewer.kind == "anonymous" or (own.is_local and not await can_read(db, viewer, own.id))
+        ):
+            # Of what is not public the id alone would be too much (INV-20).
+            return None
+        author = await actors.actor(db, target.author_id)
+        assert author is not None
+        return self._renderer.authorization(
+            known.id, self._at.actor(author), self._at.object(own), self._at.object(target)
         )
 
     async def told(self, db: Reader, viewer: Viewer, object_id: int) -> JSONObject | None:

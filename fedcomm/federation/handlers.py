@@ -8,7 +8,7 @@ there (INV-7).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from activitypub import accessors
 from activitypub.accessors import Refused
@@ -20,14 +20,26 @@ from activitypub.vocabulary import ACTOR_TYPES, OBJECT_TYPES
 from fedcomm.federation import backlog
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.changes import Change, nothing
+from fedcomm.federation.consents import Consents
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.emotes import feeling_of
 from fedcomm.federation.hearsay import Hearsay
 from fedcomm.federation.interventions import Interventions
 from fedcomm.federation.library import Library, addressed, ballot_of, fitted, uri_hash
+from fedcomm.federation.quoting import permissions_of
 from fedcomm.federation.votes import Cast, poll_vote, vote_of, votes_in_create
 from fedcomm.federation.vouching import Vouching
-from fedcomm.hub import actors, follows, groups, moving, polls, profiles, reactions, threads
+from fedcomm.hub import (
+    actors,
+    follows,
+    groups,
+    journal,
+    moving,
+    polls,
+    profiles,
+    reactions,
+    threads,
+)
 from fedcomm.hub.ballots import Ballot
 from fedcomm.hub.errors import HubError
 from fedcomm.hub.policies import PolicyBook
@@ -82,6 +94,7 @@ class Handlers:
         self._vouching = vouching
         self._at = addresses
         self._http = allow_http
+        self._consents = Consents(db, library, addresses, allow_http=allow_http)
         self._interventions = Interventions(db, library, addresses, _keep, allow_http=allow_http)
 
     async def prepare(self, received: Received) -> Change:
@@ -121,6 +134,8 @@ class Handlers:
                 return await self._move(received)
             case "Block":
                 return await self._block(received)
+            case "QuoteRequest":
+                return await self._consents.requested(received)
         return nothing(f"ignored: {received.activity.type}")
 
     # Relations
@@ -146,6 +161,9 @@ class Handlers:
     async def _answered(self, received: Received, *, accepted: bool) -> Change:
         """An Accept or Reject of a Follow that *we* sent (INV-7, INV-15)."""
         activity = received.activity
+        quote = await self._consents.asked(activity)
+        if quote is not None:
+            return await self._consents.answered(received, quote, accepted=accepted)
         follower = await self._our_follow(activity.object, received.signer)
         if follower is None:
             raise Refused("no-such-request")
@@ -311,22 +329,36 @@ class Handlers:
             # Mastodon: an Update that is not newer tells how a poll stands, and edits nothing.
             return self._recount(received, known, ballot)
         mentions = await self._library.mentioned_ids(thing)
-        content = await self._library.content_of(thing, mentions)
+        content = replace(
+            fitted(await self._library.content_of(thing, mentions), known.kind),
+            permissions=permissions_of(thing, received.signer),
+        )
         audience = await self._library.audience_of(thing, received.signer, known)
+        quotation = await self._library.quoting.read(thing, received.signer, received.budget)
 
         async def change(tx: Transaction) -> str:
             current = await threads.thing(tx, known.id)
             assert current is not None
             if thing.updated is not None and thing.updated < (current.edited_at or 0):
                 return "ignored: older than what is known"
+            if (thing.updated is None or thing.updated <= latest) and await threads.says(
+                tx, current, content, audience
+            ):
+                # Mastodon: consent to a quote came, or what others may do has changed. No word was edited.
+                await threads.permit(tx, current, content.permissions)
+                await self._library.quoting.keep(tx, known.id, quotation)
+                await _keep(tx, received, object_id=known.id)
+                await journal.record(tx, "object_refreshed", object_id=known.id)
+                return "refreshed"
             await threads.edit(
                 tx,
                 received.signer.id,
                 known.id,
-                fitted(content, current.kind),
+                content,
                 edited_at=min(thing.updated or now_ms(), now_ms()),
                 visibility=audience,
             )
+            await self._library.quoting.keep(tx, known.id, quotation)
             await _keep(tx, received, object_id=known.id)
             return "edited"
 
@@ -341,6 +373,9 @@ class Handlers:
             return await self._delete_actor(received)
         known = await self._library.find(self._db, uri)
         if known is None:
+            withdrawn = await self._consents.withdrawn(uri, received.signer)
+            if withdrawn is not None:
+                return withdrawn
             if not same_origin(uri, activity.actor, allow_http=self._http):
                 raise Refused("foreign-object")
 

@@ -5,6 +5,8 @@ It comes forwarded (AP §7.1.2), or wrapped in an `Announce` of a group of anoth
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from activitypub.accessors import Refused
 from activitypub.documents import ActivityDocument, ObjectDocument
 from activitypub.failures import FetchBudget, FetchError
@@ -13,8 +15,10 @@ from activitypub.vocabulary import OBJECT_TYPES
 from fedcomm.federation import backlog
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.changes import Change, nothing
+from fedcomm.federation.consents import Consents
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.library import Library, fitted
+from fedcomm.federation.quoting import permissions_of
 from fedcomm.federation.vouching import can_be_confirmed
 from fedcomm.hub import actors, threads
 from fedcomm.hub.policies import PolicyBook
@@ -44,6 +48,7 @@ class Hearsay:
         self._book = book
         self._at = addresses
         self._http = allow_http
+        self._consents = Consents(db, library, addresses, allow_http=allow_http)
 
     async def prepare(self, activity: ActivityDocument, budget: FetchBudget) -> Change:
         """The change that a forwarded activity without a proof asks for. Raises Refused, FetchError."""
@@ -62,6 +67,10 @@ class Hearsay:
             if known is not None:
                 return nothing("known already")
             return await self._created(uri, activity.actor, budget)
+        if known is None and activity.type == "Delete":
+            withdrawn = await self._consents.said_withdrawn(uri, budget)
+            if withdrawn is not None:
+                return withdrawn
         if known is None or known.deleted_at is not None:
             return nothing(f"ignored: forwarded {activity.type} of something unknown")
         if activity.type == "Update":
@@ -99,7 +108,11 @@ class Hearsay:
         author = await self._directory.actor(thing.attributed_to or "", budget=budget)
         if author.id != known.author_id:
             raise Refused("not-the-author")
-        content = await self._library.content_of(thing, await self._library.mentioned_ids(thing))
+        content = replace(
+            await self._library.content_of(thing, await self._library.mentioned_ids(thing)),
+            permissions=permissions_of(thing, author),
+        )
+        quotation = await self._library.quoting.read(thing, author, budget)
         audience = await self._library.audience_of(thing, author, known)
         updated = thing.updated
 
@@ -117,6 +130,7 @@ class Hearsay:
                 edited_at=min(updated or now_ms(), now_ms()),
                 visibility=audience,
             )
+            await self._library.quoting.keep(tx, known.id, quotation)
             return "edited"
 
         return change

@@ -28,6 +28,7 @@ from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.emotes import named_emoji
 from fedcomm.federation.keyring import Keyring
+from fedcomm.federation.quoting import Quotation, Quoting, permissions_of
 from fedcomm.hub import actors, erasure, groups, threads
 from fedcomm.hub.ballots import Ballot
 from fedcomm.hub.composition import Attachment, Content
@@ -63,6 +64,7 @@ class Arrival:
     visibility: Visibility
     group_id: int | None
     parent_id: int | None
+    quotation: Quotation | None
     wanted: bool
     """Whether somebody here follows the author or is mentioned, when it is in no thread of ours."""
     community_id: int | None = None
@@ -90,6 +92,9 @@ class Library:
         self._book = book
         self._at = addresses
         self._http = allow_http
+        self.quoting = Quoting(
+            *(db, self, client, directory, keyring, addresses), allow_http=allow_http
+        )
 
     async def find(self, db: Reader, uri: str | None) -> threads.Thing | None:
         """The object with this id, ours or a stored remote one."""
@@ -123,12 +128,13 @@ class Library:
         wanted: bool = False,
         below: tuple[str, ...] = (),
         community: actors.Actor | None = None,
+        quotes: bool = True,
     ) -> Arrival:
         """Fetch what storing the object needs: its author, who is mentioned, what it answers.
 
         `wanted`: it is to be kept wherever it belongs (somebody asked for it); `below`: ids of what
-        answers it and led here; `community`: the group of another server that told of it. Raises FetchError,
-        Refused.
+        answers it and led here; `community`: the group of another server that told of it; `quotes`: whether what
+        it quotes is fetched as well. Raises FetchError, Refused.
         """
         if document.attributed_to is None:
             raise Refused("no-author")
@@ -149,13 +155,21 @@ class Library:
             audience = "members"
         if not wanted:
             wanted = await self._is_wanted(author, mentioned)
+        has_place = wanted or parent is not None or group_id is not None
+        quotation = None
+        if quotes and has_place:
+            quotation = await self.quoting.read(document, author, budget)
         return Arrival(
             document,
             author,
-            await self.content_of(document, [person.id for person in mentioned]),
+            replace(
+                await self.content_of(document, [person.id for person in mentioned]),
+                permissions=permissions_of(document, author),
+            ),
             audience,
             group_id,
             parent.id if parent is not None else None,
+            quotation,
             wanted,
             circle.id if circle is not None and audience == "members" else None,
         )
@@ -171,6 +185,13 @@ class Library:
             return known.id if known.deleted_at is None else None
         if await self.is_remembered_as_deleted(tx, document.id):
             return None
+        stored = await self._store(tx, arrival)
+        if stored is not None and arrival.quotation is not None:
+            await self.quoting.keep(tx, stored, arrival.quotation)
+        return stored
+
+    async def _store(self, tx: Transaction, arrival: Arrival) -> int | None:
+        document = arrival.document
         provenance = threads.Provenance(
             uri=document.id,
             host_id=arrival.author.host_id or 0,
@@ -469,13 +490,12 @@ def ballot_of(document: ObjectDocument) -> Ballot | None:
 
 
 def _details(document: ObjectDocument) -> str | None:
-    """What only this type has, as JSON: times and place of an event, what is quoted."""
+    """What only this type has, as JSON: times and place of an event."""
     facts: dict[str, object] = {}
     for name, value in (
         ("start_time", document.start_time),
         ("end_time", document.end_time),
         ("location", document.location_name),
-        ("quote", document.quote),
     ):
         if value is not None:
             facts[name] = value

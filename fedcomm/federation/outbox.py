@@ -17,6 +17,7 @@ from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.dispatch import CONSUMER, Booking, Dispatch, KeyMissing, Step
 from fedcomm.federation.farewells import Farewells
 from fedcomm.federation.keyring import Keyring
+from fedcomm.federation.quotations import Quotations
 from fedcomm.federation.relations import Relations
 from fedcomm.federation.rendering import Renderer
 from fedcomm.federation.responses import Responses
@@ -52,6 +53,7 @@ def steps_of(
     return {
         **words.steps,
         **Farewells(out, renderer, words, addresses).steps,
+        **Quotations(out, renderer, addresses, words.steps["object_edited"]).steps,
         **Responses(out, renderer, catalogue, addresses).steps,
         **Relations(out, renderer, catalogue, keyring, addresses).steps,
         **Sanctions(out, renderer, addresses).steps,

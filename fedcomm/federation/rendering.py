@@ -28,6 +28,9 @@ from fedcomm.hub.sanitizer import excerpt, text_of
 from fedcomm.hub.threads import Thing
 from fedcomm.hub.timelines import Post
 
+OBJECT_LINK_TYPE = 'application/ld+json; profile="https://www.w3.org/ns/activitystreams"'
+"""The media type that makes a Link one to an object (FEP-e232)."""
+
 RFC_9421 = {
     "href": "https://datatracker.ietf.org/doc/html/rfc9421",
     "name": "RFC-9421: HTTP Message Signatures",
@@ -55,6 +58,15 @@ class Audience:
 
     to: tuple[str, ...]
     cc: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """What a post of ours quotes: its id (None: it was deleted), its page, and the stamp once there is one."""
+
+    uri: str | None
+    url: str = ""
+    stamp: str | None = None
 
 
 class Renderer:
@@ -267,6 +279,7 @@ class Renderer:
         mentions: Sequence[Actor],
         hashtags: Sequence[str],
         emoji: Sequence[Emoji] = (),
+        quoted: Quoted | None = None,
     ) -> JSONObject:
         """A topic as titled `Page` (§4.4), a reply as `Note` (§4.5)."""
         thing = post.thing
@@ -292,7 +305,7 @@ class Renderer:
             "replies": f"{uri}/replies",
             "likes": f"{uri}/likes",
             "shares": f"{uri}/shares",
-            "interactionPolicy": {"canQuote": {"automaticApproval": [AS_PUBLIC]}},
+            "interactionPolicy": _interaction_policy(thing, author_uri),
         }
         if thing.edited_at is not None:
             document["updated"] = iso(thing.edited_at)
@@ -320,6 +333,8 @@ class Renderer:
             }
         elif thing.summary:
             document["summary"] = thing.summary
+        if quoted is not None:
+            document |= _quotation(document, quoted)
         if thing.visibility == "members":
             document = without_files(document)
         return document if post.poll is None else _question(document, post.poll, thing)
@@ -417,6 +432,18 @@ class Renderer:
         ]
         return tags
 
+    def authorization(
+        self, quote_id: int, author_uri: str, quoting_uri: str, quoted_uri: str
+    ) -> JSONObject:
+        """Our consent to a quote, which others fetch (§5.5)."""
+        return {
+            "id": self._at.of("z", quote_id),
+            "type": "QuoteAuthorization",
+            "attributedTo": author_uri,
+            "interactingObject": quoting_uri,
+            "interactionTarget": quoted_uri,
+        }
+
     # Activities
 
     def activity(
@@ -488,6 +515,57 @@ def without_files(document: JSONObject) -> JSONObject:
         text = "".join(f"\n\n\N{FRAME WITH PICTURE} {name}" for name in shown)
         words["source"] = document["source"] | {"content": f"{document['source']['content']}{text}"}
     return words
+
+
+def _interaction_policy(thing: Thing, author_uri: str) -> JSONObject:
+    """Who may quote (FEP-044f), and that a closed thread takes no answers. What is not enforced is not stated (§5.6).
+
+    Without `canQuote` Mastodon lets nobody quote, so it is always there.
+    """
+    quoting = {
+        "everyone": AS_PUBLIC,
+        "followers": f"{author_uri}/followers",
+        "nobody": author_uri,
+    }[thing.quote_policy or "everyone"]
+    if thing.visibility not in ("public", "unlisted"):
+        quoting = author_uri
+    policy: JSONObject = {"canQuote": {"automaticApproval": [quoting]}}
+    if thing.locked_at is not None:
+        policy["canReply"] = {"automaticApproval": [author_uri]}
+    return policy
+
+
+def _quotation(document: JSONObject, quoted: Quoted) -> JSONObject:
+    """What a quoting document has besides (§5.5): FEP-044f, the older names, a FEP-e232 link, and a visible link for
+    those who know none of them."""
+    if quoted.uri is None:
+        return {"quote": {"type": "Tombstone"}}
+    url = quoted.url or quoted.uri
+    shown = f'<p class="quote-inline">RE: <a href="{escape(url)}">{escape(url)}</a></p>'
+    more: JSONObject = {
+        "content": f"{document['content']}{shown}",
+        "source": document["source"]
+        | {"content": f"{document['source']['content']}\n\nRE: <{url}>".lstrip()},
+        "quote": quoted.uri,
+        "quoteUrl": quoted.uri,
+        "quoteUri": quoted.uri,
+        "_misskey_quote": quoted.uri,
+        "tag": [
+            *document["tag"],
+            {
+                "type": "Link",
+                "mediaType": OBJECT_LINK_TYPE,
+                "href": quoted.uri,
+                "rel": "https://misskey-hub.net/ns#_misskey_quote",
+                "name": f"RE: {url}",
+            },
+        ],
+    }
+    if "contentMap" in document:
+        more["contentMap"] = dict.fromkeys(document["contentMap"], more["content"])
+    if quoted.stamp is not None:
+        more["quoteAuthorization"] = quoted.stamp
+    return more
 
 
 def as_page(document: JSONObject) -> JSONObject:

@@ -116,6 +116,7 @@ class Serving:
         router.add_get("/ap/v/{id}", self._guarded(self._vote))
         router.add_get("/ap/w/{id}", self._guarded(self._told))
         router.add_get("/ap/e/{id}", self._guarded(self._emoji))
+        router.add_get("/ap/z/{id}", self._guarded(self._authorization))
 
     # Inboxes
 
@@ -390,6 +391,19 @@ class Serving:
         if found is None:
             raise Turned(404, "no-such-emoji")
         return _document(request, with_context(found), public=request[VISITOR][1] is None)
+
+    async def _authorization(self, request: web.Request) -> web.Response:
+        """Our consent to a quote (FEP-044f): whoever shows the quote looks here first, signed or not."""
+        number = parse_id(request.match_info["id"])
+        viewer, known = request[VISITOR]
+        found = None
+        if number is not None:
+            found = await self._catalogue.authorization(self._db, viewer, number)
+        if number is None or found is None:
+            raise Turned(404, "no-such-consent")
+        self._require_signature(known)
+        await self._note(number, known)
+        return _document(request, with_context(found), public=known is None)
 
     # What the handlers share
 

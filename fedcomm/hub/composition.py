@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from fedcomm.hub import actors, ballots, events
+from fedcomm.hub import actors, ballots, events, quotes
 from fedcomm.hub.emoji import NamedEmoji
 from fedcomm.hub.errors import Invalid
 from fedcomm.hub.limits import DEFAULT_LIMITS, TextLimits
@@ -14,6 +14,7 @@ from fedcomm.hub.markup import (
     find_mentions,
     render,
 )
+from fedcomm.hub.permissions import Permissions, Policy
 from fedcomm.hub.sanitizer import SafeHtml, excerpt, plain_name
 from fedcomm.store.database import Reader
 
@@ -46,7 +47,9 @@ class Attachment:
 class Content:
     """What an object says. `html` is clean; `plain` is its text; `mentions` are ids of actors.
 
-    `summary` is the content warning when `sensitive`. `language` is a BCP 47 tag or empty.
+    `summary` is the content warning when `sensitive`. `language` is a BCP 47 tag or empty. `quote`: the id of the post
+    that a new one quotes; `unquote`: an edit takes the quote out. `permissions`: what its author allows, None for what
+    it was before or is by default.
     """
 
     title: str
@@ -63,11 +66,15 @@ class Content:
     event: events.Occasion | None = None
     emoji: tuple[NamedEmoji, ...] = ()
     """What a remote object says that its shortcodes mean."""
+    quote: int | None = None
+    unquote: bool = False
+    permissions: Permissions | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a member typed: Markdown in `source`, `media` the ids of images that they uploaded."""
+    """What a member typed: Markdown in `source`, `media` the ids of images that they uploaded, `quote` the id of a
+    post. `quote_policy`: who may quote this one, None for what the member's settings say."""
 
     source: str
     title: str = ""
@@ -77,6 +84,9 @@ class Draft:
     media: tuple[int, ...] = ()
     poll: ballots.Ballot | None = None
     event: events.Occasion | None = None
+    quote: int | None = None
+    unquote: bool = False
+    quote_policy: Policy | None = None
 
 
 async def compose(
@@ -106,6 +116,8 @@ async def compose(
         raise Invalid("title", "The title is too long.")
     if len(draft.summary) > SUMMARY_LIMIT:
         raise Invalid("summary", "The content warning is too long.")
+    if draft.quote is not None:
+        await quotes.check(db, author_id, draft.quote)
     if len(draft.media) > limits.attachments:
         raise Invalid("media", "These are too many images.")
     links: dict[tuple[str, str | None], str] = {}
@@ -145,6 +157,9 @@ async def compose(
         attachments=await _attachments(db, draft.media, author_id),
         poll=ballots.checked(poll) if poll is not None else None,
         event=events.checked(event) if event is not None else None,
+        quote=draft.quote,
+        unquote=draft.unquote,
+        permissions=Permissions(quote=draft.quote_policy) if draft.quote_policy else None,
     )
 
 

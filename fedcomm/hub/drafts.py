@@ -32,7 +32,8 @@ Kind = Literal["topic", "reply"]
 @dataclass(frozen=True, slots=True)
 class Words:
     """What stands in the form, as it was typed. `poll`: options in lines; `poll_minutes`: how long it would run.
-    `media`: ids of the member's pictures, in order; `alts`: what each was described as."""
+    `media`: ids of the member's pictures, in order; `alts`: what each was described as. `quote`: the address of what is
+    quoted; `quote_policy`: who may quote this."""
 
     title: str = ""
     text: str = ""
@@ -44,6 +45,8 @@ class Words:
     poll: str = ""
     poll_multiple: bool = False
     poll_minutes: int = 0
+    quote: str = ""
+    quote_policy: str = ""
 
     @property
     def is_empty(self) -> bool:

@@ -11,6 +11,7 @@ from fedcomm.hub.errors import Invalid, NotFound
 from fedcomm.hub.limits import DEFAULT_LIMITS, TextLimits
 from fedcomm.hub.markup import NAME_CHARACTERS, render_plain
 from fedcomm.hub.passwords import check_password
+from fedcomm.hub.permissions import Policy
 from fedcomm.hub.sanitizer import plain_name
 from fedcomm.store.database import Reader, Row, Transaction
 from fedcomm.store.ids import now_ms
@@ -128,12 +129,13 @@ async def edit_profile(
     local_origin: str,
     avatar_id: int | None = None,
     locked: bool | None = None,
+    quote_policy: Policy | None = None,
     fields: Sequence[profiles.Field] | None = None,
     limits: TextLimits = DEFAULT_LIMITS,
 ) -> None:
     """Change what the member shows of themselves. `avatar_id`: a stored image of theirs, None keeps
-    the old one. `locked`: followers are let in by the member. None keeps what `locked` and `fields`
-    were."""
+    the old one. `locked`: followers are let in by the member. `quote_policy`: who may quote what they
+    write from now on. None keeps what `locked`, `quote_policy` and `fields` were."""
     if len(summary) > limits.profile_chars:
         raise Invalid("summary", "The description is too long.")
     if locale not in LOCALES:
@@ -151,6 +153,10 @@ async def edit_profile(
         await tx.execute("UPDATE actors SET avatar_id = ? WHERE id = ?", avatar_id, member_id)
     if locked is not None:
         await tx.execute("UPDATE actors SET locked = ? WHERE id = ?", int(locked), member_id)
+    if quote_policy is not None:
+        await tx.execute(
+            "UPDATE members SET quote_policy = ? WHERE actor_id = ?", quote_policy, member_id
+        )
     if fields is not None:
         await profiles.set_fields(tx, member_id, fields)
     await tx.execute("UPDATE members SET locale = ? WHERE actor_id = ?", locale, member_id)

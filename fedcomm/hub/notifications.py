@@ -12,7 +12,7 @@ from fedcomm.store.database import Reader, Transaction
 from fedcomm.store.ids import new_id, now_ms
 
 Kind = Literal[
-    "reply", "mention", "like", "share", "follow", "follow_requested", "follow_accepted",
+    "reply", "mention", "quote", "like", "share", "follow", "follow_requested", "follow_accepted",
     "membership_requested", "membership_activated", "poll_ended",
     "event_joined", "event_requested", "event_accepted", "event_refused", "event_changed",
     "group_closed", "group_moved",

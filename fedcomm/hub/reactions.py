@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fedcomm.hub import actors, emoji, groups, journal, notifications, threads
+from fedcomm.hub import actors, emoji, groups, journal, notifications, permissions, threads
 from fedcomm.hub.errors import NotAllowed, NotFound
 from fedcomm.hub.visibility import can_read, member, remote
 from fedcomm.store.database import Reader, Transaction, marks
@@ -70,6 +70,12 @@ async def add(
     if target.visibility == "members":
         # Their server may have the copy; only those who are in the group take part.
         await threads.require_place_of(tx, target, actor_id)
+    if (
+        kind == "like"
+        and person.is_local
+        and not await permissions.may_on_remote(tx, "like", object_id, actor_id)
+    ):
+        raise NotAllowed("Its author does not let you like this.")
     if target.group_id is not None:
         place = await groups.membership(tx, target.group_id, actor_id)
         if place is not None and place.state == "banned":

@@ -21,6 +21,8 @@ from fedcomm.hub import (
     journal,
     media,
     notifications,
+    permissions,
+    quotes,
     reservations,
     search,
 )
@@ -85,6 +87,7 @@ class Thing:
     withheld: Withheld | None
     pinned_at: int | None
     locked_at: int | None
+    quote_policy: str | None
     reply_count: int
     like_count: int
     dislike_count: int
@@ -100,8 +103,8 @@ COLUMNS = (
     "o.id, o.kind, o.type, o.uri, o.host_id, o.author_id, o.group_id, o.community_id, o.topic_id, o.parent_id,"
     " o.parent_uri, o.context_uri, o.visibility, o.title, o.source, o.html, o.summary, o.sensitive,"
     " o.language, o.url, o.details, o.created_at, o.published_at, o.edited_at, o.deleted_at,"
-    " o.withheld, o.pinned_at, o.locked_at, o.reply_count, o.like_count, o.dislike_count, o.share_count,"
-    " o.active_at"
+    " o.withheld, o.pinned_at, o.locked_at, o.quote_policy, o.reply_count, o.like_count, o.dislike_count,"
+    " o.share_count, o.active_at"
 )
 
 
@@ -136,6 +139,7 @@ def thing_of(row: Row) -> Thing:
         row["withheld"],
         row["pinned_at"],
         row["locked_at"],
+        row["quote_policy"],
         row["reply_count"],
         row["like_count"],
         row["dislike_count"],
@@ -246,6 +250,8 @@ async def create_reply(
     viewer = member(author_id) if author.is_local else remote(author_id, author.host_id or 0)
     if not await can_read(tx, viewer, parent_id):
         raise NotFound("What you answer is not there any more.")
+    if author.is_local and not await permissions.may_on_remote(tx, "reply", parent_id, author_id):
+        raise NotAllowed("Its author does not let you answer this.")
     topic = await thing(tx, parent.topic_id) if parent.topic_id is not None else None
     group = await groups.group(tx, parent.group_id) if parent.group_id is not None else None
     if group is not None:
@@ -307,6 +313,7 @@ async def announce_new(tx: Transaction, object_id: int) -> None:
             told.add(author.id)
     if made.kind == "reply" and made.topic_id is not None:
         await tx.execute("UPDATE objects SET active_at = ? WHERE id = ?", now_ms(), made.topic_id)
+    await quotes.announce(tx, object_id)
     await _tell_mentioned(tx, object_id, made.author_id, already=told)
 
 
@@ -418,6 +425,9 @@ async def edit(
     await _insert_parts(tx, object_id, content)
     if known.host_id is not None:
         await emoji.note(tx, known.host_id, content.emoji)
+    await permit(tx, known, content.permissions)
+    if content.unquote:
+        await quotes.take_out(tx, object_id)
     if content.poll is not None and not known.is_local:
         await ballots.refresh(tx, object_id, content.poll)
     if content.event is not None and known.type == "Event":
@@ -438,6 +448,43 @@ async def _change_event(tx: Transaction, known: Thing, occasion: events.Occasion
     )
     for person in await events.members_coming(tx, known.id):
         await notifications.notify(tx, person, "event_changed", known.author_id, object_id=known.id)
+
+
+async def permit(tx: Transaction, known: Thing, allowed: permissions.Permissions | None) -> None:
+    """What the author allows others from now on; None changes nothing. A member says only who may quote."""
+    if allowed is None:
+        return
+    if known.is_local:
+        await tx.execute(
+            "UPDATE objects SET quote_policy = ? WHERE id = ?", allowed.quote, known.id
+        )
+        return
+    await tx.execute(
+        "UPDATE objects SET quote_policy = ?, reply_policy = ?, like_policy = ? WHERE id = ?",
+        allowed.quote,
+        allowed.reply,
+        allowed.like,
+        known.id,
+    )
+
+
+async def says(db: Reader, known: Thing, content: Content, visibility: Visibility) -> bool:
+    """Whether a remote object says already what a later version of it says."""
+    if (known.title, known.html, known.summary, known.sensitive) != (
+        content.title,
+        content.html,
+        content.summary,
+        content.sensitive,
+    ):
+        return False
+    if known.visibility != narrower(known.visibility, visibility):
+        return False
+    rows = await db.all(
+        "SELECT uri, alt FROM attachments WHERE object_id = ? ORDER BY position", known.id
+    )
+    return [(row["uri"], row["alt"]) for row in rows] == [
+        (file.uri, file.alt) for file in content.attachments
+    ]
 
 
 async def delete(tx: Transaction, actor_id: int, object_id: int) -> None:
@@ -462,6 +509,7 @@ async def erase(tx: Transaction, known: Thing) -> None:
     await media.erase_attached(tx, object_id)
     await ballots.erase(tx, object_id)
     await events.erase(tx, object_id)
+    await quotes.take_out(tx, object_id)
     for table in ("revisions", "mentions", "hashtags", "attachments", "notifications"):
         await tx.execute(f"DELETE FROM {table} WHERE object_id = ?", object_id)
     await search.forget(tx, object_id)
@@ -576,6 +624,9 @@ async def _insert(
     if reserved is not None:
         published = min(reserved.at, now)
         await reservations.keep(tx, reserved)
+    allowed = content.permissions or permissions.Permissions()
+    if provenance is None and allowed.quote is None:
+        allowed = permissions.Permissions(quote=await permissions.default_of(tx, author_id))
     default_type = "Page" if kind == "topic" else "Note"
     if content.poll is not None:
         default_type = "Question"
@@ -584,8 +635,9 @@ async def _insert(
     await tx.execute(
         "INSERT INTO objects (id, kind, type, uri, host_id, author_id, group_id, community_id, topic_id, parent_id,"
         " parent_uri, context_uri, visibility, title, source, html, summary, sensitive, language, url,"
-        " details, created_at, published_at, active_at, withheld, withheld_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " details, created_at, published_at, active_at, withheld, withheld_at, quote_policy, reply_policy,"
+        " like_policy)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         object_id,
         kind,
         provenance.type if provenance else default_type,
@@ -612,10 +664,15 @@ async def _insert(
         now,
         withheld,
         now if withheld else None,
+        allowed.quote,
+        allowed.reply,
+        allowed.like,
     )
     await _insert_parts(tx, object_id, content)
     if provenance is not None:
         await emoji.note(tx, provenance.host_id, content.emoji)
+    if content.quote is not None:
+        await quotes.attach(tx, object_id, content.quote)
     if content.poll is not None:
         await ballots.insert(tx, object_id, content.poll, is_local=provenance is None)
     if content.event is not None:

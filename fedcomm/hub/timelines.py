@@ -3,10 +3,10 @@ home, tags."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fedcomm.hub import actors, avoidance, ballots, events, reactions, threads
+from fedcomm.hub import actors, avoidance, ballots, events, quotes, reactions, threads
 from fedcomm.hub.composition import Attachment
 from fedcomm.hub.visibility import Clause, Viewer, readable
 from fedcomm.store.database import Reader, Row, Value, marks
@@ -32,6 +32,9 @@ class Post:
     event: events.Event | None = None
     feelings: tuple[reactions.Tally, ...] = ()
     """The emoji that likes of it carry."""
+    quote: quotes.Quote | None = None
+    quoted: Post | None = None
+    """What it quotes, when its author consents and the viewer may read it (INV-20)."""
 
 
 _SELECT = (
@@ -264,7 +267,9 @@ async def _list(
     return await _posts(db, viewer, rows)
 
 
-async def _posts(db: Reader, viewer: Viewer, rows: Sequence[Row]) -> list[Post]:
+async def _posts(
+    db: Reader, viewer: Viewer, rows: Sequence[Row], *, with_quotes: bool = True
+) -> list[Post]:
     if not rows:
         return []
     things = [threads.thing_of(row) for row in rows]
@@ -291,6 +296,8 @@ async def _posts(db: Reader, viewer: Viewer, rows: Sequence[Row]) -> list[Post]:
     polls = await ballots.polls_of(db, viewer.actor_id, asking)
     planned = [thing.id for thing in things if thing.type == "Event"]
     occasions = await events.events_of(db, viewer.actor_id, planned)
+    quoting = await quotes.of_objects(db, ids) if with_quotes else {}
+    quoted = await _quoted(db, viewer, quoting.values())
     return [
         Post(
             thing,
@@ -303,9 +310,30 @@ async def _posts(db: Reader, viewer: Viewer, rows: Sequence[Row]) -> list[Post]:
             polls.get(thing.id),
             occasions.get(thing.id),
             tuple(felt.get(thing.id, ())),
+            quoting.get(thing.id),
+            _shown_quote(quoting.get(thing.id), quoted),
         )
         for thing, row in zip(things, rows, strict=True)
     ]
+
+
+async def _quoted(db: Reader, viewer: Viewer, found: Iterable[quotes.Quote]) -> dict[int, Post]:
+    """What is quoted with consent, as far as lists would show it to the viewer; without what it quotes itself."""
+    ids = sorted({q.quoted_id for q in found if q.state == "accepted" and q.quoted_id is not None})
+    if not ids:
+        return {}
+    clause = _listed(viewer)
+    rows = await db.all(
+        f"{_SELECT} WHERE o.id IN ({marks(len(ids))}) AND {clause.sql}", *ids, *clause.args
+    )
+    shown = await _posts(db, viewer, rows, with_quotes=False)
+    return {post.thing.id: post for post in shown}
+
+
+def _shown_quote(quote: quotes.Quote | None, quoted: dict[int, Post]) -> Post | None:
+    if quote is None or quote.state != "accepted":
+        return None
+    return quoted.get(quote.quoted_id or 0)
 
 
 def attachment_of(row: Row) -> Attachment:

@@ -12,12 +12,13 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from fedcomm.http import site_of
-from fedcomm.hub import media
+from fedcomm.hub import media, quotes
 from fedcomm.hub.ballots import Ballot
 from fedcomm.hub.composition import Content, Draft
 from fedcomm.hub.errors import Invalid
 from fedcomm.hub.images import ATTACHMENT, ImageLimits
 from fedcomm.hub.members import Member
+from fedcomm.hub.permissions import as_policy
 from fedcomm.hub.previews import Preview
 from fedcomm.hub.sanitizer import SafeHtml
 from fedcomm.hub.threads import Thing
@@ -27,8 +28,10 @@ from fedcomm.site import Site
 from fedcomm.store.database import Reader
 from fedcomm.store.ids import now_ms, parse_id
 from fedcomm.web.forms import FILES_PER_FORM, Form, UploadedFile, read_form
+from fedcomm.web.lookup import find_quoted
 from fedcomm.web.middleware import THROTTLE
 from fedcomm.web.notices import N_
+from fedcomm.web.visits import Visit, visit_of
 
 FOCAL_POINTS: Final[dict[str, tuple[float, float]]] = {
     "centre": (0.0, 0.0),
@@ -77,6 +80,14 @@ class Writing:
     poll: str = ""
     poll_multiple: bool = False
     poll_minutes: int = USUAL_POLL
+    quote: str = ""
+    """The address of what is quoted, as it was typed."""
+    quote_id: int | None = None
+    quote_policy: str = ""
+    """Who may quote this; empty for what the member's settings say."""
+    quotes_now: bool = False
+    """Whether what is edited quotes something, which `unquote` takes out."""
+    unquote: bool = False
 
     @property
     def ballot(self) -> Ballot | None:
@@ -104,7 +115,15 @@ class Writing:
             language=self.language,
             media=tuple(picture.id for picture in self.pictures),
             poll=self.ballot,
+            quote=self.quote_id,
+            unquote=self.unquote,
+            quote_policy=as_policy(self.quote_policy),
         )
+
+    @property
+    def has_quote(self) -> bool:
+        """Whether the fields about quotes, which are folded away at first, hold something."""
+        return bool(self.quote or self.unquote or {"quote"} & set(self.errors))
 
     @property
     def is_unfolded(self) -> bool:
@@ -134,7 +153,11 @@ async def read_writing(request: web.Request, member: Member) -> Writing:
         poll=form.text("poll"),
         poll_multiple=form.flag("poll_multiple"),
         poll_minutes=_poll_minutes(form.text("poll_end")),
+        quote=form.line("quote"),
+        quote_policy=as_policy(form.text("quote_policy")) or "",
+        unquote=form.flag("unquote"),
     )
+    await read_quote(visit_of(request), writing)
     kept = await media.images(site.db, form.ids("media"))
     owned = await _owned(site.db, member.id, list(kept))
     try:
@@ -150,6 +173,15 @@ async def read_writing(request: web.Request, member: Member) -> Writing:
     stored = await media.images(site.db, [*owned, *added])
     writing.pictures = list(stored.values())
     return writing
+
+
+async def read_quote(visit: Visit, writing: Writing) -> None:
+    """Find what the address in the form names; what is wrong with it is in `errors`."""
+    if not writing.quote:
+        return
+    writing.quote_id = await find_quoted(visit, writing.quote)
+    if writing.quote_id is None:
+        writing.errors["quote"] = _("No post was found at this address that you may read here.")
 
 
 async def store_picture(
@@ -211,6 +243,8 @@ async def writing_of(site: Site, thing: Thing) -> Writing:
         sensitive=thing.sensitive,
         language=thing.language,
         pictures=list(images.values()),
+        quote_policy=thing.quote_policy or "",
+        quotes_now=await quotes.of_object(site.db, thing.id) is not None,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fedcomm.hub import drafts, media, reservations
+from fedcomm.hub import drafts, media, quotes, reservations
 from fedcomm.hub.composition import Content
 from fedcomm.hub.errors import HubError, Invalid
 from fedcomm.hub.members import Member
@@ -45,6 +45,8 @@ def words_of(writing: Writing) -> drafts.Words:
         poll=writing.poll,
         poll_multiple=writing.poll_multiple,
         poll_minutes=writing.poll_minutes,
+        quote=writing.quote,
+        quote_policy=writing.quote_policy,
     )
 
 
@@ -63,6 +65,8 @@ async def writing_from(site: Site, draft: drafts.SavedDraft) -> Writing:
         poll_multiple=words.poll_multiple,
         poll_minutes=words.poll_minutes or USUAL_POLL,
         draft_id=draft.id,
+        quote=words.quote,
+        quote_policy=words.quote_policy,
     )
 
 
@@ -154,9 +158,14 @@ async def _preview(
 async def _composed(site: Site, writing: Writing, member: Member, spot: Spot) -> Content | None:
     """What the form says, or None with the reason in its errors."""
     try:
-        return await site.compose(
+        content = await site.compose(
             site.db, writing.draft, is_topic=spot.parent_id is None, author_id=member.id
         )
+        if content.quote is not None:
+            await quotes.check_place(
+                site.db, content.quote, group_id=spot.group_id, parent_id=spot.parent_id
+            )
+        return content
     except Invalid as refusal:
         writing.errors[refusal.field] = _(refusal.message)
         return None

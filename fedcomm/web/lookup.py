@@ -9,11 +9,20 @@ from urllib.parse import urlsplit
 
 from fedcomm.hub import actors, threads, timelines
 from fedcomm.hub.visibility import can_see_group
+from fedcomm.store.ids import parse_id
 from fedcomm.web import paths
 from fedcomm.web.visits import Visit
 
 HANDLE: Final = re.compile(r"[@!]?([\w.-]{1,64})@([^\W_][\w.-]{0,251}[^\W_](?::[0-9]{1,5})?)")
 NAME: Final = re.compile(r"[@!]([\w.-]{1,64})")
+
+
+OWN_ADDRESS: Final = re.compile(
+    r"/(?:ap/)?o/([0-9]{1,19})/?|/g/[^/?#]+/t/([0-9]{1,19})(?:/[^/?#]*)?(?:\?[^#]*)?(?:#r([0-9]{1,19}))?"
+)
+"""The path of a post of ours: its permanent address, its id, or where it stands in its thread."""
+
+ADDRESS_LENGTH: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +117,21 @@ async def find_location(visit: Visit, text: str) -> str | None:
             return paths.object_path(object_id)
     actor = await find_actor(visit, text)
     return paths.actor_path(actor) if actor is not None else None
+
+
+async def find_quoted(visit: Visit, address: str) -> int | None:
+    """The post that an address names, as far as the visitor may read it; other servers are asked."""
+    site = visit.site
+    if address.startswith(f"{site.origin}/"):
+        match = OWN_ADDRESS.fullmatch(address.removeprefix(site.origin))
+        number = parse_id(match[3] or match[2] or match[1]) if match else None
+    elif is_address(address) and len(address) <= ADDRESS_LENGTH:
+        known = await threads.thing_by_uri(site.db, address)
+        number = known.id if known is not None else None
+        if number is None and site.federation is not None:
+            number = await site.federation.find_object(address)
+    else:
+        number = None
+    if number is None or await timelines.post(site.db, visit.viewer, number) is None:
+        return None
+    return number

@@ -31,6 +31,7 @@ NOTICES: Final = {
     "muted": N_("You have muted them. Nobody is told."),
     "unavoided": N_("You can meet them again."),
     "moved": N_("Your account has moved, and your followers are being told."),
+    "unquoted": N_("Your consent is taken back. Servers that show the quote are told."),
     "voted": N_("Your vote is counted."),
     "session": N_("The session has ended."),
     "goodbye": N_("You are logged out."),

@@ -135,6 +135,8 @@ class Entry:
     """Title, text, content warning and options of the poll, with their emoji."""
     felt: tuple[emotes.Felt, ...]
     known: emotes.Pictures
+    quoted: Entry | None = None
+    """What it quotes, if the visitor may see it."""
 
     @property
     def excerpt(self) -> emotes.Shown:
@@ -254,8 +256,9 @@ def _group_card(
 
 async def entries(db: Reader, posts: Sequence[Post]) -> list[Entry]:
     """How `posts` are shown, in their order."""
-    files = await files_of(db, (post.author.avatar_id for post in posts))
-    known = await emotes.pictures(db, _by_host(pair for post in posts for pair in _texts(post)))
+    shown = [*posts, *(post.quoted for post in posts if post.quoted is not None)]
+    files = await files_of(db, (post.author.avatar_id for post in shown))
+    known = await emotes.pictures(db, _by_host(pair for post in shown for pair in _texts(post)))
     felt = await emotes.felt(db, {post.thing.id: post.feelings for post in posts if post.feelings})
     return [_entry(post, files, known, felt.get(post.thing.id, ())) for post in posts]
 
@@ -306,6 +309,7 @@ def _entry(
         ),
         felt,
         known,
+        _entry(post.quoted, files, known, ()) if post.quoted is not None else None,
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from aiohttp import web
 
 from fedcomm.http import site_of
-from fedcomm.hub import actors, media, members, profiles, sessions
+from fedcomm.hub import actors, media, members, permissions, profiles, sessions
 from fedcomm.hub.errors import HubError, Invalid
 from fedcomm.hub.images import AVATAR
 from fedcomm.hub.passwords import hash_password, verify_password
+from fedcomm.hub.permissions import as_policy
 from fedcomm.i18n import gettext as _
 from fedcomm.web import presentation
 from fedcomm.web.composer import store_picture
@@ -51,6 +52,7 @@ async def save_profile(request: web.Request) -> web.StreamResponse:
                 local_origin=site.origin,
                 avatar_id=avatar_id,
                 locked=form.flag("locked"),
+                quote_policy=as_policy(form.text("quote_policy")),
                 fields=_fields(form),
                 limits=site.limits,
             )
@@ -135,6 +137,7 @@ async def _settings_page(
                 "locale": [member.locale],
                 "avatar_alt": [picture.alt if picture else ""],
                 "locked": ["1" if actor.locked else ""],
+                "quote_policy": [await permissions.default_of(db, member.id)],
                 "field_name": [field.name for field in fields],
                 "field_value": [field.source for field in fields],
             }

@@ -19,6 +19,7 @@ from fedcomm.web.composer import POLL_LENGTHS, Writing, read_writing
 from fedcomm.web.dry_runs import Spot, keep, read_ready
 from fedcomm.web.federated import activity_answer, object_uri
 from fedcomm.web.forms import path_id, query_id
+from fedcomm.web.quoting import quoted_address
 from fedcomm.web.rendering import page, see_other
 from fedcomm.web.visits import Visit, signed_in, visit_of
 
@@ -168,7 +169,8 @@ async def new_topic_form(request: web.Request) -> web.StreamResponse:
     """The form to open a topic."""
     signed_in(request)
     group, place = await _group_to_write_in(request)
-    return await topic_form(request, group, place, Writing(language=group.language))
+    writing = Writing(language=group.language, quote=await quoted_address(request))
+    return await topic_form(request, group, place, writing)
 
 
 async def new_topic(request: web.Request) -> web.StreamResponse:
@@ -227,7 +229,8 @@ async def reply_form(request: web.Request) -> web.StreamResponse:
     """The form to answer one post, on a page of its own."""
     signed_in(request)
     parent = await _parent(request)
-    return await reply_page(request, parent, Writing(language=parent.thing.language))
+    writing = Writing(language=parent.thing.language, quote=await quoted_address(request))
+    return await reply_page(request, parent, writing)
 
 
 async def reply(request: web.Request) -> web.StreamResponse:

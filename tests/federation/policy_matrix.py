@@ -27,7 +27,7 @@ ACQUAINTANCES: Final[tuple[Acquaintance, ...]] = ("new", "known", "followed")
 ACTIVITIES: Final = (
     *("Follow", "Accept", "TentativeAccept", "Reject", "TentativeReject", "Create", "Update"),
     *("Delete", "Delete of the actor", "Like", "EmojiReact", "Dislike", "Announce", "Undo", "Flag"),
-    *("Add", "Remove", "Lock", "Move", "Block", "PollVote", "Arrive"),
+    *("Add", "Remove", "Lock", "Move", "Block", "PollVote", "QuoteRequest", "Arrive"),
 )
 """Every type that has a handler, a Delete of oneself, and one that has none."""
 

@@ -780,7 +780,7 @@ async def test_inv_16_an_update_can_narrow_and_never_widen(
     )
     assert await town.deliver(create(narrow, to=narrow["to"])) == "done: stored"
     wide = {**narrow, "to": [PUBLIC], "updated": "2026-11-21T10:00:00Z"}
-    assert await town.deliver(activity(author, "Update", wide)) == "done: edited"
+    assert await town.deliver(activity(author, "Update", wide)) == "done: refreshed"
     known = await stored(town, narrow["id"])
     assert known is not None and known.visibility == "followers"
     topic = servers.note(author, number=2, **to_group(town))

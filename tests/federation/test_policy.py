@@ -214,6 +214,10 @@ def message(town: LocalHub, servers: ScriptedStubs, case: Case) -> dict[str, Any
             return activity(actor, kind, actor, target=new)
         case "Block":
             return activity(actor, kind, town.person(town.anna))
+        case "QuoteRequest":
+            quoting = note(town, case, "After.") | {"quote": topic}
+            del quoting["inReplyTo"]
+            return activity(actor, kind, topic, instrument=quoting)
     return activity(actor, kind, topic)
 
 
@@ -276,6 +280,10 @@ async def has_taken_effect(town: LocalHub, case: Case) -> bool:
         case "Move":
             return await there(
                 "SELECT 1 FROM actors WHERE uri = ? AND moved_to_uri IS NOT NULL", case.actor
+            )
+        case "QuoteRequest":
+            return await there(
+                "SELECT 1 FROM quotes WHERE quoted_id = ? AND state = 'accepted'", case.topic
             )
     return False
 

@@ -66,6 +66,8 @@ NAMED: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("POST", "/o/{id}/edit"): ("/o/{topic}/edit",),
     ("POST", "/o/{id}/delete"): ("/o/{topic}/delete", "/o/{reply}/delete"),
     ("POST", "/o/{id}/like"): ("/o/{topic}/like",),
+    ("GET", "/o/{id}/quote"): ("/o/{topic}/quote", "/o/{reply}/quote"),
+    ("POST", "/o/{id}/unquote"): ("/o/{topic}/unquote",),
     ("POST", "/o/{id}/vote"): ("/o/{topic}/vote",),
     ("POST", "/o/{id}/pin"): ("/o/{topic}/pin",),
     ("POST", "/o/{id}/lock"): ("/o/{topic}/lock",),
@@ -106,6 +108,7 @@ NAMED: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("GET", "/ap/x/{id}"): ("/ap/x/{topic}", "/ap/x/{reply}"),
     ("GET", "/ap/v/{id}"): ("/ap/v/{topic}",),
     ("GET", "/ap/w/{id}"): ("/ap/w/{topic}", "/ap/w/{reply}"),
+    ("GET", "/ap/z/{id}"): ("/ap/z/{topic}", "/ap/z/{reply}"),
     ("GET", "/ap/c/{id}"): ("/ap/c/{topic}",),
 }
 """Routes in whose address (or form) something private can be named."""
