@@ -26,9 +26,11 @@ from fedcomm.config import Config
 from fedcomm.federation import backlog, lanes, synchronisation
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.directory import Directory, KnownKey
+from fedcomm.federation.floodgates import Floodgates
 from fedcomm.federation.lanes import idle
 from fedcomm.federation.visitors import Turned, Visitors
 from fedcomm.federation.vouching import Vouching, can_be_confirmed
+from fedcomm.http import client_address
 from fedcomm.hub.visibility import can_know_group, remote
 from fedcomm.store.database import Database, DatabaseError
 from fedcomm.store.ids import new_id, now_ms
@@ -44,6 +46,10 @@ HEARD = "UPDATE hosts SET heard_at = ?, dead_at = NULL WHERE id = ?"
 
 HEARD_EVERY_MS = 60_000
 RETRY_AFTER_S = 30
+
+UNVERIFIED = frozenset({400, 401, 413, 415})
+"""Answers after which nobody knows who it was."""
+
 SEEN_ENTRIES = 20_000
 """Activity ids that this process answers from memory; the table remembers the rest."""
 
@@ -78,13 +84,19 @@ class Reception:
         self._heard: dict[int, int] = {}
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._queued: dict[tuple[int | None, str], tuple[float, int]] = {}
+        self._gates = Floodgates(config.abuse, addresses, allow_http=allow_http)
         self.wake: Callable[[], None] = idle
 
     async def post(self, request: web.Request, recipient_id: int | None) -> web.Response:
         """Answer a POST: 202, or 4xx with a reason, or 503 when it cannot be stored now."""
+        address = client_address(request)
         try:
+            if self._gates.is_barred(address):
+                raise Turned(429, "bad-requests")
             await self._accept(request, recipient_id)
         except Turned as turned:
+            if turned.status in UNVERIFIED:
+                self._gates.note_bad(address)
             log.info("inbox: turned away: %s (%d)", turned.reason, turned.status)
             return _refusal(turned)
         except DatabaseError as error:
@@ -145,6 +157,11 @@ class Reception:
         if uri in self._seen:
             self._seen.move_to_end(uri)
             return
+        closed = await self._gates.closed(self._db, activity, signer)
+        if closed is not None:
+            raise Turned(
+                429, f"many-{closed[0]}", "Too many within the hour.", retry_after=closed[1]
+            )
         # Of a host that waits for a decision everything waits, beside the queue (decisions.py).
         state = "held" if level == "queue" else "waiting"
         await self._check_room(signer.host_id, state)
@@ -311,5 +328,5 @@ def _refusal(turned: Turned) -> web.Response:
     if turned.status == 401:
         headers["Accept-Signature"] = ACCEPT_SIGNATURE
     if turned.status in (429, 503):
-        headers["Retry-After"] = str(RETRY_AFTER_S)
+        headers["Retry-After"] = str(turned.retry_after or RETRY_AFTER_S)
     return web.json_response({"error": str(turned)}, status=turned.status, headers=headers)

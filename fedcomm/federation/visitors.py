@@ -25,12 +25,17 @@ KEY_MAY_BE_OLD_MS = 300_000
 
 
 class Turned(Exception):
-    """The request is turned away with this HTTP status; `reason` is for the log and the metrics."""
+    """The request is turned away with this HTTP status; `reason` is for the log and the metrics.
 
-    def __init__(self, status: int, reason: str, message: str = "") -> None:
+    `retry_after`: seconds after which it may come again, where that is known."""
+
+    def __init__(
+        self, status: int, reason: str, message: str = "", *, retry_after: int | None = None
+    ) -> None:
         super().__init__(message or reason)
         self.status = status
         self.reason = reason
+        self.retry_after = retry_after
 
 
 class Visitors:

@@ -1,0 +1,185 @@
+"""Limits of what comes in within an hour, once it is known who sends it, and of what nobody can verify (security.md
+§10).
+
+Whoever is over a limit is answered 429 and comes again: nothing is lost. Counted in memory, for each process, in fixed
+windows; the counters are bounded and end by themselves (INV-45). Looking costs a few lookups in a dictionary; the
+database is asked only about follows and messages, whether the person is known.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Final, Literal
+
+from activitypub import accessors
+from activitypub.documents import ActivityDocument
+from fedcomm.federation.addresses import Addresses
+from fedcomm.federation.directory import KnownKey
+from fedcomm.federation.votes import votes_in_create
+from fedcomm.http import network_prefix
+from fedcomm.settings import Abuse
+from fedcomm.store.database import Reader
+
+Limit = Literal[
+    "activities",
+    "posts",
+    "posts-into-group",
+    "follows",
+    "follows-of-group",
+    "reports",
+    "messages",
+    "bad-requests",
+]
+
+HOUR_S: Final = 3600
+WINDOWS: Final[dict[Limit, int]] = {"bad-requests": 300}
+"""Seconds of a window, where it is not an hour."""
+
+MAX_KEYS: Final = 50_000
+"""Counters that are kept; the oldest go first."""
+
+SPEAKS_FOR_OTHERS: Final = frozenset({"group", "application"})
+"""What a group or a server sends is what many people did: it is counted by host only."""
+
+
+class Floodgates:
+    """The counters of this process."""
+
+    def __init__(
+        self,
+        settings: Abuse,
+        addresses: Addresses,
+        *,
+        allow_http: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._at = addresses
+        self._http = allow_http
+        self._clock = clock
+        self._counters: OrderedDict[tuple[Limit, int | str], tuple[int, int]] = OrderedDict()
+        self._most: dict[Limit, int] = {
+            "activities": settings.activities_per_actor_hour,
+            "posts": settings.posts_per_actor_hour,
+            "posts-into-group": settings.posts_per_host_and_group_hour,
+            "follows": settings.follows_per_host_hour,
+            "follows-of-group": settings.follows_per_group_hour,
+            "reports": settings.reports_per_host_hour,
+            "messages": settings.messages_per_host_hour,
+            "bad-requests": settings.bad_requests_per_5min,
+        }
+
+    async def closed(
+        self, db: Reader, activity: ActivityDocument, signer: KnownKey
+    ) -> tuple[Limit, int] | None:
+        """The limit that this activity is over, and in how many seconds its window ends; else it is counted."""
+        counted = [
+            (limit, key)
+            for limit, key in await self._keys(db, activity, signer)
+            if self._most[limit]
+        ]
+        for limit, key in counted:
+            used, left = self._look(limit, key)
+            if used >= self._most[limit]:
+                return limit, left
+        for limit, key in counted:
+            self._spend(limit, key)
+        return None
+
+    async def _keys(
+        self, db: Reader, activity: ActivityDocument, signer: KnownKey
+    ) -> list[tuple[Limit, int | str]]:
+        keys: list[tuple[Limit, int | str]] = []
+        if signer.actor_kind not in SPEAKS_FOR_OTHERS:
+            keys.append(("activities", signer.actor_id))
+        if activity.type == "Flag":
+            keys.append(("reports", signer.host_id))
+        elif activity.type == "Follow" and not await is_known(db, signer.actor_id):
+            keys.append(("follows", signer.host_id))
+            group = self._at.local(activity.object_id, "g")
+            if group is not None:
+                keys.append(("follows-of-group", group))
+        elif activity.type == "Create" and not votes_in_create(activity, allow_http=self._http):
+            if signer.actor_kind not in SPEAKS_FOR_OTHERS:
+                keys.append(("posts", signer.actor_id))
+            group = self._group_of(activity)
+            if group is not None:
+                keys.append(("posts-into-group", f"{signer.host_id} {group}"))
+            elif self._is_message(activity) and not await is_known(db, signer.actor_id):
+                keys.append(("messages", signer.host_id))
+        return keys
+
+    def _group_of(self, activity: ActivityDocument) -> int | None:
+        """The group of ours that the activity names."""
+        named = [*activity.audience, *activity.to, *activity.cc]
+        if isinstance(activity.object, dict):
+            for key in ("audience", "to", "cc"):
+                named += accessors.links(activity.object, key, 50)
+        for uri in named:
+            group = self._at.local(uri, "g")
+            if group is not None:
+                return group
+        return None
+
+    def _is_message(self, activity: ActivityDocument) -> bool:
+        """Whether it is for people of ours alone."""
+        named = [*activity.to, *activity.cc]
+        if isinstance(activity.object, dict):
+            for key in ("to", "cc"):
+                named += accessors.links(activity.object, key, 50)
+        return any(self._at.is_ours(uri) for uri in named) and not any(
+            accessors.is_public(uri) for uri in named
+        )
+
+    # Requests that cannot be verified
+
+    def is_barred(self, address: str) -> bool:
+        """Whether so much came from this address's network that could not be verified that no more is read."""
+        most = self._most["bad-requests"]
+        return bool(most) and self._look("bad-requests", network_prefix(address))[0] >= most
+
+    def note_bad(self, address: str) -> None:
+        """Something came from there that cannot be verified.
+
+        Addresses of private networks are not counted: there stands a proxy that the configuration does not name,
+        and everybody would be barred with one.
+        """
+        try:
+            if not ip_address(address.split("%")[0]).is_global:
+                return
+        except ValueError:
+            return
+        self._spend("bad-requests", network_prefix(address))
+
+    # Counting
+
+    def _look(self, limit: Limit, key: int | str) -> tuple[int, int]:
+        """(what is used of this window, seconds until it ends)."""
+        length = WINDOWS.get(limit, HOUR_S)
+        now = self._clock()
+        window = int(now // length)
+        known = self._counters.get((limit, key))
+        used = known[1] if known is not None and known[0] == window else 0
+        return used, int((window + 1) * length - now) + 1
+
+    def _spend(self, limit: Limit, key: int | str) -> None:
+        used = self._look(limit, key)[0]
+        window = int(self._clock() // WINDOWS.get(limit, HOUR_S))
+        self._counters[limit, key] = (window, used + 1)
+        self._counters.move_to_end((limit, key))
+        while len(self._counters) > MAX_KEYS:
+            self._counters.popitem(last=False)
+
+
+async def is_known(db: Reader, actor_id: int) -> bool:
+    """Whether somebody here follows this person, or they belong to a group of ours."""
+    found = await db.value(
+        "SELECT 1 FROM follows WHERE followed_id = ? AND state = 'active' AND suspended = 0"
+        " UNION ALL SELECT 1 FROM memberships WHERE actor_id = ? AND state = 'active'"
+        " AND suspended = 0 LIMIT 1",
+        actor_id,
+        actor_id,
+    )
+    return found is not None
