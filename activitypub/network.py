@@ -115,6 +115,7 @@ class NetworkPolicy:
     allow_private: networks that are reachable although they are not public.
     allow_http: plain http besides https. allow_any_port: ports besides the scheme's default.
     own_origin: this server's, as `scheme://host[:port]`: never called, whoever points there.
+    own_paths: paths of it that may be called all the same, exact, or prefixes where they end with a slash.
     development: hosts without a dot and IP literals may stand in URLs (addresses stay checked).
     ca_file: PEM file of certificate authorities trusted besides the system's.
     resolve: names answered here instead of by DNS: an exact name, or `*.suffix` for any name below
@@ -125,6 +126,7 @@ class NetworkPolicy:
     allow_http: bool = False
     allow_any_port: bool = False
     own_origin: str | None = None
+    own_paths: tuple[str, ...] = ()
     development: bool = False
     ca_file: str | None = None
     resolve: Mapping[str, str] = field(default_factory=dict)
@@ -184,11 +186,13 @@ def url_allowed(url: str, policy: NetworkPolicy) -> str:
     if parts.port is not None and not policy.allow_any_port:
         raise UrlRefused("port")
     _check_host(parts.hostname or "", policy)
-    if policy.own_origin is not None and origins.same_origin(
-        canonical, policy.own_origin, allow_http=True
+    rest = canonical[len(parts.scheme) + 3 + len(parts.netloc) :]
+    if (
+        policy.own_origin is not None
+        and origins.same_origin(canonical, policy.own_origin, allow_http=True)
+        and not _excepted(rest, policy.own_paths)
     ):
         raise UrlRefused("own")
-    rest = canonical[len(parts.scheme) + 3 + len(parts.netloc) :]
     if not rest.startswith("/"):
         rest = "/" + rest
     return f"{parts.scheme}://{parts.netloc}{_printable(rest)}"
@@ -289,6 +293,13 @@ def _fixed_address(host: str, table: Mapping[str, str]) -> str | None:
         if (address := table.get(f"*.{suffix}")) is not None:
             return address
     return None
+
+
+def _excepted(rest: str, paths: tuple[str, ...]) -> bool:
+    """Whether path and query are one of the few of ours that we may call: nothing escaped, nothing to walk up."""
+    if not re.fullmatch(r"[a-z0-9/]+", rest):
+        return False
+    return any(rest.startswith(path) if path.endswith("/") else rest == path for path in paths)
 
 
 def _check_host(host: str, policy: NetworkPolicy) -> None:

@@ -28,6 +28,7 @@ from fedcomm.settings import (
     About,
     Abuse,
     Accounts,
+    Canary,
     Database,
     Delivery,
     Development,
@@ -37,7 +38,9 @@ from fedcomm.settings import (
     Limits,
     Logging,
     Media,
+    Mail,
     Network,
+    Metrics,
     Rates,
     Secrets,
     Server,
@@ -50,6 +53,7 @@ __all__ = [
     "Abuse",
     "Accounts",
     "Config",
+    "Canary",
     "ConfigError",
     "Database",
     "Delivery",
@@ -61,7 +65,9 @@ __all__ = [
     "Logging",
     "Media",
     "Network",
+    "Mail",
     "Option",
+    "Metrics",
     "Problem",
     "Rates",
     "Secrets",
@@ -97,6 +103,9 @@ class Config:
     abuse: Abuse = field(default_factory=Abuse)
     limits: Limits = field(default_factory=Limits)
     rates: Rates = field(default_factory=Rates)
+    canary: Canary = field(default_factory=Canary)
+    mail: Mail = field(default_factory=Mail)
+    metrics: Metrics = field(default_factory=Metrics)
     sessions: Sessions = field(default_factory=Sessions)
     accounts: Accounts = field(default_factory=Accounts)
     web: Web = field(default_factory=Web)

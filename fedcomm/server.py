@@ -13,6 +13,8 @@ from fedcomm.config import Config
 from fedcomm.federation.spoke import FederationSpoke
 from fedcomm.federation.vault import Vault
 from fedcomm.http import SITE
+from fedcomm.hub.canary import Status
+from fedcomm.mail import MailFailed, alarms_to, mailer_of
 from fedcomm.site import Site
 from fedcomm.store.pseudonyms import Pseudonyms
 from fedcomm.store.schema import open_database
@@ -61,6 +63,7 @@ def build_app(site: Site) -> web.Application:
 
     config = site.config
     warn_of_switches(config)
+    raise_alarms(site)
     app = web.Application(middlewares=middlewares(), client_max_size=config.server.max_upload_bytes)
     app[SITE] = site
     if site.federation is not None:
@@ -68,6 +71,24 @@ def build_app(site: Site) -> web.Application:
     add_routes(app)
     app.cleanup_ctx.append(_life)
     return app
+
+
+def raise_alarms(site: Site) -> None:
+    """Tell administrators by mail when the canary is not heard any more, and when it is again."""
+    mailer = mailer_of(site.config)
+    if site.federation is None or mailer is None or not alarms_to(site.config):
+        return
+
+    async def tell(status: Status) -> None:
+        from fedcomm.web.alarms import canary_letter
+
+        try:
+            await mailer.send(canary_letter(site.config, status))
+        except MailFailed as error:
+            # The admin page and /metrics say it all the same.
+            log.error("the alarm could not be mailed: %s", error)
+
+    site.federation.canary.on_change = tell
 
 
 async def _life(app: web.Application) -> AsyncIterator[None]:

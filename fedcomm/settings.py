@@ -473,6 +473,75 @@ class Rates:
         default=25, metadata=about("Log-in attempts from one prefix.", "per 5 minutes", low=1)
     )
     login_per_account_hour: int = field(
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A post of the hub to itself, over its public address, now and then: is it still heard?"""
+
+    enabled: bool = field(
+        default=False,
+        metadata=about(
+            "Follow a hidden group of the hub's own through the public address, and raise an alarm "
+            "when its posts do not come round. The server must be able to reach its own address."
+        ),
+    )
+    interval_minutes: float = field(
+        default=15.0,
+        metadata=about("How often.", "minutes", low=0.01, high=1440),
+    )
+    deadline_seconds: float = field(
+        default=300.0,
+        metadata=about(
+            "How long a post may take to come round before it counts as missed.",
+            "seconds",
+            low=0.1,
+            high=3600,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """E-mail that the hub sends to those who run it. Nothing is sent without a host."""
+
+    host: str = field(default="", metadata=about("The SMTP server; empty: no e-mail is sent."))
+    port: int = field(default=587, metadata=about("Its TCP port.", low=1, high=65535))
+    security: str = field(
+        default="starttls",
+        metadata=about(
+            "starttls: encrypt after connecting (port 587). tls: from the first byte (port 465). "
+            "none: for a relay on this machine only.",
+            choices=("starttls", "tls", "none"),
+        ),
+    )
+    username: str = field(default="", metadata=about("The account there, if it wants one."))
+    password: str = field(
+        default="", repr=False, metadata=about("The password of that account.", secret=True)
+    )
+    sender: str = field(
+        default="",
+        metadata=about("The address that mail comes from; empty: fedcomm@ and the hub's domain."),
+    )
+    alarms_to: str = field(
+        default="",
+        metadata=about("Who is told of alarms; empty: instance.contact_email."),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Figures for monitoring, at /metrics."""
+
+    token: str = field(
+        default="",
+        repr=False,
+        metadata=about(
+            "Whoever sends it as `Authorization: Bearer …` may read /metrics; empty: the page does "
+            "not exist.",
+            secret=True,
+        ),
+    )
+
+
         default=10,
         metadata=about(
             "Failed log-ins to one account before answers slow down.", "per hour", low=1

@@ -37,6 +37,8 @@ class Addresses:
             return actor.uri
         if actor.kind == "application":
             return self.instance
+        if actor.kind == "canary":
+            return self.canary(actor.name)
         return self.of(_PATH_OF_KIND[actor.kind], actor.id)
 
     def member(self, member_id: int) -> str:
@@ -57,6 +59,10 @@ class Addresses:
         if thing.topic_id is not None and thing.group_id is not None:
             return self.of("x", thing.topic_id)
         return thing.context_uri
+
+    def canary(self, name: str) -> str:
+        """The id of one of the canary's actors, or of its post (`fedcomm.federation.canary`)."""
+        return f"{self._prefix}canary/{name}"
 
     def of(self, path: Path, number: int) -> str:
         return f"{self._prefix}{path}/{number}"

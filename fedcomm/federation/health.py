@@ -83,7 +83,10 @@ async def totals(db: Database) -> dict[str, int]:
         ),
         "deliveries_failed": await count("SELECT count(*) FROM deliveries WHERE state = 'failed'"),
         "outbox_failed": await count("SELECT count(*) FROM outbox_failures"),
-        "hosts": await count("SELECT count(*) FROM hosts"),
+        # Our own address has a row of its own where the canary sings; it is no other server.
+        "hosts": await count(
+            "SELECT count(*) - (SELECT count(*) FROM settings WHERE key = 'canary_host') FROM hosts"
+        ),
     }
 
 

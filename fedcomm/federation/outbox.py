@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from fedcomm.federation import lanes
 from fedcomm.federation.addresses import Addresses
@@ -79,6 +79,10 @@ class Outbox:
         self.on_deliveries: Callable[[], None] = lanes.idle
         self._out = Dispatch(renderer, keyring, addresses)
         self._steps = steps_of(self._out, renderer, catalogue, keyring, addresses)
+
+    def also(self, steps: Callable[[Dispatch], Mapping[str, Step]]) -> None:
+        """Take more events, with steps that send through this outbox."""
+        self._steps |= steps(self._out)
 
     def wake(self) -> None:
         """The journal grew."""

@@ -25,6 +25,7 @@ from activitypub.vocabulary import is_activity_type
 from fedcomm.config import Config
 from fedcomm.federation import backlog, lanes, synchronisation
 from fedcomm.federation.addresses import Addresses
+from fedcomm.federation.canary import Canary
 from fedcomm.federation.directory import Directory, KnownKey
 from fedcomm.federation.floodgates import Floodgates
 from fedcomm.federation.lanes import idle
@@ -82,6 +83,7 @@ class Reception:
         self._http = allow_http
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._heard: dict[int, int] = {}
+        self.canary: Canary | None = None
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._queued: dict[tuple[int | None, str], tuple[float, int]] = {}
         self._gates = Floodgates(config.abuse, addresses, allow_http=allow_http)
@@ -118,6 +120,8 @@ class Reception:
         except Refused as error:
             raise Turned(400, error.reason) from error
         try:
+            if self.canary is not None and await self.canary.take(activity, claim, body):
+                return
             claim = self._visitors.claim(request, body)
         except SignatureRefused as error:
             raise Turned(401, error.reason, error.message) from error

@@ -22,6 +22,7 @@ from fedcomm.federation import farewells, health, housekeeping, lanes, subscript
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.assurances import Assurances
 from fedcomm.federation.backfill import Backfill
+from fedcomm.federation.canary import Canary, paths_of
 from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.couriers import Couriers
 from fedcomm.federation.decisions import Decisions
@@ -127,6 +128,11 @@ class FederationSpoke:
         self._decisions = Decisions(db, self._book, self._client, config.host)
         self._decisions.on_release = self._intake.wake
         self._outbox = Outbox(db, renderer, catalogue, self._keyring, self._at)
+        self.canary = Canary(
+            config.canary, db, self._client, self._keyring, self._visitors, self._at
+        )
+        self._outbox.also(lambda out: self.canary.steps(out, renderer))
+        reception.canary = self._intake.canary = self.canary
         self._rehearsal = Rehearsal(db, renderer, catalogue, self._keyring, self._at)
         self._couriers = Couriers(
             config, db, self._client, self._keyring, self._directory, signing=self._signing
@@ -145,7 +151,8 @@ class FederationSpoke:
         )
         self._tallies = Tallies(db)
         self._tallies.on_change = self._outbox.wake
-        reception.wake = self._intake.wake
+        reception.wake = self.canary.on_stored = self._intake.wake
+        self.canary.wake = self._outbox.wake
         self._intake.on_change = self._changed
         self._backfill.on_change = self._outbox.wake
         self._outbox.on_deliveries = self._couriers.wake
@@ -167,6 +174,7 @@ class FederationSpoke:
             ("intake", self._intake.run()),
             ("outbox", self._outbox.run()),
             ("tallies", self._tallies.run()),
+            ("canary", self.canary.run()),
             ("couriers", self._couriers.run()),
             ("backfill", self._backfill.run()),
             ("pictures", self._pictures.run()),
@@ -186,6 +194,7 @@ class FederationSpoke:
     def add_routes(self, app: web.Application) -> None:
         """Everything under /ap/, /.well-known/ and /nodeinfo/."""
         self._serving.add_routes(app)
+        app.router.add_get("/ap/canary/{name}", self.canary.serve)
         self._discovery.add_routes(app)
 
     def _changed(self) -> None:
@@ -338,6 +347,7 @@ def network_policy(config: Config) -> NetworkPolicy:
         allow_http=not config.is_secure or config.development.allow_http,
         allow_any_port=settings.any_port,
         own_origin=config.instance.origin,
+        own_paths=paths_of(config.canary),
         development=config.is_development,
         ca_file=str(settings.ca_file) if settings.ca_file is not None else None,
         resolve=dict(resolve),

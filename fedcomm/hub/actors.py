@@ -18,7 +18,8 @@ from fedcomm.hub.errors import Invalid
 from fedcomm.store.database import Reader, Row, Transaction, marks
 from fedcomm.store.ids import new_id, now_ms
 
-Kind = Literal["person", "group", "service", "application"]
+Kind = Literal["person", "group", "service", "application", "canary"]
+"""*canary*: ours, with no handle, to test the way out and in; nothing that lists or counts actors knows this kind."""
 
 HANDLE_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
 HANDLE_LENGTH = range(2, 31)

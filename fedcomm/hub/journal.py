@@ -73,6 +73,8 @@ Event = Literal[
     "report_forwarded",
     "report_decided",
     "person_barred",
+    "canary_asked",
+    "canary_answered",
     "erasure_requested",
     "object_erased",
     "group_erased",

@@ -21,7 +21,7 @@ from fedcomm.web.rendering import RENDERER, page
 
 NOT_FOR_CRAWLERS = (
     *("/settings", "/notifications", "/following", "/search", "/interact", "/admin"),
-    *("/moderation", "/statements", "/report"),
+    *("/moderation", "/statements", "/report", "/drafts"),
 )
 
 SOURCE_SUFFIXES: Final = frozenset(

@@ -7,7 +7,7 @@ from typing import cast
 from aiohttp import web
 
 from fedcomm.http import site_of
-from fedcomm.hub import instance, members, moderation, rules
+from fedcomm.hub import canary, instance, members, moderation, rules
 from fedcomm.hub.errors import Invalid
 from fedcomm.hub.passwords import hash_password
 from fedcomm.i18n import gettext as _
@@ -32,6 +32,7 @@ async def overview(request: web.Request) -> web.StreamResponse:
         hosts=await federation.health() if federation else [],
         totals=await federation.totals() if federation else {},
         federates=federation is not None,
+        canary=await canary.status(site.db) if site.config.canary.enabled else None,
     )
 
 

@@ -169,6 +169,8 @@ NOTHING_PRIVATE: Final = {
     ("GET", "/source.tar.gz"): "files of the program",
     ("GET", "/health"): "a word",
     ("GET", "/ready"): "a word",
+    ("GET", "/metrics"): "figures of the machine, for whoever has the token: see test_metrics",
+    ("GET", "/ap/canary/{name}"): "404 to everybody but the canary itself: see test_canary",
     ("GET", "/drafts"): "the member's own rows, see test_drafts",
     ("GET", "/drafts/{id}"): "the member's own rows, see test_drafts",
     ("POST", "/drafts/{id}/delete"): "the member's own rows, see test_drafts",

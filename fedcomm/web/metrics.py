@@ -1,0 +1,71 @@
+"""Figures for monitoring, in the text format of Prometheus: numbers of the machine, nothing about anybody.
+
+Off until `metrics.token` is set; then for whoever sends the token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hmac import compare_digest
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from fedcomm.http import site_of
+from fedcomm.hub import canary
+from fedcomm.store.ids import now_ms
+from fedcomm.version import VERSION
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+QUEUES: Final = {
+    "inbox_waiting": "Activities that arrived and are not processed yet.",
+    "inbox_failed": "Activities that were set aside.",
+    "deliveries_waiting": "Deliveries that wait for another server.",
+    "deliveries_failed": "Deliveries that were given up.",
+    "outbox_failed": "Journal entries that the outbox set aside.",
+    "hosts": "Servers that are known.",
+}
+
+
+async def metrics(request: web.Request) -> web.StreamResponse:
+    """The figures, or 404 as for any page that does not exist."""
+    site = site_of(request)
+    token = site.config.metrics.token
+    sent = request.headers.get(hdrs.AUTHORIZATION, "").encode()
+    if not token or not compare_digest(sent, f"Bearer {token}".encode()):
+        raise web.HTTPNotFound()
+    lines = list(_gauge("fedcomm_info", "This program.", 1, f'{{version="{VERSION}"}}'))
+    if site.federation is not None:
+        for name, value in (await site.federation.totals()).items():
+            lines += _gauge(f"fedcomm_{name}", QUEUES.get(name, name), value)
+    if site.config.canary.enabled:
+        lines += _of_canary(await canary.status(site.db))
+    response = web.Response(body=("\n".join(lines) + "\n").encode())
+    response.headers[hdrs.CONTENT_TYPE] = CONTENT_TYPE
+    return response
+
+
+def _of_canary(status: canary.Status) -> Iterator[str]:
+    yield from _gauge(
+        "fedcomm_canary_missed", "Cycles of the canary missed in a row; 0 is well.", status.missed
+    )
+    last = status.last_arrived
+    if last is None or last.duration_ms is None or last.arrived_at is None:
+        return
+    yield from _gauge(
+        "fedcomm_canary_cycle_seconds",
+        "How long the last post took to come round.",
+        last.duration_ms / 1000,
+    )
+    yield from _gauge(
+        "fedcomm_canary_age_seconds",
+        "How long ago a post came round.",
+        max(0, now_ms() - last.arrived_at) // 1000,
+    )
+
+
+def _gauge(name: str, text: str, value: float, labels: str = "") -> Iterator[str]:
+    yield f"# HELP {name} {text}"
+    yield f"# TYPE {name} gauge"
+    yield f"{name}{labels} {value:g}" if isinstance(value, float) else f"{name}{labels} {value}"
