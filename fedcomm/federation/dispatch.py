@@ -366,6 +366,18 @@ class Dispatch:
         )
         return parse_object(str(body).encode()) if body is not None else None
 
+    async def received_create(self, tx: Transaction, thing: threads.Thing) -> JSONObject | None:
+        """The Create of something remote as it came: by its author, or by somebody of the same server who wrote it
+        for a group of theirs (Mobilizon)."""
+        body = await tx.value(
+            "SELECT r.body FROM received_activities r JOIN actors a ON a.id = r.actor_id"
+            " WHERE r.object_id = ? AND r.type = 'Create' AND a.host_id = ?"
+            " ORDER BY r.created_at DESC LIMIT 1",
+            thing.id,
+            thing.host_id,
+        )
+        return parse_object(str(body).encode()) if body is not None else None
+
     async def is_welcome(self, tx: Transaction, host_id: int) -> bool:
         policy = await tx.value("SELECT policy FROM hosts WHERE id = ?", host_id)
         return bool(policy != "suspend")

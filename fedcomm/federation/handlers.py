@@ -8,6 +8,7 @@ there (INV-7).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from activitypub import accessors
@@ -16,7 +17,7 @@ from activitypub.documents import ActivityDocument, ObjectDocument, read_activit
 from activitypub.failures import FetchBudget, FetchError
 from activitypub.ijson import JSONObject, dumps
 from activitypub.origins import same_origin
-from activitypub.vocabulary import ACTOR_TYPES, OBJECT_TYPES
+from activitypub.vocabulary import ACTOR_TYPES, COLLECTION_TYPES, ITEM_LIMIT, OBJECT_TYPES
 from fedcomm.federation import backlog
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.changes import Change, nothing
@@ -58,6 +59,12 @@ _REACTIONS: dict[str, reactions.Kind] = {
     "Dislike": "dislike",
     "Announce": "share",
 }
+
+_VOTES: dict[reactions.Kind, tuple[reactions.Kind, ...]] = {
+    "like": ("like", "dislike"),
+    "dislike": ("dislike", "like"),
+}
+"""Nobody has both, and Lemmy takes every vote back as if it had been a Like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +225,9 @@ class Handlers:
 
     async def _move(self, received: Received) -> Change:
         activity, old = received.activity, received.signer
+        if activity.object_id != activity.actor and await self._is_no_actor(received):
+            # Forums move topics from one category to another.
+            return nothing("ignored: Move of something else than an account")
         if activity.object_id != activity.actor or activity.target is None:
             raise Refused("bad-move")
         moved_at = await self._db.value("SELECT moved_at FROM actors WHERE id = ?", old.id)
@@ -241,6 +251,13 @@ class Handlers:
             return f"moved: {count} followers"
 
         return change
+
+    async def _is_no_actor(self, received: Received) -> bool:
+        """Whether the object is something of the signer's own server that is no account known here."""
+        uri = received.activity.object_id
+        if not same_origin(uri, received.activity.actor, allow_http=self._http):
+            return False
+        return await actors.actor_by_uri(self._db, uri or "") is None
 
     async def _move_to_us(self, received: Received, target: str) -> Change:
         """Somebody moves here. Their followers elsewhere come by themselves; members go along."""
@@ -271,16 +288,17 @@ class Handlers:
             return await self._vote(received, votes)
         if isinstance(document, dict):
             thing = addressed(read_object(document, allow_http=self._http), activity)
-            if thing.attributed_to != activity.actor:
-                raise Refused("not-the-author")
             if not same_origin(thing.id, activity.actor, allow_http=self._http):
                 raise Refused("foreign-object")
         elif activity.object_id is not None:
             thing = await self._library.fetch(activity.object_id, budget=received.budget)
-            if thing.attributed_to != activity.actor:
-                raise Refused("not-the-author")
         else:
             raise Refused("no-object")
+        if thing.attributed_to != activity.actor:
+            await self._require_group_of_theirs(thing.attributed_to, received)
+            # Only their origin knows whether this person may write for the group.
+            thing = await self._library.fetch(thing.id, budget=received.budget)
+            await self._require_group_of_theirs(thing.attributed_to, received)
         if thing.type not in OBJECT_TYPES or thing.is_tombstone:
             return nothing(f"ignored: Create of {thing.type}")
         if await self._library.is_remembered_as_deleted(self._db, thing.id):
@@ -316,13 +334,14 @@ class Handlers:
             thing = await self._library.fetch(activity.object_id, budget=received.budget)
         else:
             raise Refused("no-object")
-        if thing.attributed_to != activity.actor:
-            raise Refused("not-the-author")
         if not same_origin(thing.id, activity.actor, allow_http=self._http):
             raise Refused("foreign-object")
         known = await self._library.find(self._db, thing.id)
         if known is None or known.deleted_at is not None:
             return nothing("ignored: Update of something unknown")
+        if thing.attributed_to != activity.actor:
+            await self._require_group_of_theirs(thing.attributed_to, received)
+            return await self._hearsay.updated(known, received.budget)
         ballot = ballot_of(thing)
         latest = known.edited_at or known.published_at
         if ballot is not None and (thing.updated is None or thing.updated <= latest):
@@ -392,6 +411,8 @@ class Handlers:
             return remember
         signer_id = received.signer.id
         if known.author_id != signer_id:
+            if await self._is_by_group_of(received.signer, known):
+                return await self._hearsay.deleted(known, received.budget)
             return self._interventions.removal(received, known)
 
         async def change(tx: Transaction) -> str:
@@ -403,6 +424,26 @@ class Handlers:
             return "deleted"
 
         return change
+
+    async def _require_group_of_theirs(self, author: str | None, received: Received) -> None:
+        """A person may write for a group of their own server (Mobilizon), and for nobody else (INV-6).
+
+        What they say is a hint to ask the origin. Raises Refused, FetchError.
+        """
+        if not same_origin(author, received.activity.actor, allow_http=self._http):
+            raise Refused("not-the-author")
+        owner = await self._directory.actor(author or "", budget=received.budget)
+        if owner.kind != "group":
+            raise Refused("not-the-author")
+
+    async def _is_by_group_of(self, signer: actors.Actor, known: threads.Thing) -> bool:
+        """Whether a group of the signer's own server wrote it."""
+        author = await actors.actor(self._db, known.author_id)
+        return (
+            author is not None
+            and author.kind == "group"
+            and same_origin(author.uri, signer.uri, allow_http=self._http)
+        )
 
     async def _delete_actor(self, received: Received) -> Change:
         signer = received.signer
@@ -481,11 +522,14 @@ class Handlers:
         return change
 
     async def _announce(self, received: Received) -> Change:
-        wrapped = received.activity.object
-        if isinstance(wrapped, dict) and "actor" in wrapped:
-            if len(received.activity.objects) > 1:
-                return await self._unwrap_several(received)
-            return await self._unwrap(received, wrapped)
+        wrapped = received.activity.objects
+        if len(wrapped) == 1 and isinstance(wrapped[0], dict):
+            # Several activities, as a list or as a collection.
+            wrapped = _items(wrapped[0]) or wrapped
+        if any(_is_activity(each) for each in wrapped):
+            if len(wrapped) > 1:
+                return await self._unwrap_several(received, wrapped)
+            return await self._unwrap(received, wrapped[0])
         uri = received.activity.object_id
         if uri is None:
             raise Refused("no-object")
@@ -504,6 +548,9 @@ class Handlers:
         `proven`: the object, when its author has proven it.
         """
         thing = proven or await self._library.fetch(uri, budget=received.budget)
+        if same_origin(thing.id, received.signer.uri, allow_http=self._http):
+            # Discourse addresses what its categories announce, and not the posts themselves.
+            thing = addressed(thing, received.activity)
         if thing.type not in OBJECT_TYPES or thing.is_tombstone:
             return nothing(f"ignored: Announce of {thing.type}")
         arrival = await self._library.prepare(
@@ -525,9 +572,11 @@ class Handlers:
 
         return change
 
-    async def _unwrap(self, received: Received, wrapped: dict[str, object]) -> Change:
+    async def _unwrap(self, received: Received, wrapped: JSONObject | str) -> Change:
         """A group of another server repeats an activity (FEP-1b12). What the inner one says is fetched from its
         origin or proven by its author, or it changes nothing (INV-7)."""
+        if not isinstance(wrapped, dict):
+            raise Refused("no-object")
         inner = read_activity(wrapped, allow_http=self._http)
         if not await self._is_followed(received.signer):
             return nothing("ignored: announced by somebody whom nobody here follows")
@@ -554,12 +603,14 @@ class Handlers:
             return await self._hearsay.deleted(known, received.budget, proven=proven)
         return nothing(f"ignored: announced {inner.type}")
 
-    async def _unwrap_several(self, received: Received) -> Change:
+    async def _unwrap_several(
+        self, received: Received, several: Sequence[JSONObject | str]
+    ) -> Change:
         """PieFed announces lists of activities (§4.2). One that cannot be had does not take the others along."""
         changes: list[Change] = []
         failure: FetchError | None = None
-        for wrapped in received.activity.objects[:ANNOUNCED_AT_ONCE]:
-            if not isinstance(wrapped, dict) or "actor" not in wrapped:
+        for wrapped in several[:ANNOUNCED_AT_ONCE]:
+            if not _is_activity(wrapped):
                 continue
             try:
                 changes.append(await self._unwrap(received, wrapped))
@@ -658,10 +709,11 @@ class Handlers:
 
     def _withdraw(self, received: Received, object_id: int, kind: reactions.Kind) -> Change:
         async def change(tx: Transaction) -> str:
-            gone = await reactions.withdraw(tx, received.signer.id, object_id, kind)
-            if gone:
-                await _keep(tx, received, object_id=object_id)
-            return f"{kind} withdrawn" if gone else f"no {kind} to withdraw"
+            for vote in _VOTES.get(kind, (kind,)):
+                if await reactions.withdraw(tx, received.signer.id, object_id, vote):
+                    await _keep(tx, received, object_id=object_id)
+                    return f"{vote} withdrawn"
+            return f"no {kind} to withdraw"
 
         return change
 
@@ -763,6 +815,21 @@ def _without_blind_copies(raw: JSONObject) -> JSONObject:
             _without_blind_copies(item) if isinstance(item, dict) else item for item in inner
         ]
     return kept
+
+
+def _is_activity(value: JSONObject | str) -> bool:
+    """Whether it is an activity rather than an object: some servers write `actor` on their posts as well."""
+    if not isinstance(value, dict) or "actor" not in value:
+        return False
+    return not OBJECT_TYPES.intersection(accessors.types(value))
+
+
+def _items(document: JSONObject) -> tuple[JSONObject | str, ...]:
+    """What an embedded collection holds; nothing of anything else."""
+    if not COLLECTION_TYPES.intersection(accessors.types(document)):
+        return ()
+    key = "orderedItems" if "orderedItems" in document else "items"
+    return accessors.objects(document, key, ITEM_LIMIT)
 
 
 def _text(value: object) -> str | None:

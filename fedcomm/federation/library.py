@@ -269,16 +269,18 @@ class Library:
     async def _mentioned(self, document: ObjectDocument) -> list[actors.Actor]:
         people: list[actors.Actor] = []
         remote: list[str] = []
-        for tag in document.tags:
-            if tag.type != "Mention" or tag.href is None:
-                continue
-            local = self._at.local_actor(tag.href)
+        named = [tag.href for tag in document.tags if tag.type == "Mention" and tag.href]
+        if not document.is_public:
+            # A message need not mention whom it is for: Lemmy's and Pleroma's do not.
+            named += [uri for uri in (*document.to, *document.cc) if self._at.local(uri, "p")]
+        for uri in dict.fromkeys(named):
+            local = self._at.local_actor(uri)
             if local is not None:
                 person = await actors.actor(self._db, local)
                 if person is not None and person.is_local and person.deleted_at is None:
                     people.append(person)
             else:
-                remote.append(tag.href)
+                remote.append(uri)
         if remote:
             for row in await self._db.all(
                 f"SELECT {actors.COLUMNS} {actors.FROM} WHERE a.uri IN ({marks(len(remote))})",

@@ -23,7 +23,7 @@ from activitypub.origins import same_origin
 from activitypub.signatures import ACCEPT_SIGNATURE, Claim, SignatureRefused
 from activitypub.vocabulary import is_activity_type
 from fedcomm.config import Config
-from fedcomm.federation import backlog, lanes, synchronisation
+from fedcomm.federation import backlog, lanes, repeats, synchronisation
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.canary import Canary
 from fedcomm.federation.directory import Directory, KnownKey
@@ -33,15 +33,11 @@ from fedcomm.federation.visitors import Turned, Visitors
 from fedcomm.federation.vouching import Vouching, can_be_confirmed
 from fedcomm.http import client_address
 from fedcomm.hub.visibility import can_know_group, remote
-from fedcomm.store.database import Database, DatabaseError
+from fedcomm.store.database import Database, DatabaseError, Value
 from fedcomm.store.ids import new_id, now_ms
 
 log = logging.getLogger("fedcomm.inbox")
 
-INSERT = (
-    "INSERT INTO inbox (id, uri, host_id, signer_uri, recipient_id, state, body, received_at)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (uri) DO NOTHING"
-)
 HEARD = "UPDATE hosts SET heard_at = ?, dead_at = NULL WHERE id = ?"
 """Whoever writes is alive, whatever was thought of them."""
 
@@ -141,7 +137,8 @@ class Reception:
         self._admit(signer.actor_uri)
         await self._check_recipient(recipient_id, signer)
         uri = activity.id or f"sha256:{sha256(body).hexdigest()}"
-        if signer.actor_uri != activity.actor:
+        by_actor = signer.actor_uri == activity.actor
+        if not by_actor:
             author = await self._author(activity)
             if author is not None:
                 # As good as theirs: proven content depends on nobody who carries it.
@@ -158,7 +155,8 @@ class Reception:
                 uri = f"sha256:{sha256(body).hexdigest()}"
                 if about_themselves and not await self._is_known(activity.actor):
                     return
-        if uri in self._seen:
+        latest, anew = repeats.since_when(activity, claim.signed_at, by_actor=by_actor)
+        if uri in self._seen and not latest:
             self._seen.move_to_end(uri)
             return
         closed = await self._gates.closed(self._db, activity, signer)
@@ -170,15 +168,18 @@ class Reception:
         state = "held" if level == "queue" else "waiting"
         await self._check_room(signer.host_id, state)
         now = now_ms()
-        statements: list[tuple[str, tuple[int | str | None, ...]]] = [
+        statements: list[tuple[str, tuple[Value, ...]]] = [
             (
-                INSERT,
+                repeats.INSERT,
                 (
                     *(new_id(), uri, signer.host_id, signer.actor_uri, recipient_id, state),
-                    *(body.decode(), now),
+                    *(body.decode(), sha256(body).hexdigest(), now, latest, anew),
                 ),
             ),
         ]
+        undone = repeats.taken_back(activity, now, by_actor=by_actor)
+        if undone is not None:
+            statements.append((repeats.UNDONE, undone))
         if state == "waiting":
             statements.append((lanes.WAKE, ("inbox", signer.host_id, now)))
         if now - self._heard.get(signer.host_id, 0) > HEARD_EVERY_MS:

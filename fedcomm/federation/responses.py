@@ -101,9 +101,10 @@ class Responses:
         kind = "Like" if row["kind"] == "like" else "Dislike"
         if not person.is_local:
             if await policies.level_of(tx, person.host_id) == "none":
-                await self._out.announce_to_threads(
-                    tx, thing, await self._out.received(tx, thing.id, kind, person.id)
-                )
+                raw = await self._out.received(tx, thing.id, kind, person.id)
+                if raw is None and kind == "Like":
+                    raw = await self._out.received(tx, thing.id, "EmojiReact", person.id)
+                await self._out.announce_to_threads(tx, thing, raw)
             return
         concerned, circle = await self._concerned(tx, thing)
         activity = self._renderer.activity(

@@ -76,7 +76,7 @@ class Words:
             await self._out.send(tx, thing.author_id, "Create", create, direct, thing, create_id)
             wrapped: JSONObject | None = create
         else:
-            wrapped = await self._out.received(tx, thing.id, "Create", thing.author_id)
+            wrapped = await self._out.received_create(tx, thing)
             if thing.kind == "reply":
                 # A topic is announced by its id, which microblogs fetch.
                 await self._out.forward(tx, thing, "Create")

@@ -1,0 +1,61 @@
+"""The matrix of peers in FEDERATION.md: every cell of it is walked, in the peer's own bytes over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.databases import SQLiteDatabases
+from tests.federation.conftest import IMPATIENT
+from tests.federation.dialects.catalogue import DIALECTS
+from tests.federation.dialects.dialect import Dialect
+from tests.federation.dialects.rows import ROWS, WATCHER, Row
+from tests.federation.dialects.scene import Scene
+from tests.federation.inprocess import LocalHub, ScriptedStubs, local_hub
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CELLS = [
+    pytest.param(dialect, row, id=f"{dialect.slug}-{row.name}".replace(" ", "_"))
+    for dialect in DIALECTS
+    for row in ROWS
+    if row.name not in dialect.absent
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def hub(
+    tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path, servers: ScriptedStubs
+) -> AsyncIterator[LocalHub]:
+    """One hub for all cells, with a server that watches what its group repeats."""
+    folder = tmp_path_factory.mktemp("matrix")
+    made = SQLiteDatabases(folder, migrated_sqlite)
+    async with local_hub(folder, made.migrated(), servers, IMPATIENT) as town:
+        watcher = servers.actor("watcher", WATCHER, software="lemmy")
+        follow = {
+            "@context": "https://www.w3.org/ns/activitystreams",
+            "id": f"{watcher}/follow",
+            "type": "Follow",
+            "actor": watcher,
+            "object": town.group_uri(town.group),
+        }
+        assert await town.deliver(follow) == "done: membership active"
+        yield town
+    made.remove_all()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scenes(hub: LocalHub, servers: ScriptedStubs) -> dict[str, Scene]:
+    """Each peer's server, made when it is first wanted."""
+    return {dialect.slug: Scene(hub, servers, dialect) for dialect in DIALECTS}
+
+
+@pytest.mark.parametrize(("dialect", "row"), CELLS)
+async def test_what_a_peer_does_has_its_effect_here(
+    scenes: dict[str, Scene], dialect: type[Dialect], row: Row
+) -> None:
+    found = await row.walk(scenes[dialect.slug])
+    assert found == dialect.words.get(row.name, row.word)
