@@ -37,10 +37,10 @@ from fedcomm.settings import (
     Instance,
     Limits,
     Logging,
-    Media,
     Mail,
-    Network,
+    Media,
     Metrics,
+    Network,
     Rates,
     Secrets,
     Server,
@@ -52,8 +52,8 @@ __all__ = [
     "About",
     "Abuse",
     "Accounts",
-    "Config",
     "Canary",
+    "Config",
     "ConfigError",
     "Database",
     "Delivery",
@@ -63,11 +63,11 @@ __all__ = [
     "Instance",
     "Limits",
     "Logging",
-    "Media",
-    "Network",
     "Mail",
-    "Option",
+    "Media",
     "Metrics",
+    "Network",
+    "Option",
     "Problem",
     "Rates",
     "Secrets",
@@ -100,12 +100,12 @@ class Config:
     federation: Federation = field(default_factory=Federation)
     delivery: Delivery = field(default_factory=Delivery)
     inbox: Inbox = field(default_factory=Inbox)
-    abuse: Abuse = field(default_factory=Abuse)
-    limits: Limits = field(default_factory=Limits)
-    rates: Rates = field(default_factory=Rates)
     canary: Canary = field(default_factory=Canary)
     mail: Mail = field(default_factory=Mail)
     metrics: Metrics = field(default_factory=Metrics)
+    abuse: Abuse = field(default_factory=Abuse)
+    limits: Limits = field(default_factory=Limits)
+    rates: Rates = field(default_factory=Rates)
     sessions: Sessions = field(default_factory=Sessions)
     accounts: Accounts = field(default_factory=Accounts)
     web: Web = field(default_factory=Web)

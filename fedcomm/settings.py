@@ -438,42 +438,6 @@ class Abuse:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How long and how many things may be."""
-
-    topic_chars: int = field(
-        default=50_000, metadata=about("Text of a topic.", "characters", low=1, high=1_000_000)
-    )
-    reply_chars: int = field(
-        default=10_000, metadata=about("Text of a reply.", "characters", low=1, high=1_000_000)
-    )
-    profile_chars: int = field(
-        default=5000, metadata=about("Text of a profile.", "characters", low=1, high=100_000)
-    )
-    alt_chars: int = field(
-        default=1500, metadata=about("A picture's description.", "characters", low=1, high=10_000)
-    )
-    name_chars: int = field(
-        default=200,
-        metadata=about("A display name of a member or group.", "characters", low=1, high=2000),
-    )
-    title_chars: int = field(
-        default=200, metadata=about("A topic's title.", "characters", low=1, high=2000)
-    )
-    attachments: int = field(default=16, metadata=about("Pictures in one post.", high=100))
-    mentions: int = field(default=50, metadata=about("People mentioned in one post.", high=500))
-    hashtags: int = field(default=30, metadata=about("Hashtags in one post.", high=500))
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """How often people may do things. A prefix is an IPv4 address or an IPv6 /64 network."""
-
-    login_per_prefix_5min: int = field(
-        default=25, metadata=about("Log-in attempts from one prefix.", "per 5 minutes", low=1)
-    )
-    login_per_account_hour: int = field(
-@dataclass(frozen=True, slots=True)
 class Canary:
     """A post of the hub to itself, over its public address, now and then: is it still heard?"""
 
@@ -542,6 +506,42 @@ class Metrics:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long and how many things may be."""
+
+    topic_chars: int = field(
+        default=50_000, metadata=about("Text of a topic.", "characters", low=1, high=1_000_000)
+    )
+    reply_chars: int = field(
+        default=10_000, metadata=about("Text of a reply.", "characters", low=1, high=1_000_000)
+    )
+    profile_chars: int = field(
+        default=5000, metadata=about("Text of a profile.", "characters", low=1, high=100_000)
+    )
+    alt_chars: int = field(
+        default=1500, metadata=about("A picture's description.", "characters", low=1, high=10_000)
+    )
+    name_chars: int = field(
+        default=200,
+        metadata=about("A display name of a member or group.", "characters", low=1, high=2000),
+    )
+    title_chars: int = field(
+        default=200, metadata=about("A topic's title.", "characters", low=1, high=2000)
+    )
+    attachments: int = field(default=16, metadata=about("Pictures in one post.", high=100))
+    mentions: int = field(default=50, metadata=about("People mentioned in one post.", high=500))
+    hashtags: int = field(default=30, metadata=about("Hashtags in one post.", high=500))
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """How often people may do things. A prefix is an IPv4 address or an IPv6 /64 network."""
+
+    login_per_prefix_5min: int = field(
+        default=25, metadata=about("Log-in attempts from one prefix.", "per 5 minutes", low=1)
+    )
+    login_per_account_hour: int = field(
         default=10,
         metadata=about(
             "Failed log-ins to one account before answers slow down.", "per hour", low=1
