@@ -79,11 +79,11 @@ class Reception:
         self._http = allow_http
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._heard: dict[int, int] = {}
-        self.canary: Canary | None = None
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._queued: dict[tuple[int | None, str], tuple[float, int]] = {}
         self._gates = Floodgates(config.abuse, addresses, allow_http=allow_http)
         self.wake: Callable[[], None] = idle
+        self.canary: Canary | None = None
 
     async def post(self, request: web.Request, recipient_id: int | None) -> web.Response:
         """Answer a POST: 202, or 4xx with a reason, or 503 when it cannot be stored now."""
@@ -116,12 +116,12 @@ class Reception:
         except Refused as error:
             raise Turned(400, error.reason) from error
         try:
-            if self.canary is not None and await self.canary.take(activity, claim, body):
-                return
             claim = self._visitors.claim(request, body)
         except SignatureRefused as error:
             raise Turned(401, error.reason, error.message) from error
         if self._at.is_ours(activity.actor):
+            if self.canary is not None and await self.canary.take(activity, claim, body):
+                return
             raise Turned(401, "our-own")
         if not same_origin(claim.key_id, activity.actor, allow_http=self._http):
             # Before anything is fetched: is there any way at all in which this could be believed?
