@@ -12,6 +12,7 @@ from tests.databases import SQLiteDatabases
 from tests.federation.conftest import IMPATIENT
 from tests.federation.dialects.catalogue import DIALECTS
 from tests.federation.dialects.dialect import Dialect
+from tests.federation.dialects.outward import GIFTS, Gift, Round, Sent, check, forms_of
 from tests.federation.dialects.rows import ROWS, WATCHER, Row
 from tests.federation.dialects.scene import Scene
 from tests.federation.inprocess import LocalHub, ScriptedStubs, local_hub
@@ -59,3 +60,30 @@ async def test_what_a_peer_does_has_its_effect_here(
 ) -> None:
     found = await row.walk(scenes[dialect.slug])
     assert found == dialect.words.get(row.name, row.word)
+
+
+# What peers get from us
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def sent(hub: LocalHub, scenes: dict[str, Scene]) -> tuple[Sent, str]:
+    """Everything told once, to all of them; and the group that tells it."""
+    once = Round(hub, scenes)
+    return await once.run(), hub.group_uri(once.group)
+
+
+GIVEN = [
+    pytest.param(dialect, gift, id=f"{dialect.slug}-{gift.name}".replace(" ", "_"))
+    for dialect in DIALECTS
+    for gift in GIFTS
+]
+
+
+@pytest.mark.parametrize(("dialect", "gift"), GIVEN)
+async def test_a_peer_gets_what_happens_here_in_its_own_form(
+    scenes: dict[str, Scene], sent: tuple[Sent, str], dialect: type[Dialect], gift: Gift
+) -> None:
+    told, group = sent
+    bodies = told[gift.name][dialect.slug]
+    assert forms_of(bodies) == tuple(sorted(gift.expected(dialect)))
+    check(gift.name, scenes[dialect.slug], bodies, group)

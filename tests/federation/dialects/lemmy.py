@@ -32,6 +32,8 @@ class Lemmy(Dialect):
         "quote": reasons.NO_QUOTES,
     }
 
+    gets: ClassVar[Mapping[str, tuple[str, ...]]] = {"our poll": ("Announce/Create/Page",)}
+
     def now(self, later: int = 0) -> str:
         return super().now(later).replace("Z", ".557399Z")
 

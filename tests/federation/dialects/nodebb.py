@@ -36,6 +36,10 @@ class NodeBB(Dialect):
         " fragments do not dereference.",
     }
 
+    gets: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "our deletion": ("Announce/Delete/id", "Delete/id")
+    }
+
     def now(self, later: int = 0) -> str:
         return super().now(later).replace("Z", ".400Z")
 
