@@ -32,6 +32,7 @@ from fedcomm.settings import (
     Database,
     Delivery,
     Development,
+    Erasure,
     Federation,
     Inbox,
     Instance,
@@ -58,6 +59,7 @@ __all__ = [
     "Database",
     "Delivery",
     "Development",
+    "Erasure",
     "Federation",
     "Inbox",
     "Instance",
@@ -97,6 +99,7 @@ class Config:
     database: Database = field(default_factory=Database)
     media: Media = field(default_factory=Media)
     secrets: Secrets = field(default_factory=Secrets)
+    erasure: Erasure = field(default_factory=Erasure)
     federation: Federation = field(default_factory=Federation)
     delivery: Delivery = field(default_factory=Delivery)
     inbox: Inbox = field(default_factory=Inbox)

@@ -29,11 +29,20 @@ async def run(site: Site) -> None:
     """Go on with every open case until cancelled."""
     while True:
         try:
+            await site.erasure_journal.catch_up(site.db)
             for case in await erasure.open_cases(site.db):
                 await proceed(site, case)
         except Exception:
             log.exception("erasures")
         await asyncio.sleep(EVERY_S)
+
+
+async def replay(site: Site) -> None:
+    """Forget again what a restored database remembers; before anybody is served. Raises JournalLost."""
+    for case_id in await site.erasure_journal.replay(site.db):
+        case = await erasure.case(site.db, case_id)
+        while case is not None and case.state in ("objects", "rows"):
+            case = await erasure.advance(site.db, case, origin=site.origin)
 
 
 async def proceed(site: Site, case: erasure.Case) -> erasure.Case:

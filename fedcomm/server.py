@@ -93,9 +93,15 @@ def raise_alarms(site: Site) -> None:
 
 async def _life(app: web.Application) -> AsyncIterator[None]:
     site = app[SITE]
+    # Nothing is served or sent before it has happened.
+    await erasures.replay(site)
     if site.federation is not None:
         await site.federation.start(workers=site.config.server.workers)
-    workers = [janitor.run(site), sweeper.run(site), erasures.run(site)] if site.config.server.workers else []
+    workers = (
+        [janitor.run(site), sweeper.run(site), erasures.run(site)]
+        if site.config.server.workers
+        else []
+    )
     tasks = [asyncio.create_task(work) for work in workers]
     yield
     for task in tasks:

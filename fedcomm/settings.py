@@ -192,6 +192,19 @@ class Secrets:
 
 
 @dataclass(frozen=True, slots=True)
+class Erasure:
+    """What must be forgotten, and stay forgotten."""
+
+    journal: Path = field(
+        default=Path("erasure.journal"),
+        metadata=about(
+            "A file that says, in numbers only, what was erased. Keep it out of the backups and on "
+            "another disk if you can: a restored backup is not served before it has forgotten again."
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Federation:
     """How the hub talks to other servers."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedcomm.config import Config
+from fedcomm.erasure_journal import ErasureJournal
 from fedcomm.hub.composition import Content, Draft, compose
 from fedcomm.hub.limits import TextLimits
 from fedcomm.store.database import Database, Reader
@@ -26,6 +27,10 @@ class Site:
     federation: FederationSpoke | None = None
     wakers: list[Callable[[], None]] = field(default_factory=list)
     closed: bool = False
+    erasure_journal: ErasureJournal = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.erasure_journal = ErasureJournal(self.config.erasure.journal)
 
     @property
     def origin(self) -> str:

@@ -26,7 +26,7 @@ from typing import Any, Literal, TypeVar
 import asyncpg
 import pytest
 
-from fedcomm.config import Config, Database, Instance, Media, Secrets
+from fedcomm.config import Config, Database, Erasure, Instance, Media, Secrets
 from fedcomm.site import Site
 from fedcomm.store.schema import migrate, open_database
 from tests.ports import free_port
@@ -316,6 +316,7 @@ def hub_config(database_url: str, tmp_path: Path, **tables: Any) -> Config:
             "database": Database(url=database_url),
             "media": Media(folder=media),
             "secrets": Secrets(key_file=tmp_path / "secret.key"),
+            "erasure": Erasure(journal=tmp_path / "erasure.journal"),
             **tables,
         }
     )

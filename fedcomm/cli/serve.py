@@ -45,7 +45,7 @@ def serve(host: str | None, port: int | None, processes: int | None, migrate: bo
         raise Refused("more than one process needs PostgreSQL (database.url).")
     if migrate:
         _migrate()
-    run(_require_current_schema(config))
+    run(_require_readiness(config))
 
     from fedcomm.cli import listening
 
@@ -63,8 +63,9 @@ def _migrate() -> None:
         raise Refused("the database could not be migrated.")
 
 
-async def _require_current_schema(config: Config) -> None:
-    """Raises SchemaMismatch with what to do."""
+async def _require_readiness(config: Config) -> None:
+    """Raises SchemaMismatch or JournalLost with what to do."""
+    from fedcomm.erasure_journal import ErasureJournal
     from fedcomm.store.schema import open_database
 
     if config.database.file is not None and not config.database.file.exists():
@@ -73,4 +74,7 @@ async def _require_current_schema(config: Config) -> None:
             "(or `fedcomm init` for a new hub)."
         )
     db = await open_database(config.database.url, readers=1, pool_size=1)
-    await db.close()
+    try:
+        await ErasureJournal(config.erasure.journal).pending(db)
+    finally:
+        await db.close()
