@@ -36,6 +36,7 @@ _PREFIXES: Final[dict[str, str]] = {
     "fedibird": "http://fedibird.com/ns#",
     "fep044f": "https://w3id.org/fep/044f#",
     "fep844e": "https://w3id.org/fep/844e/",
+    "fep8a8e": "https://w3id.org/fep/8a8e/",
     "mz": "https://joinmobilizon.org/ns#",
     "ical": "http://www.w3.org/2002/12/cal/ical#",
 }
@@ -94,6 +95,14 @@ _TERMS: Final[dict[str, str | dict[str, str]]] = {
     "joinMode": "mz:joinMode",
     "eventStatus": "ical:status",
     "maximumAttendeeCapacity": "schema:maximumAttendeeCapacity",
+    "displayEndTime": "fep8a8e:displayEndTime",
+    "organizers": _id("fep8a8e:organizers"),
+    "attendees": _id("fep8a8e:attendees"),
+    "externalParticipationUrl": "mz:externalParticipationUrl",
+    "participantCount": "mz:participantCount",
+    "isOnline": "mz:isOnline",
+    "address": "schema:address",
+    "VirtualLocation": "schema:VirtualLocation",
 }
 
 

@@ -113,6 +113,14 @@ def in_full(at_ms: int) -> str:
     return format_datetime(at, "d MMMM y, HH:mm", locale=_current.get()) + " UTC"
 
 
+def on_clock(at: datetime, *, weekday: bool = True, date: bool = True) -> str:
+    """A date and time as a clock somewhere shows it; with `date` off only the time."""
+    from babel.dates import format_datetime
+
+    pattern = ("EEEE " if weekday else "") + "d MMMM y, HH:mm" if date else "HH:mm"
+    return format_datetime(at.replace(tzinfo=None), pattern, locale=_current.get())
+
+
 def number_in_words(value: int) -> str:
     """A whole number with the separators of the language."""
     from babel.numbers import format_decimal

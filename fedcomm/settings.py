@@ -72,6 +72,12 @@ class Instance:
         default="en",
         metadata=about("The language that members write in unless they say otherwise.", "BCP 47"),
     )
+    time_zone: str = field(
+        default="UTC",
+        metadata=about(
+            "The clocks on which new events are planned unless the member says otherwise."
+        ),
+    )
     contact_email: str = field(
         default="", metadata=about("Where visitors and other administrators can write to.")
     )

@@ -119,6 +119,7 @@ async def _proposal(site: Site, found: SavedDraft, at: int) -> Proposal:
     from fedcomm.hub.ballots import Ballot
     from fedcomm.hub.composition import Draft
     from fedcomm.hub.previews import Proposal
+    from fedcomm.web.event_form import EventFields
 
     words = found.words
     options = tuple(line for text in words.poll.splitlines() if (line := text.strip()))
@@ -134,6 +135,7 @@ async def _proposal(site: Site, found: SavedDraft, at: int) -> Proposal:
             language=words.language,
             media=words.media,
             poll=poll,
+            event=EventFields(**words.event).occasion,
         ),
         is_topic=found.parent_id is None,
         author_id=found.member_id,

@@ -390,4 +390,4 @@ async def thing_of(tx: Transaction, entry: journal.Entry) -> threads.Thing | Non
 
 def understands(inbox: Inbox, thing: threads.Thing) -> bool:
     """Whether the server can take the object in the form in which it has its id."""
-    return thing.type != "Question" or peers.takes_polls(inbox.software)
+    return peers.takes_as_it_is(thing.type, inbox.software)

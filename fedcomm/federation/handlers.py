@@ -20,6 +20,7 @@ from activitypub.origins import same_origin
 from activitypub.vocabulary import ACTOR_TYPES, COLLECTION_TYPES, ITEM_LIMIT, OBJECT_TYPES
 from fedcomm.federation import backlog
 from fedcomm.federation.addresses import Addresses
+from fedcomm.federation.attendance import Attendance
 from fedcomm.federation.changes import Change, nothing
 from fedcomm.federation.consents import Consents
 from fedcomm.federation.directory import Directory
@@ -103,6 +104,9 @@ class Handlers:
         self._http = allow_http
         self._consents = Consents(db, library, addresses, allow_http=allow_http)
         self._interventions = Interventions(db, library, addresses, _keep, allow_http=allow_http)
+        self._attendance = Attendance(
+            db, directory, library, addresses, _keep, allow_http=allow_http
+        )
 
     async def prepare(self, received: Received) -> Change:
         """The change that the activity asks for. Raises Refused, FetchError."""
@@ -135,6 +139,10 @@ class Handlers:
                 return await self._pin(received)
             case "Lock":
                 return await self._lock(received, locked=True)
+            case "Join":
+                return await self._attendance.join(received)
+            case "Leave":
+                return await self._attendance.leave(received, received.activity.object_id)
             case "PollVote":
                 return await self._poll_vote(received)
             case "Move":
@@ -166,11 +174,14 @@ class Handlers:
         return change
 
     async def _answered(self, received: Received, *, accepted: bool) -> Change:
-        """An Accept or Reject of a Follow that *we* sent (INV-7, INV-15)."""
+        """An Accept or Reject of a Follow or Join that *we* sent (INV-7, INV-15)."""
         activity = received.activity
         quote = await self._consents.asked(activity)
         if quote is not None:
             return await self._consents.answered(received, quote, accepted=accepted)
+        attending = await self._attendance.answered(received, accepted=accepted)
+        if attending is not None:
+            return attending
         follower = await self._our_follow(activity.object, received.signer)
         if follower is None:
             raise Refused("no-such-request")
@@ -304,6 +315,8 @@ class Handlers:
         if await self._library.is_remembered_as_deleted(self._db, thing.id):
             return nothing("deleted before it came")
         cast = vote_of(thing)
+        if cast is not None and thing.attributed_to != activity.actor:
+            raise Refused("not-the-author")
         if cast is not None:
             return await self._vote(received, [cast])
         arrival = await self._library.prepare(thing, budget=received.budget)
@@ -656,6 +669,8 @@ class Handlers:
         signer_id, uri = received.signer.id, activity.object_id
         if kind == "Lock":
             return await self._lock(received, locked=False, target=target)
+        if kind == "Join":
+            return await self._attendance.leave(received, target)
         if kind == "Delete":
             return await self._interventions.restoration(received, target)
         if (

@@ -29,7 +29,7 @@ from fedcomm.federation.directory import Directory
 from fedcomm.federation.emotes import named_emoji
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.quoting import Quotation, Quoting, permissions_of
-from fedcomm.hub import actors, erasure, groups, threads
+from fedcomm.hub import actors, erasure, events, groups, threads
 from fedcomm.hub.ballots import Ballot
 from fedcomm.hub.composition import Attachment, Content
 from fedcomm.hub.policies import PolicyBook
@@ -402,7 +402,7 @@ class Library:
         raw = document.content_html or ""
         if not raw and document.summary and document.type != "Note":
             raw = document.summary
-        if document.type in SHOWN_AS_LINK:
+        if document.type in SHOWN_AS_LINK and document.event is None:
             raw += _facts(document)
         if len(raw) > CLEANED_IN_PLACE:
             html = await asyncio.to_thread(clean_remote, raw, local_origin=self._at.origin)
@@ -444,6 +444,7 @@ class Library:
             ),
             poll=ballot_of(document),
             emoji=named_emoji(document.tags),
+            event=occasion_of(document),
         )
 
 
@@ -488,6 +489,28 @@ def ballot_of(document: ObjectDocument) -> Ballot | None:
         closed_at if over else None,
         votes,
         voters,
+    )
+
+
+def occasion_of(document: ObjectDocument) -> events.Occasion | None:
+    """The event in a document, its texts clean (§5.4)."""
+    found = document.event
+    if found is None:
+        return None
+    return events.Occasion(
+        found.start,
+        found.end,
+        found.timezone if found.timezone in events.zones() else "",
+        found.status,
+        found.attendance or "",
+        # To whom one is not invited one cannot say that one comes.
+        "none" if found.joining == "invite" else found.joining,
+        found.join_url,
+        plain_name(found.place or "", events.PLACE_CHARS),
+        plain_name(found.address or "", events.ADDRESS_CHARS),
+        found.online_url,
+        found.capacity,
+        found.participants or 0,
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 
 from fedcomm.federation import lanes
 from fedcomm.federation.addresses import Addresses
+from fedcomm.federation.attendance import Attending
 from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.dispatch import CONSUMER, Booking, Dispatch, KeyMissing, Step
 from fedcomm.federation.farewells import Farewells
@@ -56,6 +57,7 @@ def steps_of(
         **Quotations(out, renderer, addresses, words.steps["object_edited"]).steps,
         **Responses(out, renderer, catalogue, addresses).steps,
         **Relations(out, renderer, catalogue, keyring, addresses).steps,
+        **Attending(out, renderer, addresses).steps,
         **Sanctions(out, renderer, addresses).steps,
     }
 

@@ -85,6 +85,23 @@ def wants_polls_directly(software: str | None) -> bool:
     return software in MICROBLOGS
 
 
+WITHOUT_EVENTS = frozenset({"nodebb", "mbin", "kbin", "discourse", "pixelfed"})
+"""They take no `Event` as a post (§4.4, §5.4)."""
+
+
+def takes_events(software: str | None) -> bool:
+    """Whether an event is sent as `Event`; otherwise as `Page` with time and place in its text. Mastodon converts it,
+    GoToSocial shows it as a status, Lemmy as a post, and unknown servers may well know events (§5.4)."""
+    return software not in WITHOUT_EVENTS
+
+
+def takes_as_it_is(kind: str, software: str | None) -> bool:
+    """Whether a server takes an object of this type in this type; if not, it gets a `Page` under the same id."""
+    if kind == "Question":
+        return takes_polls(software)
+    return kind != "Event" or takes_events(software)
+
+
 def delete_as_string(software: str | None) -> bool:
     """Whether a Delete names its object by id only: NodeBB keeps the text when it sees a Tombstone,
     and purges when the id answers 404 (§6.1)."""

@@ -17,6 +17,7 @@ from activitypub.contexts import with_context
 from activitypub.ijson import JSONObject
 from activitypub.vocabulary import AS_PUBLIC
 from fedcomm.federation.addresses import Addresses
+from fedcomm.federation.calendar import as_event, without_event
 from fedcomm.federation.keyring import KeyPair
 from fedcomm.hub.actors import Actor
 from fedcomm.hub.ballots import Poll
@@ -337,6 +338,9 @@ class Renderer:
             document |= _quotation(document, quoted)
         if thing.visibility == "members":
             document = without_files(document)
+        if post.event is not None:
+            warns = thing.summary if thing.sensitive else ""
+            return as_event(document, post.event, warning=warns)
         return document if post.poll is None else _question(document, post.poll, thing)
 
     def told(
@@ -569,7 +573,10 @@ def _quotation(document: JSONObject, quoted: Quoted) -> JSONObject:
 
 
 def as_page(document: JSONObject) -> JSONObject:
-    """A `Question` for those who know none: a `Page` under the same id, its options as a list."""
+    """A `Question` or `Event` for those who know none: a `Page` under the same id, the options as a list, time and
+    place above the words."""
+    if document.get("type") == "Event":
+        return without_event(document)
     options = document.get("oneOf") or document.get("anyOf")
     if document.get("type") != "Question" or not options:
         return document

@@ -19,7 +19,7 @@ from activitypub.origins import host as host_of
 from activitypub.signatures import ACCEPT_SIGNATURE_GET
 from activitypub.vocabulary import CONTENT_TYPE, wants_activity
 from fedcomm.config import Config
-from fedcomm.federation import farewells, synchronisation
+from fedcomm.federation import farewells, peers, synchronisation
 from fedcomm.federation.activities import Activities
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.assurances import Assurances
@@ -27,8 +27,10 @@ from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.directory import KnownKey
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.reception import Reception
+from fedcomm.federation.rendering import as_page
+from fedcomm.federation.sealing import unsealed
 from fedcomm.federation.visitors import Turned, Visitors
-from fedcomm.hub import actors, circles, erasure, groups, threads, timelines
+from fedcomm.hub import actors, circles, erasure, events, groups, threads, timelines
 from fedcomm.hub.visibility import (
     ANONYMOUS,
     Viewer,
@@ -111,6 +113,7 @@ class Serving:
         router.add_get("/ap/o/{id}/replies", self._guarded(self._replies))
         router.add_get("/ap/o/{id}/likes", self._guarded(self._counted))
         router.add_get("/ap/o/{id}/shares", self._guarded(self._counted))
+        router.add_get("/ap/o/{id}/attendees", self._guarded(self._attendees))
         router.add_get("/ap/c/{id}", self._guarded(self._activity))
         router.add_get("/ap/x/{id}", self._guarded(self._context))
         router.add_get("/ap/v/{id}", self._guarded(self._vote))
@@ -319,7 +322,8 @@ class Serving:
         if document is None:
             raise Turned(404, "no-such-object")
         await self._note(number, known)
-        return _document(request, with_context(document), public=known is None)
+        document = with_context(await self._suited(document, known))
+        return _document(request, document, public=known is None)
 
     async def _is_assured(self, thing: threads.Thing, known: KnownKey | None) -> bool:
         """Whether the private group elsewhere in which it was said has a member on the server that asks."""
@@ -350,6 +354,29 @@ class Serving:
         )
         return _document(request, document, public=known is None)
 
+    async def _attendees(self, request: web.Request) -> web.Response:
+        """How many come to an event; who they are is for its organiser (FEP-8a8e lets one say so little)."""
+        thing, _, known = await self._readable(request)
+        event = await events.event_of(self._db, 0, thing.id)
+        if event is None or not thing.is_local:
+            raise Turned(404, "no-event")
+        document = with_context(
+            {
+                "id": f"{self._at.object(thing)}/attendees",
+                "type": "OrderedCollection",
+                "totalItems": event.going,
+            }
+        )
+        return _document(request, document, public=known is None)
+
+    async def _suited(self, document: JSONObject, known: KnownKey | None) -> JSONObject:
+        """The object in a form that the server that asks for it takes (`peers`)."""
+        kind = str(document.get("type"))
+        if known is None or kind not in ("Question", "Event"):
+            return document
+        software = await self._db.value("SELECT software FROM hosts WHERE id = ?", known.host_id)
+        return document if peers.takes_as_it_is(kind, software) else as_page(document)
+
     async def _context(self, request: web.Request) -> web.Response:
         thing, viewer, known = await self._readable(request)
         if thing.kind != "topic" or thing.group_id is None:
@@ -369,6 +396,11 @@ class Serving:
             raise Turned(404, "no-such-activity")
         self._require_signature(known)
         document, copied = found
+        inner = document.get("object")
+        if isinstance(inner, dict):
+            suited = await self._suited(inner, known)
+            if suited is not inner:
+                document = unsealed(document) | {"object": suited}
         if copied is not None:
             await self._note(copied, known)
         return _document(request, document, public=known is None)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Final, Literal
 
 from fedcomm.hub.errors import Invalid, NotFound
@@ -47,11 +47,15 @@ class Words:
     poll_minutes: int = 0
     quote: str = ""
     quote_policy: str = ""
+    event: dict[str, str] = field(default_factory=dict)
+    """The fields of an event, as they were typed."""
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing was typed."""
-        return not (self.title or self.text.strip() or self.summary or self.media or self.poll)
+        return not (
+            self.title or self.text.strip() or self.summary or self.media or self.poll or self.event
+        )
 
 
 @dataclass(frozen=True, slots=True)

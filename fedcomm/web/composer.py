@@ -12,7 +12,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from fedcomm.http import site_of
-from fedcomm.hub import media, quotes
+from fedcomm.hub import events, media, quotes
 from fedcomm.hub.ballots import Ballot
 from fedcomm.hub.composition import Content, Draft
 from fedcomm.hub.errors import Invalid
@@ -27,6 +27,8 @@ from fedcomm.i18n import gettext as _
 from fedcomm.site import Site
 from fedcomm.store.database import Reader
 from fedcomm.store.ids import now_ms, parse_id
+from fedcomm.web.event_form import FIELDS as EVENT_FIELDS
+from fedcomm.web.event_form import EventFields, fields_of, filled_with
 from fedcomm.web.forms import FILES_PER_FORM, Form, UploadedFile, read_form
 from fedcomm.web.lookup import find_quoted
 from fedcomm.web.middleware import THROTTLE
@@ -88,6 +90,8 @@ class Writing:
     quotes_now: bool = False
     """Whether what is edited quotes something, which `unquote` takes out."""
     unquote: bool = False
+    event: EventFields = field(default_factory=EventFields)
+    preview_event: events.Event | None = None
 
     @property
     def ballot(self) -> Ballot | None:
@@ -105,8 +109,13 @@ class Writing:
         return bool(self.poll.strip() or {"poll", "poll_end"} & set(self.errors))
 
     @property
+    def has_event_errors(self) -> bool:
+        """Whether one of the fields of an event is wrong."""
+        return not set(EVENT_FIELDS).isdisjoint(self.errors)
+
+    @property
     def draft(self) -> Draft:
-        """What is composed."""
+        """What is composed. Raises Invalid for an event that cannot be."""
         return Draft(
             source=self.text,
             title=self.title,
@@ -118,6 +127,7 @@ class Writing:
             quote=self.quote_id,
             unquote=self.unquote,
             quote_policy=as_policy(self.quote_policy),
+            event=self.event.occasion,
         )
 
     @property
@@ -156,6 +166,7 @@ async def read_writing(request: web.Request, member: Member) -> Writing:
         quote=form.line("quote"),
         quote_policy=as_policy(form.text("quote_policy")) or "",
         unquote=form.flag("unquote"),
+        event=fields_of(form),
     )
     await read_quote(visit_of(request), writing)
     kept = await media.images(site.db, form.ids("media"))
@@ -222,13 +233,16 @@ async def try_compose(
     if writing.errors:
         return None
     try:
-        content = await site.compose(db, writing.draft, is_topic=is_topic, author_id=author_id)
+        draft = writing.draft
+        content = await site.compose(db, draft, is_topic=is_topic, author_id=author_id)
     except Invalid as refusal:
         writing.errors[refusal.field] = _(refusal.message)
         return None
     if writing.wants_preview:
         writing.preview = content.html
         writing.preview_title = content.title
+        if content.event is not None:
+            writing.preview_event = events.Event(0, content.event, 0, 0)
         return None
     return content
 
@@ -236,6 +250,7 @@ async def try_compose(
 async def writing_of(site: Site, thing: Thing) -> Writing:
     """The form filled with what stands there now."""
     images = await media.images(site.db, await media.attached_to(site.db, thing.id))
+    event = await events.event_of(site.db, 0, thing.id) if thing.type == "Event" else None
     return Writing(
         title=thing.title,
         text=thing.source,
@@ -245,6 +260,7 @@ async def writing_of(site: Site, thing: Thing) -> Writing:
         pictures=list(images.values()),
         quote_policy=thing.quote_policy or "",
         quotes_now=await quotes.of_object(site.db, thing.id) is not None,
+        event=filled_with(event.occasion) if event is not None else EventFields(),
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from fedcomm.hub import drafts, media, quotes, reservations
+from fedcomm.hub import drafts, events, media, quotes, reservations
 from fedcomm.hub.composition import Content
 from fedcomm.hub.errors import HubError, Invalid
 from fedcomm.hub.members import Member
@@ -14,6 +14,7 @@ from fedcomm.i18n import gettext as _
 from fedcomm.site import Site
 from fedcomm.store.ids import now_ms
 from fedcomm.web.composer import USUAL_POLL, Writing
+from fedcomm.web.event_form import EventFields
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ def words_of(writing: Writing) -> drafts.Words:
         poll_minutes=writing.poll_minutes,
         quote=writing.quote,
         quote_policy=writing.quote_policy,
+        event=asdict(writing.event) if writing.event.is_filled else {},
     )
 
 
@@ -64,6 +66,7 @@ async def writing_from(site: Site, draft: drafts.SavedDraft) -> Writing:
         poll=words.poll,
         poll_multiple=words.poll_multiple,
         poll_minutes=words.poll_minutes or USUAL_POLL,
+        event=EventFields(**words.event),
         draft_id=draft.id,
         quote=words.quote,
         quote_policy=words.quote_policy,
@@ -136,6 +139,8 @@ async def _preview(
         return
     writing.preview = content.html
     writing.preview_title = content.title
+    if content.event is not None:
+        writing.preview_event = events.Event(0, content.event, 0, 0)
     if site.federation is None:
         return
     proposal = Proposal(member.id, content, writing.text, spot.group_id, spot.parent_id)

@@ -33,6 +33,8 @@ NOTICES: Final = {
     "moved": N_("Your account has moved, and your followers are being told."),
     "unquoted": N_("Your consent is taken back. Servers that show the quote are told."),
     "voted": N_("Your vote is counted."),
+    "event_joined": N_("You come. The organiser can see it."),
+    "event_left": N_("You do not come any more."),
     "session": N_("The session has ended."),
     "goodbye": N_("You are logged out."),
     "pinned": N_("Pinned to the top of the group."),

@@ -60,7 +60,9 @@ async def mark_read(request: web.Request) -> web.StreamResponse:
 
 def _line(note: notifications.Notification, face: presentation.Face) -> Line:
     path = None
-    if note.object_id is not None:
+    if note.kind == "event_requested" and note.object_id is not None:
+        path = f"{paths.object_path(note.object_id)}/participants"
+    elif note.object_id is not None:
         path = paths.object_path(note.object_id)
     elif note.matter_id is not None:
         folder = "moderation" if note.kind == "report" else "statements"

@@ -13,13 +13,14 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from fedcomm.hub import actors, media
+from fedcomm.hub.events import Event, clock
 from fedcomm.hub.groups import Group
 from fedcomm.hub.previews import REMARKS, Remark
 from fedcomm.hub.profiles import Field
 from fedcomm.hub.sanitizer import SafeHtml, excerpt, text_of
 from fedcomm.hub.threads import Revision, Thing
 from fedcomm.hub.timelines import Post
-from fedcomm.i18n import gettext
+from fedcomm.i18n import gettext, on_clock
 from fedcomm.store.database import Reader
 from fedcomm.web import emotes, paths
 from fedcomm.web.notices import N_
@@ -150,6 +151,17 @@ class Entry:
     @property
     def liked(self) -> bool:
         return "like" in self.post.reacted
+
+
+def event_times(event: Event) -> str:
+    """When an event is, on the clocks where it is: one day once, and the zone by its name."""
+    occasion = event.occasion
+    start = clock(occasion.starts_at, occasion.zone)
+    text = on_clock(start)
+    if occasion.ends_at is not None:
+        end = clock(occasion.ends_at, occasion.zone)
+        text += f" – {on_clock(end, date=end.date() != start.date())}"
+    return f"{text} ({(occasion.zone or 'UTC').replace('_', ' ')})"
 
 
 def initial(title: str) -> str:

@@ -19,6 +19,7 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, St
 from fedcomm import i18n
 from fedcomm.config import Config
 from fedcomm.hub import notifications
+from fedcomm.hub.events import zones
 from fedcomm.resources import resource_folder
 from fedcomm.settings import LOCALES
 from fedcomm.store.ids import now_ms
@@ -80,11 +81,14 @@ class Renderer:
             locales=LOCALE_NAMES,
             languages=i18n.LANGUAGES,
             limits=config.limits,
+            time_zone=instance.time_zone,
+            zones=sorted(zones()),
             static=self.static_path,
             brand_css=self._own_file("static/brand.css"),
             html_of=presentation.html_of,
             summary_of=presentation.summary_of,
             field_html=presentation.field_html,
+            event_times=presentation.event_times,
             group_path=paths.group_path,
             actor_path=paths.actor_path,
             object_path=paths.object_path,

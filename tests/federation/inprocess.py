@@ -84,11 +84,13 @@ class LocalHub:
                 **options,
             )
 
-    async def write_topic(self, group_id: int, title: str, text: str = "Words.") -> int:
-        """A topic of anna's; its id."""
+    async def write_topic(
+        self, group_id: int, title: str, text: str = "Words.", **parts: Any
+    ) -> int:
+        """A topic of anna's, with more `parts` of a draft; its id."""
         async with self.db.transaction() as tx:
             content = await self.site.compose(
-                tx, Draft(text, title), is_topic=True, author_id=self.anna
+                tx, Draft(text, title, **parts), is_topic=True, author_id=self.anna
             )
             made = await threads.create_topic(tx, self.anna, group_id, content)
         self.site.wake()

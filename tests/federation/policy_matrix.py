@@ -27,14 +27,15 @@ ACQUAINTANCES: Final[tuple[Acquaintance, ...]] = ("new", "known", "followed")
 ACTIVITIES: Final = (
     *("Follow", "Accept", "TentativeAccept", "Reject", "TentativeReject", "Create", "Update"),
     *("Delete", "Delete of the actor", "Like", "EmojiReact", "Dislike", "Announce", "Undo", "Flag"),
-    *("Add", "Remove", "Lock", "Move", "Block", "PollVote", "QuoteRequest", "Arrive"),
+    *("Add", "Remove", "Lock", "Move", "Block", "PollVote", "QuoteRequest", "Join", "Leave"),
+    "Arrive",
 )
 """Every type that has a handler, a Delete of oneself, and one that has none."""
 
 NEEDS_MORE_THAN_A_NAME: Final = frozenset(
     {
         *("Accept", "TentativeAccept", "Reject", "TentativeReject", "Update", "Delete"),
-        *("Delete of the actor", "Undo", "Add", "Remove", "Lock", "Block"),
+        *("Delete of the actor", "Undo", "Add", "Remove", "Lock", "Block", "Leave"),
     }
 )
 """They concern something between us: our request, words or a reaction of theirs, a moderator's place."""

@@ -17,9 +17,20 @@ from aiohttp import web
 from activitypub.origins import host as host_of
 from fedcomm.federation import handlers
 from fedcomm.federation.decisions import Decisions
-from fedcomm.hub import follows, groups, policies, policy_changes, policy_drafts, reactions, threads
+from fedcomm.hub import (
+    events,
+    follows,
+    groups,
+    participation,
+    policies,
+    policy_changes,
+    policy_drafts,
+    reactions,
+    threads,
+)
 from fedcomm.hub.policies import Entry, Level
 from fedcomm.hub.visibility import ANONYMOUS, can_read, member
+from fedcomm.store.ids import now_ms
 from tests.federation import policy_matrix
 from tests.federation.inprocess import LocalHub, ScriptedStubs
 from tests.federation.policy_matrix import ACQUAINTANCES, ACTIVITIES, Acquaintance, Policy, Word
@@ -28,6 +39,7 @@ from tests.federation.stub import AS, PUBLIC
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WHY = "For a test."
+AN_EVENT = events.Occasion(now_ms() + 86_400_000, zone="UTC", joining="free")
 AT_ONCE = 8
 SETTLE_S = 20.0
 
@@ -149,6 +161,8 @@ async def acquaint(town: LocalHub, case: Case) -> None:
             await groups.add_member(tx, town.group, town.anna, found.id, "moderator")
         if case.kind == "Remove":
             await threads.set_pinned(tx, town.anna, case.topic, pinned=True)
+        if case.kind == "Leave":
+            await participation.join(tx, found.id, case.topic)
         if case.kind == "Undo":
             await reactions.add(tx, found.id, case.topic, "like", uri=f"{case.actor}/likes/1")
     if case.kind in ("Update", "Delete"):
@@ -175,7 +189,11 @@ async def cases(town: LocalHub, servers: ScriptedStubs) -> list[Case]:
     for kind in ACTIVITIES:
         for acquaintance in ACQUAINTANCES:
             actor = servers.somebody("eve")
-            topic = await town.write_topic(town.group, f"{kind} {acquaintance}")
+            topic = await town.write_topic(
+                town.group,
+                f"{kind} {acquaintance}",
+                event=AN_EVENT if kind in ("Join", "Leave") else None,
+            )
             case = Case(kind, acquaintance, actor, {}, topic, f"{actor}/notes/1")
             case.sent = message(town, servers, case)
             made.append(case)
@@ -277,6 +295,11 @@ async def has_taken_effect(town: LocalHub, case: Case) -> bool:
             return await there(
                 "SELECT 1 FROM objects WHERE id = ? AND locked_at IS NOT NULL", case.topic
             )
+        case "Join":
+            return await participation.find(db, case.topic, eve) is not None
+        case "Leave":
+            gone = await participation.find(db, case.topic, eve) is None
+            return gone and case.acquaintance != "new"
         case "Move":
             return await there(
                 "SELECT 1 FROM actors WHERE uri = ? AND moved_to_uri IS NOT NULL", case.actor
