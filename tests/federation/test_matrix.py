@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from tests.databases import SQLiteDatabases
 from tests.federation.conftest import IMPATIENT
+from tests.federation.dialects import matrix
 from tests.federation.dialects.catalogue import DIALECTS
 from tests.federation.dialects.dialect import Dialect
 from tests.federation.dialects.outward import GIFTS, Gift, Round, Sent, check, forms_of
@@ -17,7 +18,7 @@ from tests.federation.dialects.rows import ROWS, WATCHER, Row
 from tests.federation.dialects.scene import Scene
 from tests.federation.inprocess import LocalHub, ScriptedStubs, local_hub
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+module_loop = pytest.mark.asyncio(loop_scope="module")
 
 CELLS = [
     pytest.param(dialect, row, id=f"{dialect.slug}-{row.name}".replace(" ", "_"))
@@ -54,6 +55,7 @@ async def scenes(hub: LocalHub, servers: ScriptedStubs) -> dict[str, Scene]:
     return {dialect.slug: Scene(hub, servers, dialect) for dialect in DIALECTS}
 
 
+@module_loop
 @pytest.mark.parametrize(("dialect", "row"), CELLS)
 async def test_what_a_peer_does_has_its_effect_here(
     scenes: dict[str, Scene], dialect: type[Dialect], row: Row
@@ -79,6 +81,7 @@ GIVEN = [
 ]
 
 
+@module_loop
 @pytest.mark.parametrize(("dialect", "gift"), GIVEN)
 async def test_a_peer_gets_what_happens_here_in_its_own_form(
     scenes: dict[str, Scene], sent: tuple[Sent, str], dialect: type[Dialect], gift: Gift
@@ -87,3 +90,28 @@ async def test_a_peer_gets_what_happens_here_in_its_own_form(
     bodies = told[gift.name][dialect.slug]
     assert forms_of(bodies) == tuple(sorted(gift.expected(dialect)))
     check(gift.name, scenes[dialect.slug], bodies, group)
+
+
+# The document
+
+
+def test_the_matrix_in_the_document_is_the_one_that_is_walked() -> None:
+    text = matrix.DOCUMENT.read_text("utf-8")
+    assert matrix.BEGIN in text and matrix.END in text
+    anew = "write it anew with `python -m tests.federation.dialects.matrix`"
+    assert text == matrix.with_matrix(text), anew
+
+
+def test_every_cell_is_walked_or_has_its_reason() -> None:
+    """No row is declared for a dialect that is not a row, and nothing is both absent and described."""
+    names = {row.name for row in ROWS}
+    for dialect in DIALECTS:
+        assert set(dialect.absent) <= names, set(dialect.absent) - names
+        assert all(reason.endswith(".") for reason in dialect.absent.values())
+        told = {*dialect.words, *dialect.flaws}
+        assert told <= names and not told & set(dialect.absent)
+        assert set(dialect.gets) <= {gift.name for gift in GIFTS}
+    walked = {(param.values[0], param.values[1]) for param in CELLS}
+    assert walked == {
+        (dialect, row) for dialect in DIALECTS for row in ROWS if row.name not in dialect.absent
+    }

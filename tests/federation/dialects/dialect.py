@@ -270,6 +270,16 @@ class Dialect:
             "endTime": self.now(86_400),
         }
 
+    def quote(self, person: Person, ours: Ours, words: str) -> JSON:
+        """A topic that quotes `ours.topic`, in the older keys, which ask nobody."""
+        create = self.topic(person, ours, words)
+        create["object"] |= {"quoteUrl": ours.topic, "_misskey_quote": ours.topic}
+        return create
+
+    def quote_request(self, create: JSON, ours: Ours) -> JSON | None:
+        """How it asks for consent first (FEP-044f), if it does."""
+        return None
+
     def vote(self, person: Person, ours: Ours, choice: str) -> JSON:
         """`ours.topic` is the poll."""
         uri = f"{person.id}#votes/{self.number()}"

@@ -35,7 +35,6 @@ class Discourse(Dialect):
         "quote": reasons.NO_QUOTES,
         "report": reasons.NO_REPORTS_SENT,
         "leave": "An account that is removed sends nothing.",
-        "group vote": "Announces words only.",
     }
 
     def person_id(self, name: str) -> str:

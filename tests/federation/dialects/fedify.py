@@ -110,6 +110,20 @@ class Hollo(Dialect):
         gone = {"id": uri, "type": "Tombstone", "deleted": self.now()}
         return self.activity("Delete", create["actor"], gone, to="as:Public", id=f"{uri}#delete")
 
+    def quote(self, person: Person, ours: Ours, words: str) -> JSON:
+        create = self.topic(person, ours, words)
+        link = {
+            "type": "Link",
+            "mediaType": 'application/ld+json; profile="https://www.w3.org/ns/activitystreams"',
+            "href": ours.topic,
+            "rel": "https://misskey-hub.net/ns#_misskey_quote",
+            "name": "RE:",
+        }
+        tag = create["object"]["tag"]
+        create["object"] |= {"quoteUrl": ours.topic, "_misskey_quote": ours.topic}
+        create["object"]["tag"] = [*(tag if isinstance(tag, list) else [tag]), link]
+        return create
+
     def like(self, person: Person, ours: Ours) -> JSON:
         """A reaction with an emoji of its own."""
         emoji = {

@@ -33,6 +33,7 @@ class Mastodon(Dialect):
     version = "4.5.3"
     context: ClassVar[Any] = [AS, SECURITY, TERMS]
     signing = Signing(covered=("host", "date", "digest", "content-type", "(request-target)"))
+    words: ClassVar[Mapping[str, str]] = {"quote": "asked, agreed"}
     absent: ClassVar[Mapping[str, str]] = (
         reasons.MODERATES_NOT | reasons.BOOSTS_AS_GROUP_NOT | {"dislike": reasons.NO_DOWNVOTES}
     )
@@ -156,6 +157,29 @@ class Mastodon(Dialect):
 
     def question(self) -> JSON:
         return super().question() | {"votersCount": 0}
+
+    def quote(self, person: Person, ours: Ours, words: str) -> JSON:
+        create = self.topic(person, ours, words)
+        link = f'<p class="quote-inline">RE: <a href="{ours.topic}">{ours.topic}</a></p>'
+        post = create["object"]
+        post |= {
+            "quote": ours.topic,
+            "quoteUri": ours.topic,
+            "_misskey_quote": ours.topic,
+            "content": link + post["content"],
+        }
+        return create
+
+    def quote_request(self, create: JSON, ours: Ours) -> JSON | None:
+        """With the whole post as its instrument."""
+        author = create["actor"]
+        return self.activity(
+            "QuoteRequest",
+            author,
+            ours.topic,
+            id=f"{author}/quote_requests/{self.number()}",
+            instrument=create["object"],
+        )
 
     def boost(self, person: Person, ours: Ours) -> JSON:
         boost = super().boost(person, ours)

@@ -41,7 +41,6 @@ class Mobilizon(Dialect):
         "quote": reasons.NO_QUOTES,
         "move": reasons.NO_MOVE,
         "block": reasons.NO_BLOCKS_SENT,
-        "group vote": "Its people do not vote.",
     }
 
     def person_id(self, name: str) -> str:

@@ -32,8 +32,6 @@ class NodeBB(Dialect):
         "pin": "Pins topics here and tells nobody.",
         "ban": "Bans here and tells nobody.",
         "remove": "Sends a Delete only of what is stored in a category of its own.",
-        "group vote": "Announces votes, of which we believe none that we cannot verify: its ids with"
-        " fragments do not dereference.",
     }
 
     gets: ClassVar[Mapping[str, tuple[str, ...]]] = {

@@ -34,7 +34,6 @@ class PeerTube(Dialect):
         "quote": reasons.NO_QUOTES,
         "move": reasons.NO_MOVE,
         "block": reasons.NO_BLOCKS_SENT,
-        "group vote": "Its channels announce no votes.",
     }
 
     def now(self, later: int = 0) -> str:

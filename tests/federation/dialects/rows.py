@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fedcomm.hub import bans, follows, groups, reports, threads
+from fedcomm.hub import bans, follows, groups, quotes, reports, threads
 from fedcomm.hub.ballots import Ballot
 from fedcomm.hub.visibility import can_read, member
 from tests.federation.dialects.dialect import JSON, Ours, Person
@@ -244,6 +244,26 @@ async def vote(scene: Scene) -> str:
     return "counted"
 
 
+async def quote(scene: Scene) -> str:
+    """With consent, where the peer asks for it; what nobody asked for is kept, and shown as a link at most."""
+    person = await scene.member()
+    topic_id, ours = await scene.our_topic("Quotable")
+    create = scene.dialect.quote(person, ours, "Look at this")
+    asked = scene.dialect.quote_request(create, ours)
+    if asked is not None:
+        since = len(scene.arrived())
+        scene.serve_post(create["object"])
+        assert await scene.send(asked) == "done: quote accepted"
+        answer = await scene.until("Accept", "QuoteRequest", since=since)
+        assert answer["object"]["id"] == asked["id"]
+        create["object"]["quoteAuthorization"] = answer["result"]
+    made = await scene.create(create)
+    found = await quotes.of_object(scene.town.db, made.id)
+    assert found is not None and found.quoted_id == topic_id
+    assert found.state == ("accepted" if asked is not None else "pending")
+    return "asked, agreed" if asked is not None else "kept, a link"
+
+
 # Answers without words
 
 
@@ -444,6 +464,7 @@ ROWS: Final[tuple[Row, ...]] = (
     _row("delete", "deletes", WORDS, "words gone, repeated", delete),
     _row("message", "writes to a member", WORDS, "for one member", message),
     _row("poll", "opens a poll", WORDS, "poll, members vote", poll),
+    _row("quote", "quotes", WORDS, "kept, a link", quote),
     _row("like", "likes", ANSWERS, "counted, taken back", like),
     _row("dislike", "dislikes", ANSWERS, "counted, taken back", dislike),
     _row("boost", "shares", ANSWERS, "counted, taken back", boost),

@@ -26,6 +26,7 @@ class WordPress(Dialect):
         algorithm="rsa-v1_5-sha256",
         label="wp",
     )
+    words: ClassVar[Mapping[str, str]] = {"quote": "asked, agreed"}
     absent: ClassVar[Mapping[str, str]] = (
         reasons.MODERATES_NOT
         | reasons.BOOSTS_AS_GROUP_NOT
@@ -123,6 +124,18 @@ class WordPress(Dialect):
             }
             | more
         )
+
+    def quote(self, person: Person, ours: Ours, words: str) -> JSON:
+        create = self.topic(person, ours, words)
+        keys = ("quote", "quoteUrl", "quoteUri", "_misskey_quote")
+        create["object"] |= dict.fromkeys(keys, ours.topic)
+        return create
+
+    def quote_request(self, create: JSON, ours: Ours) -> JSON | None:
+        return self.activity(
+            "QuoteRequest", create["actor"], ours.topic, instrument=create["object"]["id"],
+            to=[ours.author],
+        )  # fmt: skip
 
     def topic(self, person: Person, ours: Ours, words: str) -> JSON:
         """A long post is an Article, with an excerpt as `summary`."""
