@@ -28,6 +28,7 @@ def main(debug: bool) -> None:
 def _add_commands() -> None:
     from fedcomm.cli import (
         actor,
+        canary,
         configuration,
         demo,
         doctor,
@@ -65,6 +66,7 @@ def _add_commands() -> None:
         actor.actor,
         token.token,
         queue.queue,
+        canary.canary,
         policy.policy,
         sweep.sweep,
         emoji.emoji,

@@ -116,8 +116,10 @@ async def _preview(draft_id: int) -> Preview:
 
 
 async def _proposal(site: Site, found: SavedDraft, at: int) -> Proposal:
+    from fedcomm.cli.post import find_thing
     from fedcomm.hub.ballots import Ballot
     from fedcomm.hub.composition import Draft
+    from fedcomm.hub.permissions import as_policy
     from fedcomm.hub.previews import Proposal
     from fedcomm.web.event_form import EventFields
 
@@ -125,6 +127,9 @@ async def _proposal(site: Site, found: SavedDraft, at: int) -> Proposal:
     options = tuple(line for text in words.poll.splitlines() if (line := text.strip()))
     ends_at = at + words.poll_minutes * 60_000
     poll = Ballot(options, words.poll_multiple, ends_at) if options else None
+    quoted = None
+    if words.quote:
+        quoted = (await find_thing(site, words.quote, found.member_id)).id
     content = await site.compose(
         site.db,
         Draft(
@@ -135,6 +140,8 @@ async def _proposal(site: Site, found: SavedDraft, at: int) -> Proposal:
             language=words.language,
             media=words.media,
             poll=poll,
+            quote=quoted,
+            quote_policy=as_policy(words.quote_policy),
             event=EventFields(**words.event).occasion,
         ),
         is_topic=found.parent_id is None,

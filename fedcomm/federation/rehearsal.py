@@ -22,7 +22,7 @@ from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.outbox import steps_of
 from fedcomm.federation.recipients import Inbox
 from fedcomm.federation.rendering import Renderer
-from fedcomm.hub import actors, journal, threads
+from fedcomm.hub import actors, journal, quotes, threads
 from fedcomm.hub.markup import find_mentions
 from fedcomm.hub.previews import (
     HOSTS_NAMED,
@@ -179,6 +179,9 @@ class Rehearsal:
                 tx, author_id, proposal.group_id or 0, content, reserved=reservation
             )
         remarks: list[Remark] = []
+        quoted = await quotes.of_object(tx, object_id)
+        if quoted is not None and quoted.state == "pending":
+            remarks.append(Remark("quote_without_consent"))
         thing = await threads.thing(tx, object_id)
         assert thing is not None
         if thing.withheld is not None:

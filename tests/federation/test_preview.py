@@ -11,12 +11,14 @@ import pytest
 from fedcomm.hub import media, previews, reservations, threads
 from fedcomm.hub.ballots import Ballot
 from fedcomm.hub.composition import Draft
+from fedcomm.hub.events import Occasion
 from fedcomm.hub.images import ATTACHMENT
 from fedcomm.hub.previews import Preview, Proposal, Remark
 from fedcomm.hub.reservations import Reservation
 from fedcomm.store.ids import now_ms
 from tests.federation.inprocess import LocalHub
-from tests.federation.stub import AS, StubHost
+from tests.federation.stub import AS, PUBLIC, StubHost
+from tests.federation.test_invariants import anna_follows, create, stored
 from tests.web.world import picture_bytes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -312,3 +314,32 @@ async def test_every_remark_has_a_text_with_its_values(town: LocalHub) -> None:
     values: dict[str, Any] = dict.fromkeys(("count", "limit", "name", "names"), "x")
     for code in previews.REMARKS:
         assert Remark(code, values).text
+
+
+async def test_a_quote_of_somebody_who_is_asked_first_arrives_as_previewed(town: LocalHub) -> None:
+    group, servers = await audience(town, "quoting")
+    uma = town.stubs.somebody("uma")
+    policy = {"canQuote": {"automaticApproval": [PUBLIC]}}
+    note = town.stubs.note(uma, interactionPolicy=policy)
+    await anna_follows(town, uma)
+    await town.deliver(create(note))
+    quoted = await stored(town, note["id"])
+    assert quoted is not None
+    draft = Draft("Look at this.", "A quote", quote=quoted.id)
+    seen = await assert_arrives_as_previewed(
+        town, await composed(town, draft, group=group), servers
+    )
+    assert "quote_without_consent" in codes(seen.remarks)
+    assert seen.document is not None
+    assert json.loads(seen.document)["quote"] == note["id"]
+
+
+async def test_an_event_arrives_as_previewed(town: LocalHub) -> None:
+    group, servers = await audience(town, "invited")
+    starts = now_ms() // 60_000 * 60_000 + 86_400_000
+    occasion = Occasion(starts_at=starts, zone="Europe/Rome", place="The shed")
+    proposal = await composed(
+        town, Draft("Bring gloves.", "Digging", event=occasion, language="en"), group=group
+    )
+    seen = await assert_arrives_as_previewed(town, proposal, servers)
+    assert seen.likenesses[0].title == "Digging"
