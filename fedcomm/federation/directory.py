@@ -345,6 +345,7 @@ class Directory:
             indexable=bool(actor.indexable),
             moved_to_uri=actor.moved_to,
             suspended=actor.suspended,
+            published_at=actor.published,
             keys=tuple(keys),
             emoji=named_emoji(actor.tags),
         )

@@ -31,10 +31,12 @@ from fedcomm.federation.library import Library, addressed, ballot_of, fitted, ur
 from fedcomm.federation.quoting import permissions_of
 from fedcomm.federation.votes import Cast, poll_vote, vote_of, votes_in_create
 from fedcomm.federation.vouching import Vouching
+from fedcomm.federation.watch import Watch
 from fedcomm.hub import (
     actors,
     follows,
     groups,
+    holding,
     journal,
     moving,
     polls,
@@ -77,6 +79,8 @@ class Received:
     budget: FetchBudget
     text: str = ""
     """The body as it came, for those to whom it is forwarded."""
+    row_id: int = 0
+    """Its row in the inbox."""
 
 
 class Handlers:
@@ -93,7 +97,9 @@ class Handlers:
         addresses: Addresses,
         *,
         allow_http: bool,
+        watch: Watch,
     ) -> None:
+        self._watch = watch
         self._db = db
         self._directory = directory
         self._library = library
@@ -320,6 +326,7 @@ class Handlers:
         if cast is not None:
             return await self._vote(received, [cast])
         arrival = await self._library.prepare(thing, budget=received.budget)
+        await self._watch.require_harmless(arrival, received.row_id)
 
         async def change(tx: Transaction) -> str:
             stored = await self._library.store(tx, arrival)
@@ -350,6 +357,8 @@ class Handlers:
         if not same_origin(thing.id, activity.actor, allow_http=self._http):
             raise Refused("foreign-object")
         known = await self._library.find(self._db, thing.id)
+        if known is None:
+            await self._watch.require_not_held(received.signer, thing.id)
         if known is None or known.deleted_at is not None:
             return nothing("ignored: Update of something unknown")
         if thing.attributed_to != activity.actor:
@@ -412,6 +421,7 @@ class Handlers:
                 raise Refused("foreign-object")
 
             async def remember(tx: Transaction) -> str:
+                await holding.forget(tx, received.signer.id, uri)
                 # A Delete that overtook its Create (§6.3).
                 await tx.execute(
                     "INSERT INTO tombstones (uri_hash, created_at) VALUES (?, ?)"
@@ -462,6 +472,7 @@ class Handlers:
         signer = received.signer
 
         async def change(tx: Transaction) -> str:
+            await holding.forget(tx, signer.id)
             count = await threads.delete_everything_of(tx, signer.id)
             await actors.forget_remote(tx, signer.id)
             return f"actor deleted with {count} objects"

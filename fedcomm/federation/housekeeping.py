@@ -57,8 +57,14 @@ async def tidy(config: Config, db: Database) -> int:
         await _stepwise(
             db,
             "DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE id < ?"
-            " AND state <> 'waiting' ORDER BY id LIMIT ?)",
+            " AND state NOT IN ('waiting', 'suspect', 'swept') ORDER BY id LIMIT ?)",
             first_id_at(remembered),
+        )
+        + await _stepwise(
+            db,
+            "DELETE FROM held WHERE inbox_id IN"
+            " (SELECT inbox_id FROM held WHERE released_at < ? LIMIT ?)",
+            now - DAY_MS,
         )
         + await _stepwise(
             db,

@@ -1,7 +1,8 @@
 """Works off the inbox: lane by lane, in order per host, each activity once (INV-9, INV-11, INV-47).
 
 States of an inbox row:  held → waiting → done | refused | failed.  *held*: its host waits for a decision
-(decisions.py);  *refused*: it asks for what it may not have; *failed*: it
+(decisions.py);  *suspect*: it waits for a moderator (watch.py), who lets it in by way of *held*;  *swept*: a sweep took
+it;  *refused*: it asks for what it may not have; *failed*: it
 could not be processed after all tries and is set aside with its reason, for the administrator.
 """
 
@@ -21,7 +22,8 @@ from fedcomm.federation.canary import Canary
 from fedcomm.federation.crew import Crew
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.handlers import Handlers, Received
-from fedcomm.hub import actors
+from fedcomm.federation.watch import Held, Suspect
+from fedcomm.hub import actors, holding
 from fedcomm.hub.errors import HubError
 from fedcomm.hub.policies import PolicyBook
 from fedcomm.store.database import Database, DatabaseUnavailable, Row, Transaction
@@ -37,6 +39,9 @@ slow ones in a row would hold a worker for minutes and outlive the lease."""
 
 LANES_PER_HAND = 8
 """So many lanes for each of the inbox's hands, those included that wait for slow servers: a bound for memory."""
+
+FULL_MS = 600_000
+"""What should wait for a moderator, of a host of which so much waits already, is looked at again after this."""
 
 BATCH = 50
 VERDICT_CHARACTERS = 200
@@ -144,6 +149,8 @@ class Intake:
                 await self._finish(tx, row["id"], "done", verdict)
         except TimeoutError:
             await self._later(row, "its servers are too slow")
+        except Held as held:
+            await self._keep_for_moderator(row["id"], held.suspect)
         except (Refused, IJSONError) as error:
             reason = error.reason if isinstance(error, Refused) else "json"
             await self._set_aside(row["id"], "refused", reason)
@@ -182,7 +189,7 @@ class Intake:
         if signer is None or signer.deleted_at is not None:
             raise Refused("signer-gone")
         budget = FetchBudget(self._config.federation.fetch_budget)
-        return Received(activity, signer, budget, row["body"])
+        return Received(activity, signer, budget, row["body"], row["id"])
 
     async def _take(self, tx: Transaction, row_id: int) -> bool:
         """Lock the row; False when another worker has processed it meanwhile (INV-9)."""
@@ -204,6 +211,34 @@ class Intake:
     async def _set_aside(self, row_id: int, state: str, verdict: str) -> None:
         async with self._db.queue_transaction() as tx:
             await self._finish(tx, row_id, state, verdict)
+
+    async def _keep_for_moderator(self, row_id: int, suspect: Suspect) -> None:
+        async with self._db.transaction() as tx:
+            if not await self._take(tx, row_id):
+                return
+            if not await holding.has_room(tx, suspect.host_id):
+                await tx.execute(
+                    "UPDATE inbox SET next_at = ?, verdict = ? WHERE id = ?",
+                    now_ms() + FULL_MS,
+                    "much of its host waits for a moderator already",
+                    row_id,
+                )
+                return
+            await tx.execute(
+                "UPDATE inbox SET state = 'suspect', verdict = ? WHERE id = ?",
+                " ".join(suspect.reasons)[:VERDICT_CHARACTERS],
+                row_id,
+            )
+            await holding.hold(
+                tx,
+                row_id,
+                actor_id=suspect.actor_id,
+                host_id=suspect.host_id,
+                group_id=suspect.group_id,
+                object_uri=suspect.object_uri,
+                score=suspect.score,
+                reasons=suspect.reasons,
+            )
 
     async def _hold(self, row_id: int) -> None:
         async with self._db.queue_transaction() as tx:

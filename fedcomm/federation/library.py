@@ -29,7 +29,7 @@ from fedcomm.federation.directory import Directory
 from fedcomm.federation.emotes import named_emoji
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.quoting import Quotation, Quoting, permissions_of
-from fedcomm.hub import actors, erasure, events, groups, threads
+from fedcomm.hub import actors, erasure, events, groups, holding, threads
 from fedcomm.hub.ballots import Ballot
 from fedcomm.hub.composition import Attachment, Content
 from fedcomm.hub.policies import PolicyBook
@@ -184,6 +184,9 @@ class Library:
         if known is not None:
             return known.id if known.deleted_at is None else None
         if await self.is_remembered_as_deleted(tx, document.id):
+            return None
+        if await holding.is_held(tx, document.id):
+            # It waits for a moderator, and does not come in by another door meanwhile.
             return None
         stored = await self._store(tx, arrival)
         if stored is not None and arrival.quotation is not None:

@@ -45,6 +45,7 @@ from fedcomm.federation.tallies import Tallies
 from fedcomm.federation.vault import Vault
 from fedcomm.federation.visitors import Visitors
 from fedcomm.federation.vouching import Vouching
+from fedcomm.federation.watch import Watch, words_of
 from fedcomm.hub import actors, erasure, journal, policy_drafts, threads
 from fedcomm.hub.blocklists import Difference
 from fedcomm.hub.errors import HubError
@@ -97,6 +98,7 @@ class FederationSpoke:
         handlers = Handlers(
             *(db, self._directory, self._library, self._book, hearsay, vouching, self._at),
             allow_http=allow_http,
+            watch=Watch(db, config.abuse, self._at),
         )
         renderer = Renderer(
             self._at,
@@ -316,6 +318,14 @@ class FederationSpoke:
     async def totals(self) -> dict[str, int]:
         """How much waits and how much was given up."""
         return await health.totals(self._db)
+
+    def held_text(self, body: str) -> str | None:
+        """The words of something that waits for a moderator; None if they are for somebody alone."""
+        return words_of(body, self._at.origin)
+
+    async def let_in(self) -> None:
+        """A moderator has let something in: it is processed now."""
+        await self._decisions.release()
 
     async def flush(self, host: str | None = None) -> int:
         """Make everything that waits due now."""

@@ -288,6 +288,8 @@ class RemoteProfile:
     suspended: bool
     keys: tuple[tuple[str, str, str], ...]
     """(key id, algorithm, public key as PEM or multibase)"""
+    published_at: int | None = None
+    """Since when the account exists, as its server says; Unix ms."""
     emoji: tuple[NamedEmoji, ...] = ()
     """What its server says that the shortcodes in the name and the description mean."""
 
@@ -300,8 +302,8 @@ async def store_remote(tx: Transaction, profile: RemoteProfile) -> int:
         await tx.value(
             "INSERT INTO actors (id, kind, host_id, uri, name, display_name, summary_html, url,"
             " avatar_url, inbox, shared_inbox, outbox, followers_uri, featured_uri, locked, discoverable,"
-            " indexable, moved_to_uri, suspended_at, created_at, updated_at, fetched_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " indexable, moved_to_uri, suspended_at, published_at, created_at, updated_at, fetched_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (uri) DO UPDATE SET kind = excluded.kind, name = excluded.name,"
             " display_name = excluded.display_name, summary_html = excluded.summary_html,"
             " url = excluded.url, avatar_url = excluded.avatar_url, inbox = excluded.inbox,"
@@ -310,6 +312,7 @@ async def store_remote(tx: Transaction, profile: RemoteProfile) -> int:
             " locked = excluded.locked, discoverable = excluded.discoverable,"
             " indexable = excluded.indexable, moved_to_uri = excluded.moved_to_uri,"
             " suspended_at = COALESCE(actors.barred_at, excluded.suspended_at), deleted_at = NULL,"
+            " published_at = excluded.published_at,"
             " updated_at = excluded.updated_at, fetched_at = excluded.fetched_at"
             " RETURNING id",
             new_id(),
@@ -331,6 +334,7 @@ async def store_remote(tx: Transaction, profile: RemoteProfile) -> int:
             int(profile.indexable),
             profile.moved_to_uri,
             now if profile.suspended else None,
+            profile.published_at,
             now,
             now,
             now,

@@ -16,7 +16,7 @@ Kind = Literal[
     "membership_requested", "membership_activated", "poll_ended",
     "event_joined", "event_requested", "event_accepted", "event_refused", "event_changed",
     "group_closed", "group_moved",
-    "post_waiting", "report", "statement", "appeal", "appeal_answered",
+    "post_waiting", "held", "report", "statement", "appeal", "appeal_answered",
 ]  # fmt: skip
 
 
@@ -67,6 +67,29 @@ async def notify(
     if await avoidance.kind_of(tx, recipient.id, actor_id) is not None:
         return
     await _insert(tx, recipient.id, kind, actor_id, object_id, group_id, matter_id)
+
+
+async def remind(
+    tx: Transaction,
+    recipient: actors.Actor,
+    kind: Kind,
+    actor_id: int,
+    *,
+    group_id: int | None = None,
+) -> None:
+    """Tell `recipient` that there is something to do, unless a line that they have not read says so already."""
+    if not recipient.is_local or recipient.suspended_at is not None:
+        return
+    unread = await tx.value(
+        "SELECT 1 FROM notifications WHERE member_id = ? AND read_at IS NULL AND kind = ? LIMIT 1",
+        recipient.id,
+        kind,
+    )
+    if unread is None:
+        await tx.execute(
+            "DELETE FROM notifications WHERE member_id = ? AND kind = ?", recipient.id, kind
+        )
+        await _insert(tx, recipient.id, kind, actor_id, None, group_id, None)
 
 
 async def tell(
