@@ -106,7 +106,7 @@ async def _enliven(world: World) -> None:
             media=(bean, pole),
         ),
     )
-    await world.topic(
+    world.topics["cut"] = await world.topic(
         "garden", "dario", Draft("Si vede sangue.", title="Un taglio", summary="Ferita alla mano")
     )
     first = await world.reply(with_pictures, "dario", "Pali più lunghi, l’anno prossimo. @chiara")
@@ -184,6 +184,18 @@ async def _enliven(world: World) -> None:
             report,
             with_pictures,
         )
+    quoting = await world.topic(
+        "garden",
+        "bruno",
+        Draft(
+            "Chi ne vuole? Passate sabato.",
+            title="Baccelli per tutti",
+            language="it",
+            quote=with_pictures,
+        ),
+    )
+    await world.reply(quoting, "dario", "Io! E cito il taglio.", quote=world.topics["cut"])
+    world.topics["quoting"] = quoting
     world.topics["pictures"] = with_pictures
     world.replies["edited"] = second
 
@@ -249,6 +261,9 @@ def views(world: World) -> list[View]:
         View("thread-moderator", path, "bruno"),
         View("thread-warning", f"{board}/t/{world.topics[f'{MARKER}board']}", "chiara"),
         View("new-topic", "/g/garden/new", "chiara"),
+        View("quote", f"{path}/quote", "dario"),
+        View("quoting-topic", f"/g/garden/new?quote={pictures}", "dario"),
+        View("quoting", f"/o/{world.topics['quoting']}", "chiara"),
         View("reply", f"{path}/reply", "chiara"),
         View("edit", f"{path}/edit", "chiara"),
         View("delete", f"{path}/delete", "chiara"),

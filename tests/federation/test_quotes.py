@@ -8,10 +8,20 @@ from typing import Any
 
 import pytest
 
-from fedcomm.hub import avoidance, follows, quotes, reactions, removal, threads, timelines
+from fedcomm.hub import (
+    avoidance,
+    follows,
+    quotes,
+    reactions,
+    removal,
+    reservations,
+    threads,
+    timelines,
+)
 from fedcomm.hub.composition import Draft
 from fedcomm.hub.errors import Invalid, NotAllowed
 from fedcomm.hub.permissions import Policy
+from fedcomm.hub.previews import Proposal
 from fedcomm.hub.visibility import ANONYMOUS, member
 from tests.federation.inprocess import LocalHub, ScriptedStubs
 from tests.federation.stub import AS, PUBLIC
@@ -747,3 +757,47 @@ async def test_a_quote_in_a_thread_of_ours_is_repeated_as_it_came(
     note = quoting(servers, quoter, f"{quoter}/notes/absent", **to_group(town))
     assert await town.deliver(create(note)) == "done: stored"
     assert await state_of(town, note["id"]) == "pending"
+
+
+async def test_a_withdrawal_that_somebody_else_brings_is_true_if_the_origin_says_so(
+    town: LocalHub, servers: ScriptedStubs
+) -> None:
+    author, quoter = servers.somebody("author"), servers.somebody("quoter")
+    await anna_follows(town, quoter)
+    quoted = servers.note(author, number=1)
+    uri = f"{quoter}/notes/1"
+    consent = stamp(servers, author, uri, quoted["id"])
+    note = quoting(servers, quoter, quoted["id"], id=uri, quoteAuthorization=consent)
+    assert await town.deliver(create(note)) == "done: stored"
+    assert await shown(town, uri) is not None
+    delete = activity(author, "Delete", consent)
+    carrier = servers.somebody("carrier")
+    assert await town.post(delete, signer=carrier) == 202
+    await town.quiet()
+    assert await shown(town, uri) is not None, "it is still on its server"
+    del servers.hosts[author.split("/")[2].partition(":")[0]].objects[consent]
+    again = {**delete, "id": f"{author}/withdrawn"}
+    assert await town.post(again, signer=carrier) == 202
+    await town.quiet()
+    assert await shown(town, uri) is None and await state_of(town, uri) == "revoked"
+
+
+async def test_a_quote_arrives_as_it_was_previewed(town: LocalHub, servers: ScriptedStubs) -> None:
+    fan = servers.somebody("fan", software="mastodon")
+    follow = activity(fan, "Follow", town.person(town.anna))
+    assert await town.deliver(follow) == "done: follow active"
+    draft = Draft("Look.", "Previewed", quote=town.topic)
+    content = await town.site.compose(town.db, draft, is_topic=True, author_id=town.anna)
+    assert town.site.federation is not None
+    proposal = Proposal(town.anna, content, draft.source, town.group, None)
+    seen = await town.site.federation.preview(proposal, reservations.reserve())
+    async with town.db.transaction() as tx:
+        made = await threads.create_topic(
+            tx, town.anna, town.group, content, reserved=seen.reservation
+        )
+    town.site.wake()
+    await town.quiet()
+    host = servers.hosts[fan.split("/")[2].partition(":")[0]]
+    [raw] = [one.raw for one in host.arrived if town.object_uri(made) in str(one.body)][:1]
+    assert raw in [letter.body for letter in seen.letters]
+    assert json.loads(raw)["object"]["quote"] == town.object_uri(town.topic)

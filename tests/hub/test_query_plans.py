@@ -24,6 +24,8 @@ from fedcomm.hub import (
     moderation,
     notifications,
     passwords,
+    permissions,
+    quotes,
     reactions,
     removal,
     reports,
@@ -104,6 +106,44 @@ class Recorder:
             yield Recorder(tx, self._seen)  # type: ignore[misc]
 
 
+async def live_through_quotes(
+    world: World, anna: int, berta: int, bob: int, group: int, topic: int, post: int
+) -> None:
+    """Quotes of ours and of others, asked for, granted, refused and taken back."""
+    db = world.db
+    draft = await world.compose(berta, "Look at that", is_topic=True, title="q", quote=topic)
+    own = await world.do(threads.create_topic, berta, group, draft)
+    await quotes.check_place(db, topic, group_id=group, parent_id=None)
+    await quotes.check_place(db, topic, group_id=None, parent_id=topic)
+    await timelines.post(db, await world.viewer(anna), own)
+    await world.do(quotes.revoke, anna, own)
+    stamp = "https://far.test/stamp"
+    for quoted in (own, post, post):
+        await world.do(
+            quotes.claim, post, quoted_id=quoted, quoted_uri=None, proven=True, stamp_uri=stamp
+        )
+    known = await quotes.by_stamp(db, stamp)
+    assert known is not None
+    await world.do(quotes.denied, known.id)
+    await world.do(quotes.granted, known.id, "https://far.test/other")
+    await quotes.may_request(db, bob, topic)
+    await world.do(quotes.accept_request, bob, post, topic, "https://far.test/r")
+    await world.do(quotes.accept_request, bob, post, topic, "https://far.test/r")
+    await world.do(quotes.refuse_request, bob, topic, None, "https://far.test/q")
+    await world.do(quotes.forget_refused, 1)
+    for policy in ("followers", "following"):
+        await permissions.permits(db, policy, author_id=anna, actor_id=bob, unsaid=True)
+    before = await threads.thing(db, post)
+    assert before is not None
+    await threads.says(db, before, words("x"), "public")
+    for allowed in (permissions.Permissions("everyone", "nobody"), permissions.Permissions()):
+        await world.do(threads.permit, before, allowed)
+        await permissions.may_on_remote(db, "reply", post, anna)
+    written = await threads.thing(db, topic)
+    assert written is not None
+    await world.do(threads.permit, written, permissions.Permissions("everyone"))
+
+
 async def live_through_everything(world: World) -> None:
     """Calls every operation and every read of the hub."""
     db = world.db
@@ -145,6 +185,7 @@ async def live_through_everything(world: World) -> None:
     await world.do(reactions.add, bob, topic, "dislike")
     await world.do(reactions.add, bob, topic, "share")
     await world.do(reactions.withdraw, bob, topic, "dislike")
+    await live_through_quotes(world, anna, berta, bob, group, topic, post)
     await world.do(follows.request, anna, bob)
     await world.do(follows.set_activity, anna, bob, 1)
     await world.do(follows.accept, anna, bob)

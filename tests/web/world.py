@@ -176,11 +176,13 @@ class World:
             )
             return await threads.create_topic(tx, self.people[author], self.groups[group], content)
 
-    async def reply(self, parent_id: int, author: str, text: str) -> int:
+    async def reply(
+        self, parent_id: int, author: str, text: str, *, quote: int | None = None
+    ) -> int:
         """A new reply."""
         async with self.site.db.transaction() as tx:
             content = await self.site.compose(
-                tx, Draft(text), is_topic=False, author_id=self.people[author]
+                tx, Draft(text, quote=quote), is_topic=False, author_id=self.people[author]
             )
             return await threads.create_reply(tx, self.people[author], parent_id, content)
 
