@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,13 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from click.testing import CliRunner
 
+from fedcomm.cli import main
 from fedcomm.federation.vault import create_key_file
 from fedcomm.store.schema import migrate
 from tests.ports import free_port
 
 START_SECONDS = 30.0
 _PR_SET_PDEATHSIG = 1
+_ONE_COMMAND = threading.Lock()
 PASSWORD = "a-long-test-password"
 
 LOOPBACK: dict[str, dict[str, Any]] = {
@@ -94,17 +98,15 @@ class Hub:
         create_key_file(self.folder / "fedcomm.key")
 
     def cli(self, *args: str, text: str | None = None, check: bool = True) -> str:
-        """Run `fedcomm …`; what it printed. Raises AssertionError when it failed."""
-        done = subprocess.run(
-            [sys.executable, "-m", "fedcomm.cli", "--config", str(self.config), *args],
-            input=text,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        if check and done.returncode != 0:
-            raise AssertionError(f"fedcomm {' '.join(args)}: {done.stdout}{done.stderr}")
+        """Run `fedcomm …`; what it printed. Raises AssertionError when it failed.
+
+        In this process: starting one takes ten times as long as most commands, and `tests/cli` does it.
+        """
+        # The runner takes the standard streams of the process for as long as the command runs.
+        with _ONE_COMMAND:
+            done = CliRunner().invoke(main, ["--config", str(self.config), *args], input=text)
+        if check and done.exit_code != 0:
+            raise AssertionError(f"fedcomm {' '.join(args)}: {done.output}{done.exception!r}")
         return done.stdout
 
     def cli_json(self, *args: str, text: str | None = None) -> Any:
