@@ -123,6 +123,10 @@ def forgets_with_actor(software: str | None) -> bool:
     return software in FORGETTING
 
 
+SIGN_WHAT_THEY_CANNOT_READ = frozenset({"nodebb"})
+"""They sign with RFC 9421 and refuse it themselves: NodeBB up to 4.15 (§3.1)."""
+
+
 def retries_other_style(status: int, software: str | None) -> bool:
     """Whether a refusal can mean "I do not understand this style of signature" (§3.4, rule 3)."""
     return status in (400, 401) or (status == 403 and software == "nodebb")

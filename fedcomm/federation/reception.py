@@ -23,7 +23,7 @@ from activitypub.origins import same_origin
 from activitypub.signatures import ACCEPT_SIGNATURE, Claim, SignatureRefused
 from activitypub.vocabulary import is_activity_type
 from fedcomm.config import Config
-from fedcomm.federation import backlog, lanes, repeats, synchronisation
+from fedcomm.federation import backlog, lanes, peers, repeats, synchronisation
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.canary import Canary
 from fedcomm.federation.directory import Directory, KnownKey
@@ -33,7 +33,7 @@ from fedcomm.federation.visitors import Turned, Visitors
 from fedcomm.federation.vouching import Vouching, can_be_confirmed
 from fedcomm.http import client_address
 from fedcomm.hub.visibility import can_know_group, remote
-from fedcomm.store.database import Database, DatabaseError, Value
+from fedcomm.store.database import Database, DatabaseError, Value, marks
 from fedcomm.store.ids import new_id, now_ms
 
 log = logging.getLogger("fedcomm.inbox")
@@ -307,13 +307,14 @@ class Reception:
         return waiting
 
     async def _note_style(self, style: str, host_id: int) -> None:
-        """A peer that signs with RFC 9421 understands it as well (§3.4, rule 2), NodeBB up to 4.15 excepted."""
+        """A peer that signs with RFC 9421 understands it as well (§3.4, rule 2), with few exceptions."""
         if style == "rfc9421":
+            excepted = sorted(peers.SIGN_WHAT_THEY_CANNOT_READ)
             await self._db.append(
                 "UPDATE hosts SET signature_style = 'rfc9421', signature_learned_at = ?,"
                 " signature_source = 'inbound' WHERE id = ? AND signature_style IS NULL"
-                " AND COALESCE(software, '') <> 'nodebb'",
-                (now_ms(), host_id),
+                f" AND COALESCE(software, '') NOT IN ({marks(len(excepted))})",
+                (now_ms(), host_id, *excepted),
             )
 
 
