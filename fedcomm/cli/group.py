@@ -217,6 +217,37 @@ async def _remove(name: str, person: str) -> None:
             await groups.refuse(tx, found.id, moderator_id, person_id)
 
 
+@group.command("close")
+@click.argument("name")
+@click.option("--reason", required=True, help="Why; it is kept with the case.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@with_config
+@with_json
+def close(name: str, reason: str, yes: bool, as_json: bool) -> None:
+    """Close the group NAME for good: what was written in it is erased, here and on other servers.
+
+    Its name is given to nobody again. This cannot be undone.
+    """
+    if not yes:
+        click.confirm(f"Close {name} and erase everything in it?", abort=True)
+    case_id = run(_close(name, reason))
+    if as_json:
+        print_json({"name": name, "case": str(case_id)})
+    else:
+        click.echo(
+            f"Group {name} is closed; the hub erases what was written in it (case {case_id})."
+        )
+
+
+async def _close(name: str, reason: str) -> int:
+    from fedcomm.hub import closing
+
+    async with hub() as site:
+        found = await group_named(site.db, name)
+        async with site.db.transaction() as tx:
+            return await closing.close(tx, found.id, None, reason)
+
+
 @group.command("ban")
 @click.argument("name")
 @click.argument("person")

@@ -31,7 +31,8 @@ class Catalogue:
             group = await groups.group(db, actor.id)
             assert group is not None
             used = await _emoji_in(db, actor.display_name, actor.summary_html)
-            return self._renderer.group(actor, group, keys, images, emoji=used)
+            aliases = await profiles.aliases_of(db, actor.id)
+            return self._renderer.group(actor, group, keys, images, emoji=used, aliases=aliases)
         fields = await profiles.fields_of(db, actor.id)
         said = [text for field in fields for text in (field.name, field.html)]
         return self._renderer.person(

@@ -256,6 +256,9 @@ class Handlers:
         if not await self._directory.names_alias(activity.target, old.uri or "", received.budget):
             raise Refused("no-alias")
         new = await self._directory.actor(activity.target, budget=received.budget)
+        if (new.kind == "group") is not (old.kind == "group"):
+            # Whoever follows a person does not thereby want a group, nor the other way round.
+            raise Refused("bad-move")
 
         async def change(tx: Transaction) -> str:
             await tx.execute(
@@ -279,9 +282,9 @@ class Handlers:
     async def _move_to_us(self, received: Received, target: str) -> Change:
         """Somebody moves here. Their followers elsewhere come by themselves; members go along."""
         old = received.signer
-        member_id = self._at.local(target, "p")
+        new_id = self._at.local(target, "g" if old.kind == "group" else "p")
         # Our own word, as it stands now, that the two are one (INV-19).
-        if member_id is None or old.uri not in await profiles.aliases_of(self._db, member_id):
+        if new_id is None or old.uri not in await profiles.aliases_of(self._db, new_id):
             raise Refused("no-alias")
 
         async def change(tx: Transaction) -> str:
@@ -291,7 +294,9 @@ class Handlers:
                 now_ms(),
                 old.id,
             )
-            return f"moved: {await moving.follow_along(tx, old.id, member_id)} followers"
+            if old.kind == "group":
+                return f"moved: {await moving.join_along(tx, old.id, new_id)} members"
+            return f"moved: {await moving.follow_along(tx, old.id, new_id)} followers"
 
         return change
 

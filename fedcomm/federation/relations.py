@@ -51,6 +51,7 @@ class Relations:
             "block_announced": self._blocked,
             "block_withdrawn": self._unblocked,
             "group_edited": self._group_edited,
+            "group_moved": self._group_moved,
         }
 
     async def _admitted(self, tx: Transaction, entry: journal.Entry) -> None:
@@ -215,6 +216,19 @@ class Relations:
         # Mastodon wants an Update of the group to be signed by the group itself (§4.9).
         heard_by = heard_in(self._at.group(group.id), is_open=not group.is_members_only)
         await self._send_profile(tx, actor, await recipients.group_members(tx, group.id), heard_by)
+
+    async def _group_moved(self, tx: Transaction, entry: journal.Entry) -> None:
+        """`Move` by the group to its members, whose servers follow the new place; its document says it too (§6.5)."""
+        actor = await actors.actor(tx, entry.group_id or 0)
+        if actor is None or actor.moved_to_uri is None or actor.deleted_at is not None:
+            return
+        await self._group_edited(tx, entry)
+        uri = self._at.group(actor.id)
+        move = self._renderer.activity(
+            new_id(), "Move", uri, uri, to=[f"{uri}/followers"], target=actor.moved_to_uri
+        )
+        inboxes = await recipients.group_members(tx, actor.id)
+        await self._out.send(tx, actor.id, "Move", move, inboxes, subject_id=actor.id)
 
     async def _send_profile(
         self,

@@ -113,6 +113,7 @@ class Renderer:
         images: Mapping[int, StoredImage],
         *,
         emoji: Sequence[Emoji] = (),
+        aliases: Sequence[str] = (),
     ) -> JSONObject:
         """A group (§2.2). `manuallyApprovesFollowers` on a Group means *private* to Lemmy, so a public
         group whose members are approved sends false (§4.10)."""
@@ -125,6 +126,10 @@ class Renderer:
             "manuallyApprovesFollowers": group.is_members_only,
             "language": [_language(group.language)],
         }
+        if aliases:
+            document["alsoKnownAs"] = list(aliases)
+        if group.moved_to is not None:
+            document["movedTo"] = group.moved_to
         return with_context(document)
 
     def actor_stub(self, document: JSONObject) -> JSONObject:

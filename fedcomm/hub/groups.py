@@ -83,6 +83,8 @@ class Group:
     header_id: int | None
     created_at: int
     updated_at: int
+    moved_to: str | None = None
+    """The id of the group on another server that this one is now."""
 
     @property
     def title(self) -> str:
@@ -123,7 +125,7 @@ _COLUMNS = (
     "g.actor_id, a.name, a.display_name, g.mode, g.approval, g.language, g.topics_by,"
     " g.topics_per_hour, g.first_posts_wait,"
     " g.announce_replies, g.relayed, a.summary_source, a.summary_html, a.avatar_id, a.header_id, g.created_at,"
-    " a.updated_at"
+    " a.updated_at, a.moved_to_uri"
 )
 _FROM = "FROM groups g JOIN actors a ON a.id = g.actor_id AND a.deleted_at IS NULL"
 
@@ -147,6 +149,7 @@ def _group(row: Row) -> Group:
         row["header_id"],
         row["created_at"],
         row["updated_at"],
+        row["moved_to_uri"],
     )
 
 
@@ -413,6 +416,8 @@ async def join(
         return known.state
     joiner = await actors.actor(tx, actor_id)
     assert joiner is not None
+    if found.moved_to is not None:
+        raise NotAllowed("This group has moved: join it in its new place.")
     if found.mode == "private" or (found.mode == "local" and not joiner.is_local):
         # A private group adds people itself; to everybody else it does not exist.
         raise NotFound("There is no such group.")

@@ -588,6 +588,8 @@ async def _require_place(tx: Transaction, group: groups.Group, author_id: int) -
     place = await groups.membership(tx, group.id, author_id)
     if place is not None and place.state == "banned":
         raise NotAllowed("You may not write in this group.")
+    if group.moved_to is not None:
+        raise NotAllowed("This group has moved: write in its new place.")
     author = await actors.actor(tx, author_id)
     if author is None or author.suspended_at or author.deleted_at:
         raise NotAllowed("You may not write in this group.")

@@ -35,6 +35,8 @@ NOTICES: Final = {
     "voted": N_("Your vote is counted."),
     "event_joined": N_("You come. The organiser can see it."),
     "event_left": N_("You do not come any more."),
+    "group_moved": N_("The group has moved, and its members are being told."),
+    "group_closed": N_("The group is closed. What was written in it is being erased everywhere."),
     "session": N_("The session has ended."),
     "goodbye": N_("You are logged out."),
     "pinned": N_("Pinned to the top of the group."),
