@@ -129,7 +129,7 @@ class Server:
         metadata=about("The largest request body except uploads.", "bytes", low=KIB, high=GIB),
     )
     max_upload_bytes: int = field(
-        default=16 * MIB,
+        default=100 * MIB,
         metadata=about("The largest request body that uploads a file.", "bytes", low=KIB, high=GIB),
     )
 
@@ -169,7 +169,7 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """Uploaded pictures."""
+    """Uploaded files."""
 
     folder: Path = field(
         default=Path("media"), metadata=about("Where uploaded files are kept; back it up.")
@@ -177,6 +177,29 @@ class Media:
     max_image_bytes: int = field(
         default=16 * MIB,
         metadata=about("The largest picture a member can upload.", "bytes", low=KIB, high=GIB),
+    )
+    max_video_bytes: int = field(
+        default=100 * MIB,
+        metadata=about(
+            "The largest video (MP4, WebM) a member can upload; 0: none.", "bytes", high=4 * GIB
+        ),
+    )
+    max_audio_bytes: int = field(
+        default=100 * MIB,
+        metadata=about(
+            "The largest sound file (MP3, Ogg, FLAC, WebM) a member can upload; 0: none.",
+            "bytes",
+            high=4 * GIB,
+        ),
+    )
+    max_document_bytes: int = field(
+        default=16 * MIB,
+        metadata=about(
+            "The largest document (PDF, plain text) a member can upload; 0: none. Documents are stored "
+            "as they came, with the names in them, and only handed out as downloads.",
+            "bytes",
+            high=GIB,
+        ),
     )
     daily_bytes_per_member: int = field(
         default=500 * MIB,

@@ -11,6 +11,7 @@ from fedcomm.config import Config
 from fedcomm.erasure_journal import ErasureJournal
 from fedcomm.hub.composition import Content, Draft, compose
 from fedcomm.hub.limits import TextLimits
+from fedcomm.hub.recordings import RecordingLimits
 from fedcomm.store.database import Database, Reader
 
 if TYPE_CHECKING:
@@ -46,6 +47,14 @@ class Site:
     def media_folder(self) -> Path:
         """Where the files of images are."""
         return self.config.media.folder
+
+    @property
+    def recording_limits(self) -> RecordingLimits:
+        """How large sound, video and documents may be on this hub."""
+        media = self.config.media
+        return RecordingLimits(
+            media.max_video_bytes, media.max_audio_bytes, media.max_document_bytes
+        )
 
     @property
     def limits(self) -> TextLimits:

@@ -25,6 +25,7 @@ from fedcomm.cli.console import (
 )
 
 if TYPE_CHECKING:
+    from fedcomm.hub.images import ImageLimits
     from fedcomm.hub.threads import Thing
     from fedcomm.site import Site
 
@@ -47,14 +48,15 @@ def with_author(command: Command) -> Command:
 def with_text(command: Command) -> Command:
     """Adds what every text has: words, warning, language, pictures."""
     for option in (
-        click.option("--alt", "alts", multiple=True, help="The description of the picture."),
+        click.option("--alt", "alts", multiple=True, help="The description of the file."),
         click.option(
             "--image",
+            "--file",
             "images",
             multiple=True,
             type=click.Path(path_type=Path, exists=True, dir_okay=False),
             metavar="FILE",
-            help="A picture; repeat --image and --alt for more.",
+            help="A picture, video, sound or document; repeat --image and --alt for more.",
         ),
         click.option("--language", help="The language of the text, as BCP 47."),
         click.option("--summary", metavar="WARNING", help="A content warning."),
@@ -377,31 +379,36 @@ async def _upload(site: Site, owner_id: int, pictures: Pictures) -> tuple[int, .
     if not pictures:
         return ()
 
-    from fedcomm.hub import media
     from fedcomm.hub.images import ImageLimits
 
     limits = ImageLimits(bytes=site.config.media.max_image_bytes)
     site.media_folder.mkdir(mode=0o750, parents=True, exist_ok=True)
     stored = []
     bar = click.progressbar(
-        pictures, label="Pictures", file=sys.stderr, hidden=not sys.stderr.isatty()
+        pictures, label="Files", file=sys.stderr, hidden=not sys.stderr.isatty()
     )
     with bar:
         for file, alt in bar:
-            stored.append(
-                await media.upload(
-                    site.db,
-                    owner_id,
-                    file.read_bytes(),
-                    folder=site.media_folder,
-                    purpose="attachment",
-                    alt=alt,
-                    limits=limits,
-                    daily_bytes=site.config.media.daily_bytes_per_member,
-                    alt_chars=site.limits.alt_chars,
-                )
-            )
+            stored.append(await _upload_one(site, owner_id, file, alt, limits))
     return tuple(stored)
+
+
+async def _upload_one(site: Site, owner_id: int, file: Path, alt: str, limits: ImageLimits) -> int:
+    from fedcomm.hub import media
+
+    with file.open("rb") as opened:
+        return await media.upload_file(
+            site.db,
+            owner_id,
+            opened,
+            file.name,
+            folder=site.media_folder,
+            alt=alt,
+            images=limits,
+            recordings=site.recording_limits,
+            daily_bytes=site.config.media.daily_bytes_per_member,
+            alt_chars=site.limits.alt_chars,
+        )
 
 
 async def _media_of(site: Site, object_id: int) -> list[int]:

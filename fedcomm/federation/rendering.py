@@ -23,7 +23,7 @@ from fedcomm.hub.actors import Actor
 from fedcomm.hub.ballots import Poll
 from fedcomm.hub.emoji import Emoji
 from fedcomm.hub.groups import Group
-from fedcomm.hub.media import StoredImage
+from fedcomm.hub.media import StoredFile
 from fedcomm.hub.profiles import Field
 from fedcomm.hub.sanitizer import excerpt, text_of
 from fedcomm.hub.threads import Thing
@@ -51,6 +51,13 @@ def iso(milliseconds: int) -> str:
     moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
     text = moment.isoformat(timespec="milliseconds" if milliseconds % 1000 else "seconds")
     return text.replace("+00:00", "Z")
+
+
+def duration(milliseconds: int) -> str:
+    """A length of time as `xsd:duration`: `PT1M2.5S`."""
+    minutes, rest = divmod(milliseconds, 60_000)
+    seconds = f"{rest / 1000:.3f}".rstrip("0").rstrip(".")
+    return f"PT{minutes}M{seconds}S" if minutes else f"PT{seconds}S"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +92,7 @@ class Renderer:
         self,
         member: Actor,
         keys: KeyPair,
-        images: Mapping[int, StoredImage],
+        images: Mapping[int, StoredFile],
         *,
         aliases: Sequence[str] = (),
         fields: Sequence[Field] = (),
@@ -110,7 +117,7 @@ class Renderer:
         actor: Actor,
         group: Group,
         keys: KeyPair,
-        images: Mapping[int, StoredImage],
+        images: Mapping[int, StoredFile],
         *,
         emoji: Sequence[Emoji] = (),
         aliases: Sequence[str] = (),
@@ -180,7 +187,7 @@ class Renderer:
         actor: Actor,
         kind: str,
         keys: KeyPair,
-        images: Mapping[int, StoredImage],
+        images: Mapping[int, StoredFile],
         emoji: Sequence[Emoji],
     ) -> JSONObject:
         uri = keys.actor_uri
@@ -403,13 +410,17 @@ class Renderer:
             if names is None:
                 continue
             image: dict[str, Any] = {
-                "type": "Image",
+                # Lemmy reads no post with an attachment of another type (§0.2, rule 8).
+                "type": "Image" if file.type == "Image" else "Document",
                 "mediaType": file.mime,
                 "url": self._media_prefix + names[0],
-                "name": file.alt,
-                "width": file.width,
-                "height": file.height,
+                # What a picture is called says nothing of it; of a document it is the best there is.
+                "name": file.alt or (file.name if file.type == "Document" else ""),
             }
+            if file.width and file.height:
+                image |= {"width": file.width, "height": file.height}
+            if file.duration_ms is not None:
+                image["duration"] = duration(file.duration_ms)
             if file.blurhash:
                 image["blurhash"] = file.blurhash
             if file.focal and file.focal != (0.0, 0.0):

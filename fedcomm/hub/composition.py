@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import quote
 
 from fedcomm.hub import actors, ballots, events, quotes
@@ -23,6 +24,15 @@ SUMMARY_LIMIT = 500
 
 TITLE_FROM_TEXT = 80
 """Characters of a title that is taken from the first words of the text."""
+
+
+ATTACHMENT_TYPES: Final = {
+    "image": "Image",
+    "video": "Video",
+    "audio": "Audio",
+    "document": "Document",
+}
+"""What files of ours are among attachments, by their kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +187,8 @@ async def _attachments(
     found = []
     for media_id in media:
         row = await db.one(
-            "SELECT id, mime, alt, width, height, blurhash, focal_x, focal_y FROM media"
+            "SELECT id, kind, mime, alt, width, height, blurhash, focal_x, focal_y, duration_ms, name"
+            " FROM media"
             " WHERE id = ? AND owner_id = ? AND state = 'stored' AND purpose = 'attachment'",
             media_id,
             author_id,
@@ -186,14 +197,16 @@ async def _attachments(
             raise Invalid("media", "One of the images is not there any more: choose it again.")
         found.append(
             Attachment(
-                "Image",
+                ATTACHMENT_TYPES[row["kind"]],
                 media_id=row["id"],
                 mime=row["mime"],
                 alt=row["alt"],
                 width=row["width"],
                 height=row["height"],
                 blurhash=row["blurhash"],
-                focal=(row["focal_x"], row["focal_y"]),
+                focal=(row["focal_x"], row["focal_y"]) if row["kind"] == "image" else None,
+                duration_ms=row["duration_ms"],
+                name=row["name"],
             )
         )
     return tuple(found)

@@ -6,7 +6,7 @@ preview, need not send them again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -20,6 +20,7 @@ from fedcomm.hub.images import ATTACHMENT, ImageLimits
 from fedcomm.hub.members import Member
 from fedcomm.hub.permissions import as_policy
 from fedcomm.hub.previews import Preview
+from fedcomm.hub.recordings import size_of
 from fedcomm.hub.sanitizer import SafeHtml
 from fedcomm.hub.threads import Thing
 from fedcomm.i18n import LANGUAGES
@@ -68,7 +69,7 @@ class Writing:
     summary: str = ""
     sensitive: bool = False
     language: str = ""
-    pictures: list[media.StoredImage] = field(default_factory=list)
+    pictures: list[media.StoredFile] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
     preview: SafeHtml | None = None
     preview_title: str = ""
@@ -148,8 +149,9 @@ class Writing:
 
 async def read_writing(request: web.Request, member: Member) -> Writing:
     """The posted form; its new pictures are stored. What is wrong with a picture is in `errors`."""
-    form = await read_form(request, files=FILES_PER_FORM)
     site = site_of(request)
+    largest = max(astuple(site.recording_limits))
+    form = await read_form(request, files=FILES_PER_FORM, largest=largest)
     language = form.line("language")
     writing = Writing(
         title=form.line("title"),
@@ -206,11 +208,9 @@ async def store_picture(
     focal: tuple[float, float] = (0.0, 0.0),
 ) -> int:
     """Store one uploaded picture of the member; its id. Raises Invalid, and 429 past the limit."""
-    wait = request.config_dict[THROTTLE].spend("uploads_per_30min", str(member.id))
-    if wait:
-        raise web.HTTPTooManyRequests(headers={hdrs.RETRY_AFTER: str(wait)})
+    _spend_upload(request, member)
     site = site_of(request)
-    if len(file.data) > site.config.media.max_image_bytes:
+    if size_of(file.file) > site.config.media.max_image_bytes:
         raise Invalid("media", "The image file is too large.")
     return await media.upload(
         site.db,
@@ -224,6 +224,38 @@ async def store_picture(
         daily_bytes=site.config.media.daily_bytes_per_member,
         alt_chars=site.limits.alt_chars,
     )
+
+
+async def _store_attachment(
+    request: web.Request,
+    file: UploadedFile,
+    member: Member,
+    *,
+    alt: str,
+    focal: tuple[float, float],
+) -> int:
+    """Store a picture, sound, video or document of the member; its id. Raises like `store_picture`."""
+    _spend_upload(request, member)
+    site = site_of(request)
+    return await media.upload_file(
+        site.db,
+        member.id,
+        file.file,
+        file.name,
+        folder=site.media_folder,
+        alt=alt,
+        focal=focal,
+        images=replace(ATTACHMENT, bytes=site.config.media.max_image_bytes),
+        recordings=site.recording_limits,
+        daily_bytes=site.config.media.daily_bytes_per_member,
+        alt_chars=site.limits.alt_chars,
+    )
+
+
+def _spend_upload(request: web.Request, member: Member) -> None:
+    wait = request.config_dict[THROTTLE].spend("uploads_per_30min", str(member.id))
+    if wait:
+        raise web.HTTPTooManyRequests(headers={hdrs.RETRY_AFTER: str(wait)})
 
 
 async def try_compose(
@@ -276,12 +308,10 @@ async def _store_files(request: web.Request, form: Form, member: Member) -> list
         if file is None:
             continue
         added.append(
-            await store_picture(
+            await _store_attachment(
                 request,
                 file,
                 member,
-                purpose="attachment",
-                limits=ATTACHMENT,
                 alt=form.text(f"new_alt_{number}"),
                 focal=FOCAL_POINTS.get(form.text(f"focal_{number}"), (0.0, 0.0)),
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from urllib.parse import quote
 
 from aiohttp import hdrs, web
 
@@ -13,7 +14,9 @@ from fedcomm.web import headers
 from fedcomm.web.rendering import RENDERER, STATIC_TYPES
 from fedcomm.web.visits import visit_of
 
-MEDIA_NAME: Final = re.compile(r"[A-Za-z0-9_-]{8,80}\.(jpg|png|webp|gif)")
+MEDIA_NAME: Final = re.compile(
+    r"[A-Za-z0-9_-]{8,80}\.(jpg|png|webp|gif|mp4|webm|weba|ogg|mp3|flac|pdf|txt)"
+)
 """Names as we make them: nothing else reaches the disk."""
 
 
@@ -30,9 +33,12 @@ async def media_file(request: web.Request) -> web.StreamResponse:
     path = site.media_folder / name
     if not path.is_file():
         raise web.HTTPNotFound()
+    inline = mime.startswith(media.INLINE)
     sent = {
-        hdrs.CONTENT_TYPE: mime,
-        hdrs.CONTENT_DISPOSITION: "inline" if mime.startswith("image/") else "attachment",
+        hdrs.CONTENT_TYPE: mime if inline else _as_download(mime),
+        hdrs.CONTENT_DISPOSITION: (
+            "inline" if inline else _saved_as(await media.name_of_file(site.db, name), name)
+        ),
         "Content-Security-Policy": headers.MEDIA_POLICY,
         hdrs.CACHE_CONTROL: headers.FOREVER if public else headers.PRIVATE,
     }
@@ -42,6 +48,16 @@ async def media_file(request: web.Request) -> web.StreamResponse:
         sent["Cross-Origin-Resource-Policy"] = "same-origin"
         sent[hdrs.VARY] = headers.VARY
     return web.FileResponse(path, headers=sent)
+
+
+def _as_download(mime: str) -> str:
+    return f"{mime}; charset=utf-8" if mime.startswith("text/") else mime
+
+
+def _saved_as(called: str, name: str) -> str:
+    """The header that makes a browser save a file, under its own name but with our ending (RFC 6266)."""
+    stem = re.sub(r'[/\\\x00-\x1f"]', "_", called.rpartition(".")[0] or called) or "document"
+    return f"attachment; filename*=UTF-8''{quote(stem, safe='')}.{name.rpartition('.')[2]}"
 
 
 async def static_file(request: web.Request) -> web.StreamResponse:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
-from typing import Final
+from typing import IO, Final
 
 from aiohttp import web
 from aiohttp.web_request import FileField
@@ -16,17 +17,23 @@ MULTIPART_OVERHEAD: Final = 256 * 1024
 """Bytes that the text fields and the frame of an upload may take beside its files."""
 
 FILES_PER_FORM: Final = 2
-"""Pictures that one form sends; more are added by sending it again."""
+"""Files that one form sends; more are added by sending it again."""
 
 _SURROGATES: Final = dict.fromkeys(range(0xD800, 0xE000))
 
 
 @dataclass(frozen=True, slots=True)
 class UploadedFile:
-    """A file as it came."""
+    """A file as it came, on disk until the request is over; large ones are never held in memory."""
 
     name: str
-    data: bytes
+    file: IO[bytes]
+
+    @property
+    def data(self) -> bytes:
+        """The whole file; for what is small."""
+        self.file.seek(0)
+        return self.file.read()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +66,17 @@ def plain(text: str) -> str:
     return text.replace("\0", "").translate(_SURROGATES)
 
 
-async def read_form(request: web.Request, *, files: int = 0) -> Form:
+async def read_form(request: web.Request, *, files: int = 0, largest: int = 0) -> Form:
     """The form of a POST. `files`: how many files it may hold; without any, the body is small.
+    `largest`: bytes of one of them, if it may be larger than a picture.
 
     Raises 413 for one that is too large and 400 for one that cannot be read.
     """
     config = site_of(request).config
     most = config.server.max_body_bytes
     if files:
-        one = min(config.server.max_upload_bytes, config.media.max_image_bytes)
-        most = one * files + MULTIPART_OVERHEAD
+        one = max(largest, config.media.max_image_bytes)
+        most = min(config.server.max_upload_bytes, one * files) + MULTIPART_OVERHEAD
     request = request.clone(client_max_size=most)
     try:
         posted = await request.post()
@@ -84,12 +92,10 @@ async def _form(
     form = Form()
     for name, value in posted.items():
         if isinstance(value, FileField):
-            with value.file:
-                if len(form.files) >= most_files:
-                    continue
-                data = value.file.read()
-            if data:
-                form.files[name] = UploadedFile(plain(value.filename)[:200], data)
+            if len(form.files) >= most_files or not value.file.seek(0, os.SEEK_END):
+                value.file.close()
+                continue
+            form.files[name] = UploadedFile(plain(value.filename)[:200], value.file)
         elif isinstance(value, str):
             form.values.setdefault(name, []).append(plain(value))
     return form

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from fedcomm.hub import actors, media
+from fedcomm.hub.composition import Attachment
 from fedcomm.hub.events import Event, clock
 from fedcomm.hub.groups import Group
 from fedcomm.hub.previews import REMARKS, Remark
@@ -108,13 +109,37 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
+class Player:
+    """Sound or video of ours. `length` as on a clock; `width` and `height` are 0 where unknown."""
+
+    file: str
+    kind: Literal["audio", "video"]
+    mime: str
+    alt: str
+    width: int
+    height: int
+    length: str
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A document of ours, which is only ever saved."""
+
+    file: str
+    name: str
+    alt: str
+    suffix: str
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
-    """A file on another server: we do not load it, we link to it."""
+    """A file on another server: we do not load it, we link to it. `length` as on a clock, if known."""
 
     url: str
     host: str
     alt: str
     kind: str
+    length: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +150,8 @@ class Entry:
     author: Face
     path: str
     pictures: tuple[Picture, ...]
+    players: tuple[Player, ...]
+    downloads: tuple[Download, ...]
     links: tuple[Link, ...]
     type_name: str
     original: str | None
@@ -169,14 +196,14 @@ def initial(title: str) -> str:
     return next((letter for letter in title if letter.isalnum()), "?").upper()
 
 
-async def files_of(db: Reader, ids: Iterable[int | None]) -> dict[int, media.StoredImage]:
+async def files_of(db: Reader, ids: Iterable[int | None]) -> dict[int, media.StoredFile]:
     """The stored images with these ids."""
     return await media.images(db, [found for found in ids if found is not None])
 
 
 def face(
     actor: actors.Actor,
-    files: dict[int, media.StoredImage],
+    files: dict[int, media.StoredFile],
     known: emotes.Pictures = MappingProxyType({}),
 ) -> Face:
     """How `actor` is shown; `known`: the emoji of the page."""
@@ -248,7 +275,7 @@ async def group_cards(
 
 
 def _group_card(
-    group: Group, files: dict[int, media.StoredImage], known: emotes.Pictures, members: int
+    group: Group, files: dict[int, media.StoredFile], known: emotes.Pictures, members: int
 ) -> GroupCard:
     picture = files.get(group.avatar_id) if group.avatar_id is not None else None
     header = files.get(group.header_id) if group.header_id is not None else None
@@ -277,16 +304,34 @@ async def entries(db: Reader, posts: Sequence[Post]) -> list[Entry]:
 
 def _entry(
     post: Post,
-    files: dict[int, media.StoredImage],
+    files: dict[int, media.StoredFile],
     known: emotes.Pictures,
     felt: tuple[emotes.Felt, ...],
 ) -> Entry:
     thing = post.thing
-    pictures = []
-    links = []
+    pictures: list[Picture] = []
+    players: list[Player] = []
+    downloads: list[Download] = []
+    links: list[Link] = []
     for attachment in post.attachments:
         names = post.media_files.get(attachment.media_id or 0)
-        if names is not None:
+        if names is not None and attachment.type == "Document":
+            suffix = names[0].rpartition(".")[2].upper()
+            name = attachment.name or suffix
+            downloads.append(Download(f"/media/{names[0]}", name, attachment.alt, suffix))
+        elif names is not None and attachment.type in ("Audio", "Video"):
+            players.append(
+                Player(
+                    f"/media/{names[0]}",
+                    "video" if attachment.type == "Video" else "audio",
+                    attachment.mime or "",
+                    attachment.alt,
+                    attachment.width or 0,
+                    attachment.height or 0,
+                    clock(attachment.duration_ms),
+                )
+            )
+        elif names is not None:
             pictures.append(
                 Picture(
                     attachment.media_id or 0,
@@ -301,7 +346,11 @@ def _entry(
         elif (url := web_address(attachment.uri)) is not None:
             links.append(
                 Link(
-                    url, urlsplit(url).netloc, attachment.alt, (attachment.mime or "").split("/")[0]
+                    url,
+                    urlsplit(url).netloc,
+                    attachment.alt,
+                    _kind_of(attachment),
+                    clock(attachment.duration_ms),
                 )
             )
     return Entry(
@@ -309,6 +358,8 @@ def _entry(
         face(post.author, files, known),
         entry_path(post),
         tuple(pictures),
+        tuple(players),
+        tuple(downloads),
         tuple(links),
         "" if thing.is_local else TYPE_NAMES.get(thing.type, ""),
         None if thing.is_local else web_address(thing.url) or web_address(thing.uri),
@@ -323,6 +374,21 @@ def _entry(
         known,
         _entry(post.quoted, files, known, ()) if post.quoted is not None else None,
     )
+
+
+def _kind_of(attachment: Attachment) -> str:
+    """image, video, audio or something else: what its server says in one way or the other."""
+    kind = (attachment.mime or "").split("/")[0]
+    return kind if kind in ("image", "video", "audio") else attachment.type.lower()
+
+
+def clock(milliseconds: int | None) -> str:
+    """A length of time as players show it, `1:02` or `1:00:07`; empty when it is not known."""
+    if milliseconds is None:
+        return ""
+    minutes, seconds = divmod(round(milliseconds / 1000), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def _focus(focal: tuple[float, float] | None) -> str:

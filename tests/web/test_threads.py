@@ -114,14 +114,14 @@ async def test_nobody_attaches_the_picture_of_somebody_else(world: World) -> Non
     assert await world.site.db.value("SELECT count(*) FROM attachments") == 1
 
 
-async def test_a_file_that_is_no_picture_is_refused_with_words(world: World) -> None:
+async def test_a_file_of_no_kind_that_is_taken_is_refused_with_words(world: World) -> None:
     dario = await world.browser("dario")
     page = await dario.post(
         "/g/garden/new",
         upload_form({"title": "Beans", "text": "Look"}, file_0=b"<svg onload=alert(1)>"),
     )
     assert page.status == 422
-    assert "This is not a JPEG, PNG, GIF or WebP image." in page.text
+    assert "Files of this kind are not taken." in page.text
 
 
 async def test_who_is_no_member_is_asked_to_join(world: World) -> None:
