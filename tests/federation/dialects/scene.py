@@ -148,8 +148,8 @@ def shape(document: Any) -> str:
     """The types of a document from outside inwards: `Announce/Create/Page`, `Announce/id`."""
     if isinstance(document, str):
         return "id"
-    if isinstance(document, list):
-        return "list"
+    if not isinstance(document, dict):
+        return type(document).__name__
     kind = str(document.get("type"))
     wraps = "object" in document
     return f"{kind}/{shape(document['object'])}" if wraps else kind
