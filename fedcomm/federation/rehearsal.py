@@ -36,7 +36,7 @@ from fedcomm.hub.previews import (
     SoftwareReach,
 )
 from fedcomm.hub.reservations import Reservation
-from fedcomm.store.database import Database, Reader, Transaction
+from fedcomm.store.database import Database, Reader, Transaction, marks
 from fedcomm.store.ids import new_id, now_ms
 
 PLACEHOLDER: Final = "preview.invalid"
@@ -116,17 +116,20 @@ class Rehearsal:
 
     async def _preview(self, proposal: Proposal, reservation: Reservation) -> Preview:
         found: Preview | None = None
+        # Counting many people takes a while: not within the transaction, for which everybody else waits.
+        facts = await _facts(self._db, proposal)
         try:
             async with self._db.transaction() as tx:
-                found = await self._play(tx, proposal, reservation)
+                found = await self._play(tx, proposal, reservation, facts)
                 raise _Curtain
         except _Curtain:
             assert found is not None
         return found
 
-    async def _play(self, tx: Transaction, proposal: Proposal, reservation: Reservation) -> Preview:
+    async def _play(
+        self, tx: Transaction, proposal: Proposal, reservation: Reservation, facts: Facts
+    ) -> Preview:
         thing, remarks = await self._post(tx, proposal, reservation)
-        facts = await _facts(tx, thing)
         extras = await _stand_ins(tx, thing)
         out = Notebook(self._renderer, self._keyring, self._at)
         steps = steps_of(out, self._renderer, self._catalogue, self._keyring, self._at)
@@ -143,9 +146,9 @@ class Rehearsal:
             replace(note, inboxes=tuple(i for i in note.inboxes if i.host_id not in extras))
             for note in out.noted
         ]
-        hosts = _hosts_reached(real, facts)
+        hosts = _hosts_reached(real, facts.hosts)
         remarks += await self._warnings(tx, proposal, thing, leaves=leaves)
-        remarks += _host_remarks(facts) if leaves else []
+        remarks += _host_remarks(facts.hosts) if leaves else []
         if any(letter.kind == "Create" and letter.servers for letter in letters):
             remarks.append(Remark("followers_of_author"))
         if leaves and not hosts:
@@ -159,7 +162,7 @@ class Rehearsal:
             self._likenesses(letters, fetched) if leaves else (),
             servers=len(hosts),
             people=sum(host.people for host in hosts),
-            local_people=await _local_people(tx, thing),
+            local_people=facts.local_people,
             by_software=_by_software(hosts),
             hosts=tuple(hosts[:HOSTS_NAMED]),
             remarks=tuple(remarks),
@@ -250,7 +253,7 @@ class Rehearsal:
 
 
 @dataclass(frozen=True, slots=True)
-class _Facts:
+class HostFacts:
     """What is known of one server whose people could get it. Counts of people: in the group only, following the
     author only, and who is in both or is mentioned."""
 
@@ -265,9 +268,32 @@ class _Facts:
     both: int
 
 
-async def _facts(tx: Reader, thing: threads.Thing) -> dict[int, _Facts]:
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Whom something may concern: servers by id, and how many members of this hub are in the group."""
+
+    hosts: dict[int, HostFacts]
+    local_people: int
+
+
+async def _facts(db: Reader, proposal: Proposal) -> Facts:
     """Every server with somebody who is in the group, follows the author, is mentioned or is answered."""
-    rows = await tx.all(
+    group_id, addressed = proposal.group_id or 0, set(proposal.content.mentions)
+    if proposal.parent_id is not None:
+        parent = await threads.thing(db, proposal.parent_id)
+        if parent is not None:
+            group_id = parent.group_id or 0
+            addressed.add(parent.author_id)
+    return Facts(
+        await _host_facts(db, group_id, proposal.author_id, sorted(addressed)),
+        await _local_people(db, group_id, proposal.author_id),
+    )
+
+
+async def _host_facts(
+    db: Reader, group_id: int, author_id: int, addressed: Sequence[int]
+) -> dict[int, HostFacts]:
+    rows = await db.all(
         "SELECT h.id, h.name, h.software, h.policy, h.dead_at, l.failures, p.members, p.followers,"
         " p.both_of FROM (SELECT a.host_id,"
         "  sum(CASE WHEN q.m = 1 AND q.f = 0 AND q.x = 0 THEN 1 ELSE 0 END) AS members,"
@@ -278,19 +304,17 @@ async def _facts(tx: Reader, thing: threads.Thing) -> dict[int, _Facts]:
         "    WHERE group_id = ? AND state = 'active'"
         "   UNION ALL SELECT follower_id, 0, 1, 0 FROM follows"
         "    WHERE followed_id = ? AND state = 'active'"
-        "   UNION ALL SELECT actor_id, 0, 0, 1 FROM mentions WHERE object_id = ?"
-        "   UNION ALL SELECT author_id, 0, 0, 1 FROM objects WHERE id = ?"
+        f"   UNION ALL SELECT id, 0, 0, 1 FROM actors WHERE id IN ({marks(len(addressed))})"
         "  ) u GROUP BY u.id) q JOIN actors a ON a.id = q.id"
         "  WHERE a.host_id IS NOT NULL AND a.deleted_at IS NULL GROUP BY a.host_id) p"
         " JOIN hosts h ON h.id = p.host_id"
         " LEFT JOIN lanes l ON l.host_id = h.id AND l.queue = 'delivery'",
-        thing.group_id or 0,
-        thing.author_id,
-        thing.id,
-        thing.parent_id or 0,
+        group_id,
+        author_id,
+        *(addressed or (0,)),
     )
     return {
-        row["id"]: _Facts(
+        row["id"]: HostFacts(
             row["id"],
             row["name"],
             row["software"],
@@ -350,7 +374,7 @@ def _letters(noted: Sequence[_Noted], extras: dict[int, peers.Look]) -> tuple[Le
     )
 
 
-def _hosts_reached(real: Sequence[_Noted], facts: dict[int, _Facts]) -> list[HostReach]:
+def _hosts_reached(real: Sequence[_Noted], facts: dict[int, HostFacts]) -> list[HostReach]:
     """The servers that get something, with the people for whom it is; those with the most people first."""
     announced = {i.host_id for n in real if n.kind.startswith("Announce/") for i in n.inboxes}
     direct = {i.host_id for n in real if not n.kind.startswith("Announce/") for i in n.inboxes}
@@ -375,12 +399,12 @@ def _by_software(hosts: Sequence[HostReach]) -> tuple[SoftwareReach, ...]:
     return tuple(sorted(found, key=lambda kind: (-kind.people, kind.software)))
 
 
-def _host_remarks(facts: dict[int, _Facts]) -> list[Remark]:
+def _host_remarks(facts: dict[int, HostFacts]) -> list[Remark]:
     """Servers with people of this group or author that are limited, suspended, silent or ill."""
     ordered = sorted(facts.values(), key=lambda fact: fact.name)
     suspended = [fact for fact in ordered if fact.policy == "suspend"]
     open_ones = [fact for fact in ordered if fact.policy != "suspend"]
-    kinds: tuple[tuple[RemarkCode, list[_Facts]], ...] = (
+    kinds: tuple[tuple[RemarkCode, list[HostFacts]], ...] = (
         ("hosts_suspended", suspended),
         ("hosts_limited", [fact for fact in open_ones if fact.policy == "limit"]),
         ("hosts_dead", [fact for fact in open_ones if fact.dead]),
@@ -395,16 +419,14 @@ def _host_remarks(facts: dict[int, _Facts]) -> list[Remark]:
     return remarks
 
 
-async def _local_people(tx: Reader, thing: threads.Thing) -> int:
+async def _local_people(db: Reader, group_id: int, author_id: int) -> int:
     """Members of this hub in the group, the author left out."""
-    if thing.group_id is None:
-        return 0
     return int(
-        await tx.value(
+        await db.value(
             "SELECT count(*) FROM memberships s JOIN members m ON m.actor_id = s.actor_id"
             " WHERE s.group_id = ? AND s.state = 'active' AND s.actor_id <> ?",
-            thing.group_id,
-            thing.author_id,
+            group_id,
+            author_id,
         )
     )
 
