@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from fedcomm.hub import groups, journal, notifications
-from fedcomm.hub.errors import NotAllowed
+from fedcomm.hub import audit, group_hosts, groups, journal, notifications, policies
+from fedcomm.hub.errors import Invalid, NotAllowed
+from fedcomm.hub.group_hosts import Access
 from fedcomm.store.database import Reader, Transaction
 from fedcomm.store.ids import first_id_at, now_ms
 
@@ -37,6 +38,66 @@ async def require_topic(
         )
         if int(lately) >= group.topics_per_hour:
             raise NotAllowed("You have opened many topics in this group. Try again in an hour.")
+
+
+async def require_host(
+    tx: Transaction, group_id: int, host_id: int | None, place: groups.Membership | None
+) -> None:
+    """Raises NotAllowed unless people of this host may write in the group. Who looks after it may always."""
+    if place is not None and place.moderates:
+        return
+    if await group_hosts.access(tx, group_id, host_id) != "write":
+        raise NotAllowed("This group takes no posts from your server.")
+
+
+async def set_host(
+    tx: Transaction, group_id: int, moderator_id: int, domain: str, access: Access | None
+) -> None:
+    """Say what people of a domain may do in the group; None removes the rule. Raises NotAllowed, Invalid."""
+    await groups.require_moderator(tx, group_id, moderator_id)
+    name = policies.normal_domain(domain)
+    if access is None:
+        await tx.execute(
+            "DELETE FROM group_hosts WHERE group_id = ? AND domain = ?", group_id, name
+        )
+    else:
+        _require_access(access)
+        number = await tx.value("SELECT count(*) FROM group_hosts WHERE group_id = ?", group_id)
+        if int(number) >= group_hosts.RULES_MOST:
+            raise Invalid("domain", "There are too many rules.")
+        await tx.execute(
+            "INSERT INTO group_hosts (group_id, domain, access, created_by, created_at)"
+            " VALUES (?, ?, ?, ?, ?) ON CONFLICT (group_id, domain) DO UPDATE SET"
+            " access = excluded.access, created_by = excluded.created_by,"
+            " created_at = excluded.created_at",
+            group_id,
+            name,
+            access,
+            moderator_id,
+            now_ms(),
+        )
+    await _note_hosts(tx, group_id, moderator_id, {"domain": name, "access": access})
+
+
+async def set_other_hosts(
+    tx: Transaction, group_id: int, moderator_id: int, access: Access
+) -> None:
+    """Say what holds for servers without a rule. Raises NotAllowed, Invalid."""
+    await groups.require_moderator(tx, group_id, moderator_id)
+    _require_access(access)
+    await tx.execute("UPDATE groups SET hosts_access = ? WHERE actor_id = ?", access, group_id)
+    await _note_hosts(tx, group_id, moderator_id, {"others": access})
+
+
+def _require_access(access: str) -> None:
+    if access not in group_hosts.ACCESSES:
+        raise Invalid("access", "Choose what people of the server may do.")
+
+
+async def _note_hosts(
+    tx: Transaction, group_id: int, moderator_id: int, detail: dict[str, object]
+) -> None:
+    await audit.record(tx, "group_hosts", actor_id=moderator_id, subject_id=group_id, detail=detail)
 
 
 async def must_wait(

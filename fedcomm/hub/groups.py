@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from fedcomm.hub import actors, audit, journal, notifications, policies
+from fedcomm.hub import actors, audit, group_hosts, journal, notifications, policies
 from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
 from fedcomm.hub.limits import DEFAULT_LIMITS, TextLimits
 from fedcomm.hub.markup import render_plain
@@ -426,6 +426,12 @@ async def join(
     ):
         # A server that may not ask gets what it gets of a group that never was.
         raise NotFound("There is no such group.")
+    if await group_hosts.access(tx, group_id, joiner.host_id) == "none":
+        # Said to their server as well, which would go on waiting.
+        await journal.record(
+            tx, "membership_refused", actor_id=actor_id, group_id=group_id, target_id=actor_id
+        )
+        return "banned"
     # Whoever comes from a limited host is let in by a moderator, not by the open door.
     is_limited = await policies.level_of(tx, joiner.host_id) != "none"
     asks = found.approval or found.mode == "reserved" or is_limited

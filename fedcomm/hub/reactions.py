@@ -10,7 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fedcomm.hub import actors, emoji, groups, journal, notifications, permissions, threads
+from fedcomm.hub import (
+    actors,
+    emoji,
+    group_hosts,
+    groups,
+    journal,
+    notifications,
+    permissions,
+    threads,
+)
 from fedcomm.hub.errors import NotAllowed, NotFound
 from fedcomm.hub.visibility import can_read, member, remote
 from fedcomm.store.database import Reader, Transaction, marks
@@ -79,6 +88,8 @@ async def add(
     if target.group_id is not None:
         place = await groups.membership(tx, target.group_id, actor_id)
         if place is not None and place.state == "banned":
+            raise NotAllowed("You may not take part in this group.")
+        if await group_hosts.access(tx, target.group_id, person.host_id) == "none":
             raise NotAllowed("You may not take part in this group.")
     opposite: Kind | None = {"like": "dislike", "dislike": "like"}.get(kind)  # type: ignore[assignment]
     if opposite is not None:

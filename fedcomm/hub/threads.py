@@ -593,6 +593,7 @@ async def _require_place(tx: Transaction, group: groups.Group, author_id: int) -
     author = await actors.actor(tx, author_id)
     if author is None or author.suspended_at or author.deleted_at:
         raise NotAllowed("You may not write in this group.")
+    await admission.require_host(tx, group.id, author.host_id, place)
     if place is not None and place.state == "active":
         return
     # In an open federated group anybody may speak: a reply from Mastodon comes from no member.
