@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -15,6 +15,8 @@ from fedcomm.hub import (
     admission,
     authority,
     bans,
+    canary,
+    drafts,
     follows,
     groups,
     instance,
@@ -29,6 +31,7 @@ from fedcomm.hub import (
     reactions,
     removal,
     reports,
+    reservations,
     rules,
     search,
     sessions,
@@ -44,8 +47,10 @@ from fedcomm.store.ids import now_ms
 from tests.databases import ORIGIN
 from tests.hub.world import World, words
 
-SMALL = frozenset({"settings", "cursors", "groups", "handles", "alembic_version", "rules"})
-"""Tables that may be walked through: a hub has tens or hundreds of groups."""
+SMALL = frozenset(
+    {"settings", "cursors", "groups", "handles", "alembic_version", "rules", "canary_cycles"}
+)
+"""Tables that may be walked through: a hub has tens or hundreds of groups, and a month of the canary's cycles."""
 
 FIGURES = re.compile(r"^SELECT count\(\*\) FROM members WHERE state = 'active'")
 """The figures of NodeInfo, which are cached: accounts may be counted."""
@@ -144,6 +149,38 @@ async def live_through_quotes(
     await world.do(threads.permit, written, permissions.Permissions("everyone"))
 
 
+async def live_through_drafts(world: World, anna: int, group: int) -> None:
+    """Drafts and what their previews reserve; the canary's cycles."""
+    db = world.db
+    picture, _file = await world.picture(anna)
+    typed = drafts.Words(title="t", text="x", media=(picture,))
+    number = await world.do(drafts.save, anna, typed, group_id=group)
+    await world.do(drafts.save, anna, replace(typed, text="y"), draft_id=number, group_id=group)
+    held = reservations.reserve()
+    await world.do(drafts.promise, number, held, "fingerprint")
+    await drafts.drafts_of(db, anna)
+    await drafts.draft(db, anna, number)
+    await drafts.draft_by_id(db, number)
+    await world.do(drafts.delete, anna, number)
+    await world.do(drafts.delete_everything_of, anna)
+    await world.do(drafts.tidy)
+    draft = await world.compose(anna, "As previewed", is_topic=True, title="p")
+    topic = await world.do(threads.create_topic, anna, group, draft, reserved=held)
+    await reservations.of_object(db, topic)
+    await world.do(reservations.use_up, topic)
+    await world.do(reservations.tidy)
+    await world.do(canary.may_begin, interval_ms=1, deadline_ms=1)
+    for _ in range(3):
+        cycle = await world.do(canary.begin)
+        await world.do(canary.arrive, cycle, "asked")
+        await world.do(canary.arrive, cycle, "answered")
+        await world.do(canary.miss, cycle, "late")
+        await world.do(canary.abandon, cycle)
+    await world.do(canary.may_begin, interval_ms=1, deadline_ms=1)
+    await world.do(canary.note_alarm, await canary.status(db))
+    await world.do(canary.tidy, (1, 2), 3)
+
+
 async def live_through_everything(world: World) -> None:
     """Calls every operation and every read of the hub."""
     db = world.db
@@ -186,6 +223,7 @@ async def live_through_everything(world: World) -> None:
     await world.do(reactions.add, bob, topic, "share")
     await world.do(reactions.withdraw, bob, topic, "dislike")
     await live_through_quotes(world, anna, berta, bob, group, topic, post)
+    await live_through_drafts(world, anna, group)
     await world.do(follows.request, anna, bob)
     await world.do(follows.set_activity, anna, bob, 1)
     await world.do(follows.accept, anna, bob)
