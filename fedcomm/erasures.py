@@ -29,12 +29,20 @@ async def run(site: Site) -> None:
     """Go on with every open case until cancelled."""
     while True:
         try:
+            await _certify_late(site)
             await site.erasure_journal.catch_up(site.db)
             for case in await erasure.open_cases(site.db):
                 await proceed(site, case)
         except Exception:
             log.exception("erasures")
         await asyncio.sleep(EVERY_S)
+
+
+async def _certify_late(site: Site) -> None:
+    """What a crash left without its certificate."""
+    if site.federation is not None:
+        for case_id in await erasure.uncertified(site.db):
+            await site.federation.certify(case_id)
 
 
 async def replay(site: Site) -> None:
@@ -58,6 +66,7 @@ async def proceed(site: Site, case: erasure.Case) -> erasure.Case:
         await site.db.scrub(("actor_keys", "activities", "deliveries"))
         if site.federation is not None:
             site.federation.forget_keys(case.subject_id)
+            await site.federation.certify(case.id)
     after = await erasure.case(site.db, case.id)
     assert after is not None
     return after

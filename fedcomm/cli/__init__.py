@@ -34,6 +34,7 @@ def _add_commands() -> None:
         doctor,
         draft,
         emoji,
+        erasure,
         group,
         init,
         member,
@@ -69,6 +70,7 @@ def _add_commands() -> None:
         canary.canary,
         policy.policy,
         sweep.sweep,
+        erasure.erasure,
         emoji.emoji,
     ):
         main.add_command(command)

@@ -136,10 +136,13 @@ class Serving:
 
     async def _instance(self, request: web.Request) -> web.Response:
         # Always to everybody: two strict servers must be able to check each other's keys (A2).
+        return _document(request, await self.instance_document(), public=True)
+
+    async def instance_document(self) -> JSONObject:
+        """The document of the instance actor."""
         actor = await actors.actor(self._db, await self._keyring.instance_actor())
         assert actor is not None
-        document = await self._catalogue.actor(self._db, actor)
-        return _document(request, document, public=True)
+        return await self._catalogue.actor(self._db, actor)
 
     async def _actor(self, request: web.Request) -> web.StreamResponse:
         stub = await self._farewell(request)

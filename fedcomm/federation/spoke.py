@@ -15,10 +15,11 @@ from activitypub import accessors, webfinger
 from activitypub.accessors import Refused
 from activitypub.client import Client
 from activitypub.failures import FetchBudget, FetchError
+from activitypub.ijson import JSONObject
 from activitypub.network import NetworkPolicy
 from activitypub.vocabulary import ITEM_LIMIT
 from fedcomm.config import Config
-from fedcomm.federation import farewells, health, housekeeping, lanes, subscriptions
+from fedcomm.federation import certificates, farewells, health, housekeeping, lanes, subscriptions
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.assurances import Assurances
 from fedcomm.federation.backfill import Backfill
@@ -306,6 +307,14 @@ class FederationSpoke:
         """Whether everybody whom an erasure concerns was told and has answered, or cannot be reached."""
         horizon = int(self._config.delivery.delete_horizon_days * farewells.DAY_MS)
         return (await farewells.progress(self._db, case, horizon_ms=horizon)).is_over
+
+    async def certify(self, case_id: int) -> JSONObject:
+        """The signed certificate of a finished erasure."""
+        return await certificates.certify(self._db, self._keyring, self._at, case_id)
+
+    async def instance_document(self) -> JSONObject:
+        """Our instance actor as others see it: who signs certificates."""
+        return await self._serving.instance_document()
 
     def forget_keys(self, actor_id: int) -> None:
         """The keys of this actor are destroyed: not in memory either."""

@@ -15,6 +15,9 @@ What remains is a row with a number, so that threads keep their shape.
 
 from __future__ import annotations
 
+import hashlib
+import json
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -99,6 +102,16 @@ async def open_cases(db: Reader) -> list[Case]:
     return [_case(row) for row in rows]
 
 
+async def uncertified(db: Reader) -> list[int]:
+    """Ids of finished cases that have no signed certificate yet."""
+    rows = await db.all(
+        "SELECT id FROM erasures WHERE finished_at IS NOT NULL AND certificate NOT LIKE ?"
+        " ORDER BY id DESC LIMIT 20",
+        '%"proof"%',
+    )
+    return [row["id"] for row in rows]
+
+
 async def case_of(db: Reader, subject_id: int) -> Case | None:
     """The newest case about this actor or host."""
     row = await db.one(
@@ -140,9 +153,11 @@ async def request(
         return running.id
     now = now_ms()
     case_id = new_id()
+    salt = secrets.token_hex(16)
+    begun = {"salt": salt, "subject": subject_hash(salt, await _called(tx, kind, subject_id))}
     await tx.execute(
-        "INSERT INTO erasures (id, kind, subject_id, requested_by, own, reason, state, created_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, 'objects', ?)",
+        "INSERT INTO erasures (id, kind, subject_id, requested_by, own, reason, state, created_at,"
+        " certificate) VALUES (?, ?, ?, ?, ?, ?, 'objects', ?, ?)",
         case_id,
         kind,
         subject_id,
@@ -150,6 +165,7 @@ async def request(
         int(own),
         reason.strip(),
         now,
+        json.dumps(begun),
     )
     await tx.execute("DELETE FROM sessions WHERE member_id = ?", subject_id)
     await tx.execute("DELETE FROM tokens WHERE member_id = ?", subject_id)
@@ -169,6 +185,18 @@ async def request(
         detail={"case": case_id, "kind": kind},
     )
     return case_id
+
+
+def subject_hash(salt: str, name: str) -> str:
+    """What a certificate says of its subject: SHA-256 of salt, colon and name, in hexadecimal digits."""
+    return hashlib.sha256(f"{salt}:{name.lower()}".encode()).hexdigest()
+
+
+async def _called(db: Reader, kind: Kind, subject_id: int) -> str:
+    if kind == "host":
+        return str(await db.value("SELECT name FROM hosts WHERE id = ?", subject_id))
+    actor = await actors.actor(db, subject_id)
+    return actor.handle if actor is not None else ""
 
 
 async def _require_subject(

@@ -401,7 +401,7 @@ REGISTER: Final[dict[str, Table]] = {
     "erasures": Table(
         "cases of erasure: what, when, how far, with the certificate",
         "law",
-        (Blank("subject_id", ("reason",)),),
+        (Kept("the organization's reason, and a certificate without a name"),),
         people=("subject_id", "requested_by"),
         words=("reason", "certificate"),
     ),

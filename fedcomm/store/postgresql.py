@@ -173,6 +173,9 @@ class PostgreSQLDatabase:
                         left.append(f"{table} is too large to be rewritten while serving")
                     words = "FULL, ANALYZE" if full else "ANALYZE"
                     await connection.execute(f'VACUUM ({words}) "{table}"', timeout=SCRUB_S)
+                    await _forget_statistics_of_empty(connection, table)
+                # The planner's statistics hold the commonest values of each column.
+                await connection.execute("VACUUM (FULL) pg_catalog.pg_statistic", timeout=SCRUB_S)
                 # Old files go with the next checkpoint, which only some roles may ask for at once.
                 with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
                     await connection.execute("CHECKPOINT", timeout=SCRUB_S)
@@ -186,6 +189,23 @@ class PostgreSQLDatabase:
         async with self.queue_transaction() as tx:
             for sql, rows in batch.items():
                 await tx.many(sql, rows)
+
+
+async def _forget_statistics_of_empty(connection: Any, table: str) -> None:
+    """ANALYZE keeps what it knew of a table that has become empty. Naming a column's type anew, as it is, drops it:
+    the only way that needs no superuser."""
+    if await connection.fetchval(f'SELECT EXISTS (SELECT 1 FROM "{table}")'):
+        return
+    for row in await connection.fetch(
+        "SELECT s.attname, format_type(a.atttypid, a.atttypmod) AS type FROM pg_stats s"
+        " JOIN pg_attribute a ON a.attrelid = to_regclass(quote_ident(s.tablename))"
+        "  AND a.attname = s.attname WHERE s.schemaname = current_schema() AND s.tablename = $1",
+        table,
+    ):
+        column = row["attname"]
+        await connection.execute(
+            f'ALTER TABLE "{table}" ALTER COLUMN "{column}" TYPE {row["type"]}'
+        )
 
 
 async def open_postgresql(

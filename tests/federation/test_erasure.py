@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import time
 from collections import defaultdict
 from typing import Any
 
 import pytest
 
-from fedcomm.federation import farewells, housekeeping
+from fedcomm.erasure_check import check
+from fedcomm.federation import certificates, farewells, housekeeping
 from fedcomm.hub import erasure, policy_changes, threads
 from fedcomm.hub.composition import Draft
 from fedcomm.hub.policies import Entry
@@ -255,6 +258,34 @@ async def test_twenty_servers_are_asked_for_exactly_what_they_have(
         f"{hub.origin}/.well-known/webfinger?resource=acct:ben@{hub.origin[7:]}"
     )
     assert status == 410
+
+    # The certificate says so, to anybody, and names nobody.
+    certificate = await hub.site.federation.certify(case_id)  # type: ignore[union-attr]
+    text = json.dumps(certificate)
+    assert MARK not in text
+    assert "ben" not in re.findall(r"[a-z]+", text)
+    assert {
+        (one["server"].partition(":")[0], one["outcome"]) for one in certificate["recipients"]
+    } == {(host, "unreachable" if host == gone else "acknowledged") for host in (*hosts, reader)}
+    _, instance = await servers.get(f"{hub.origin}/ap/instance")
+    assert certificates.verify(text.encode(), instance) is None
+    assert certificates.is_about(certificate, "ben")
+    assert not certificates.is_about(certificate, "anna")
+    for change in (
+        {"counts": {"objects": 0, "files": 0, "rows": 0}},
+        {"recipients": certificate["recipients"][1:]},
+        {"finished": "2030-01-01T00:00:00Z"},
+        {"subject": {"kind": "member", "salt": "00", "sha256": "00"}},
+        {"extra": "word"},
+    ):
+        forged = json.dumps(certificate | change).encode()
+        assert certificates.verify(forged, instance) is not None, change
+    other = instance | {"assertionMethod": [], "id": instance["id"]}
+    assert certificates.verify(text.encode(), other) is not None
+    assert certificates.verify(b"[]", instance) is not None
+    case = await erasure.case(hub.db, case_id)
+    assert case is not None
+    assert (await check(hub.site, case, (MARK,))).is_clean
 
 
 async def _asked(region: Region, host: str, person: str) -> bool:

@@ -1,0 +1,322 @@
+"""`fedcomm erasure …`: erase somebody or something for good, see how far it is, check it, prove it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fedcomm.cli.console import (
+    Nouns,
+    Refused,
+    hub,
+    moment,
+    print_facts,
+    print_json,
+    print_table,
+    run,
+    with_config,
+    with_json,
+)
+
+if TYPE_CHECKING:
+    from fedcomm.hub.erasure import Case, Kind
+    from fedcomm.site import Site
+
+
+@click.group(cls=Nouns)
+def erasure() -> None:
+    """Erase for good: a member, a group, somebody elsewhere, all that came from a server."""
+
+
+@erasure.command("request")
+@click.argument("target")
+@click.option("--reason", required=True, help="Why; kept with the case. Name nobody in it.")
+@click.option("--own", is_flag=True, help="The member asked for it themselves.")
+@click.option("--yes", is_flag=True, help="Do not ask first.")
+@with_config
+@with_json
+def request(target: str, reason: str, own: bool, yes: bool, as_json: bool) -> None:
+    """Erase TARGET: a member, !group, name@server, or a server's name. It cannot be undone."""
+    if not yes:
+        click.confirm(f"Erase everything of {target}, for good?", abort=True, err=True)
+    _print(run(_request(target, reason, own)), as_json)
+
+
+async def _request(target: str, reason: str, own: bool) -> dict[str, Any]:
+    from fedcomm.hub import erasure as cases
+
+    async with hub() as site:
+        kind, subject_id = await _subject(site, target)
+        async with site.db.transaction() as tx:
+            case_id = await cases.request(
+                tx, kind, subject_id, requested_by=None, own=own, reason=reason
+            )
+        await site.erasure_journal.catch_up(site.db)
+        case = await cases.case(site.db, case_id)
+        assert case is not None
+        # What is left to do needs the server: files, and asking others.
+        while case.state in ("objects", "rows"):
+            case = await cases.advance(site.db, case, origin=site.origin)
+        return await _facts(site, case)
+
+
+@erasure.command("list")
+@with_config
+@with_json
+def list_all(as_json: bool) -> None:
+    """List the cases, the newest first."""
+    found = run(_list())
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("CASE", "KIND", "STATE", "REQUESTED", "FINISHED", "OBJECTS", "SERVERS"),
+        [
+            tuple(
+                each[name]
+                for name in (
+                    "case",
+                    "kind",
+                    "state",
+                    "requested_at",
+                    "finished_at",
+                    "objects",
+                    "servers",
+                )
+            )
+            for each in found
+        ],
+        empty="Nothing was erased as a whole.",
+    )
+
+
+async def _list() -> list[dict[str, Any]]:
+    from fedcomm.hub import erasure as cases
+
+    async with hub() as site:
+        return [await _facts(site, case) for case in await cases.cases(site.db, limit=1000)]
+
+
+@erasure.command("show")
+@click.argument("number", type=int)
+@with_config
+@with_json
+def show(number: int, as_json: bool) -> None:
+    """Show case NUMBER: how far it is, and what each server answered."""
+    facts, servers = run(_show(number))
+    if as_json:
+        print_json(facts | {"recipients": servers})
+        return
+    print_facts(facts)
+    print_table(
+        ("SERVER", "COPIES", "TOLD", "STATUS", "OUTCOME"),
+        [tuple(each.values()) for each in servers],
+        empty="No other server had anything.",
+    )
+
+
+async def _show(number: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    from fedcomm.federation.certificates import outcome
+
+    async with hub() as site:
+        case = await _case(site, number)
+        rows = await site.db.all(
+            "SELECT h.name, r.copies, r.told_at, r.status FROM erasure_recipients r"
+            " JOIN hosts h ON h.id = r.host_id WHERE r.case_id = ? ORDER BY h.name",
+            number,
+        )
+        return await _facts(site, case), [
+            {
+                "server": row["name"],
+                "copies": row["copies"],
+                "told_at": moment(row["told_at"]),
+                "status": row["status"],
+                "outcome": outcome(row["status"]) if case.finished_at else "waiting",
+            }
+            for row in rows
+        ]
+
+
+@erasure.command("verify")
+@click.argument("number", type=int)
+@click.option(
+    "--word",
+    "words",
+    multiple=True,
+    help="A name, an address or a sentence that must not be found in any file. Without it they are asked for.",
+)
+@click.option("--rows-only", is_flag=True, help="Look at the rows only, not into the files.")
+@with_config
+@with_json
+def verify(number: int, words: tuple[str, ...], rows_only: bool, as_json: bool) -> None:
+    """Look whether case NUMBER left anything, in the tables and byte by byte in the files."""
+    if not words and not rows_only:
+        asked = click.prompt("Words to look for, separated by ;", hide_input=True, err=True)
+        words = tuple(word.strip() for word in asked.split(";") if word.strip())
+    facts = run(_verify(number, words))
+    if as_json:
+        print_json(facts)
+    else:
+        print_facts(facts)
+    if facts["found"]:
+        raise Refused("something is still there.")
+
+
+async def _verify(number: int, words: tuple[str, ...]) -> dict[str, Any]:
+    from fedcomm.erasure_check import check
+
+    async with hub() as site:
+        done = await check(site, await _case(site, number), words)
+        return {
+            "case": str(number),
+            "found": [f"{finding.place}: {finding.what}" for finding in done.findings],
+            "columns": done.columns,
+            "files": done.files,
+            "bytes": done.read_bytes,
+            "not_looked_at": list(done.left_out),
+        }
+
+
+@erasure.command("certificate")
+@click.argument("number", type=int)
+@with_config
+def certificate(number: int) -> None:
+    """Print the signed certificate of case NUMBER as JSON."""
+    click.echo(json.dumps(run(_certificate(number)), ensure_ascii=False, indent=2))
+
+
+async def _certificate(number: int) -> dict[str, Any]:
+    async with hub(federated=True) as site:
+        assert site.federation is not None
+        case = await _case(site, number)
+        if case.finished_at is None:
+            raise Refused("this case is not finished: servers are still being told.")
+        return dict(await site.federation.certify(number))
+
+
+@erasure.command("verify-certificate")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option(
+    "--instance",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="The instance actor's document, as a file; without it this hub's own.",
+)
+@click.option("--name", help="Also say whether the certificate is about this name.")
+@with_config
+@with_json
+def verify_certificate(file: Path, instance: Path | None, name: str | None, as_json: bool) -> None:
+    """Check the certificate in FILE against the instance's key."""
+    from fedcomm.federation import certificates
+
+    actor = (
+        json.loads(instance.read_text(encoding="utf-8"))
+        if instance is not None
+        else run(_instance())
+    )
+    fault = certificates.verify(file.read_bytes(), actor)
+    facts: dict[str, Any] = {"valid": fault is None, "fault": fault}
+    if name is not None and fault is None:
+        facts["about_this_name"] = certificates.is_about(json.loads(file.read_bytes()), name)
+    if as_json:
+        print_json(facts)
+    else:
+        print_facts(facts)
+    if fault is not None:
+        raise Refused(fault)
+
+
+async def _instance() -> dict[str, Any]:
+    async with hub(federated=True) as site:
+        assert site.federation is not None
+        return dict(await site.federation.instance_document())
+
+
+@erasure.command("begin-journal")
+@click.option("--yes", is_flag=True, help="Do not ask first.")
+@with_config
+@with_json
+def begin_journal(yes: bool, as_json: bool) -> None:
+    """Go on without the lines that the erasure journal lost. Older backups can then bring erased things back."""
+    if not yes:
+        click.confirm(
+            "Destroy every backup that is older than today first. Is the old journal lost for good?",
+            abort=True,
+            err=True,
+        )
+    facts = run(_begin_journal())
+    if as_json:
+        print_json(facts)
+    else:
+        print_facts(facts)
+
+
+async def _begin_journal() -> dict[str, Any]:
+    async with hub() as site:
+        await site.erasure_journal.begin_anew(site.db)
+        return {"journal": str(site.erasure_journal.path)}
+
+
+# --- What the commands share ---
+
+
+async def _subject(site: Site, target: str) -> tuple[Kind, int]:
+    from fedcomm.hub import actors
+
+    if target.startswith("!") and "@" not in target[1:]:
+        group = await actors.local_actor(site.db, target[1:])
+        if group is not None and group.kind == "group":
+            return "group", group.id
+        raise Refused(f"there is no group {target}.")
+    name, at, host = target.lstrip("@!").partition("@")
+    if at:
+        person = await actors.remote_actor(site.db, name, host)
+        if person is None:
+            raise Refused(f"nobody called {target} is known here.")
+        return "remote", person.id
+    member = await actors.local_actor(site.db, name)
+    if member is not None and member.kind != "group":
+        return "member", member.id
+    found = await site.db.value("SELECT id FROM hosts WHERE name = ?", name.lower())
+    if found is None:
+        raise Refused(f"there is neither a member nor a server called {target}.")
+    return "host", int(found)
+
+
+async def _case(site: Site, number: int) -> Case:
+    from fedcomm.hub import erasure as cases
+
+    found = await cases.case(site.db, number)
+    if found is None:
+        raise Refused(f"there is no case {number}.")
+    return found
+
+
+async def _facts(site: Site, case: Case) -> dict[str, Any]:
+    servers = await site.db.value(
+        "SELECT count(*) FROM erasure_recipients WHERE case_id = ?", case.id
+    )
+    return {
+        "case": str(case.id),
+        "kind": case.kind,
+        "state": case.state,
+        "own": case.own,
+        "reason": case.reason,
+        "requested_at": moment(case.created_at),
+        "erased_at": moment(case.erased_at),
+        "scrubbed_at": moment(case.scrubbed_at),
+        "finished_at": moment(case.finished_at),
+        "objects": case.objects,
+        "files": case.media,
+        "rows": case.rows_gone,
+        "servers": servers,
+    }
+
+
+def _print(facts: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(facts)
+    else:
+        print_facts(facts)
