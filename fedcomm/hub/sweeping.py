@@ -30,7 +30,7 @@ SCRUBBED: Final = (
 """Tables that are taken off the disk's free pages when a purge has ended."""
 
 SIDE_TABLES: Final = (
-    "revisions", "attachments", "mentions", "hashtags", "poll_options", "notifications",
+    "revisions", "attachments", "mentions", "hashtags", "poll_options", "notifications", "quotes",
 )  # fmt: skip
 """Where rows stand that belong to one object."""
 

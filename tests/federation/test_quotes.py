@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +25,9 @@ from fedcomm.hub.errors import Invalid, NotAllowed
 from fedcomm.hub.permissions import Policy
 from fedcomm.hub.previews import Proposal
 from fedcomm.hub.visibility import ANONYMOUS, member
-from tests.federation.inprocess import LocalHub, ScriptedStubs
+from tests.databases import SQLiteDatabases
+from tests.federation.conftest import IMPATIENT
+from tests.federation.inprocess import LocalHub, ScriptedStubs, local_hub
 from tests.federation.stub import AS, PUBLIC
 from tests.federation.test_invariants import activity, anna_follows, create, stored, to_group
 
@@ -801,3 +805,45 @@ async def test_a_quote_arrives_as_it_was_previewed(town: LocalHub, servers: Scri
     [raw] = [one.raw for one in host.arrived if town.object_uri(made) in str(one.body)][:1]
     assert raw in [letter.body for letter in seen.letters]
     assert json.loads(raw)["object"]["quote"] == town.object_uri(town.topic)
+
+
+async def test_two_hubs_quote_each_other_with_consent(
+    town: LocalHub,
+    servers: ScriptedStubs,
+    tmp_path: Path,
+    migrated_sqlite: Path,
+) -> None:
+    """Both ends are ours, over real connections: request, stamp, update, and the consent taken back."""
+    folder = tmp_path / "second"
+    folder.mkdir()
+    databases = SQLiteDatabases(folder, migrated_sqlite)
+    async with local_hub(folder, databases.migrated(), servers, IMPATIENT) as there:
+        assert town.site.federation is not None and there.site.federation is not None
+        # anna over here has read the topic of the anna over there, and quotes it.
+        quoted = await town.site.federation.find_object(there.object_uri(there.topic))
+        assert quoted is not None
+        topic = await topic_of_anna(town, quote=quoted)
+
+        async def state(wanted: str) -> None:
+            for _ in range(500):
+                found = await quotes.of_object(town.db, topic)
+                if found is not None and found.state == wanted:
+                    return
+                await asyncio.sleep(0.02)
+            raise AssertionError(f"never {wanted}")
+
+        await state("accepted")
+        copy = await stored(there, town.object_uri(topic))
+        assert copy is not None
+        seen = await timelines.post(there.db, member(there.anna), copy.id)
+        assert seen is not None and seen.quoted is not None
+        assert seen.quoted.thing.id == there.topic
+        _, page = await there.get("/notifications", await there.cookie())
+        assert "quoted you" in page
+        async with there.db.transaction() as tx:
+            await quotes.revoke(tx, there.anna, copy.id)
+        there.site.wake()
+        await state("revoked")
+        _, document = await read(servers, town.object_uri(topic))
+        assert "quote" not in document
+    databases.remove_all()
