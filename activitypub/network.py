@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -320,9 +320,21 @@ def _printable(rest: str) -> str:
 
 
 def _tls(policy: NetworkPolicy) -> ssl.SSLContext:
+    if policy.ca_file is None:
+        return _public_tls()
+    context = _new_tls()
+    context.load_verify_locations(cafile=policy.ca_file)
+    return context
+
+
+@cache
+def _public_tls() -> ssl.SSLContext:
+    # To read the system's authorities takes 60 ms, and they are the same for every client.
+    return _new_tls()
+
+
+def _new_tls() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
-    if policy.ca_file is not None:
-        context.load_verify_locations(cafile=policy.ca_file)
     return context
