@@ -328,7 +328,7 @@ def _entry(
                     attachment.alt,
                     attachment.width or 0,
                     attachment.height or 0,
-                    clock(attachment.duration_ms),
+                    length_of(attachment.duration_ms),
                 )
             )
         elif names is not None:
@@ -350,7 +350,7 @@ def _entry(
                     urlsplit(url).netloc,
                     attachment.alt,
                     _kind_of(attachment),
-                    clock(attachment.duration_ms),
+                    length_of(attachment.duration_ms),
                 )
             )
     return Entry(
@@ -382,7 +382,7 @@ def _kind_of(attachment: Attachment) -> str:
     return kind if kind in ("image", "video", "audio") else attachment.type.lower()
 
 
-def clock(milliseconds: int | None) -> str:
+def length_of(milliseconds: int | None) -> str:
     """A length of time as players show it, `1:02` or `1:00:07`; empty when it is not known."""
     if milliseconds is None:
         return ""
