@@ -7,7 +7,7 @@ import logging
 import time
 from pathlib import Path
 
-from fedcomm.hub import drafts, emoji, media, reservations, sessions
+from fedcomm.hub import bans, drafts, emoji, media, removal, reservations, sessions
 from fedcomm.site import Site
 from fedcomm.store.ids import now_ms
 
@@ -31,7 +31,19 @@ async def run(site: Site) -> None:
 
 async def tidy(site: Site) -> int:
     """One round; how many images, files, sessions and tokens went."""
+    await purge(site)
     return await _drafts(site) + await _images(site) + await _strays(site) + await _sessions(site)
+
+
+async def purge(site: Site) -> int:
+    """Erase what moderators removed and nobody may appeal about any more, and forget bans that are over; how many
+    images went. The journal tells of it."""
+    images = await removal.purge(site.db)
+    await media.remove_orphans(site.db, site.media_folder, images)
+    async with site.db.queue_transaction() as tx:
+        await bans.tidy(tx)
+    site.wake()
+    return len(images)
 
 
 async def _drafts(site: Site) -> int:

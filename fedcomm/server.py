@@ -18,6 +18,7 @@ from fedcomm.mail import MailFailed, alarms_to, mailer_of
 from fedcomm.site import Site
 from fedcomm.store.pseudonyms import Pseudonyms
 from fedcomm.store.schema import open_database
+from fedcomm.tallies import Tallies
 
 log = logging.getLogger("fedcomm")
 
@@ -97,8 +98,10 @@ async def _life(app: web.Application) -> AsyncIterator[None]:
     await erasures.replay(site)
     if site.federation is not None:
         await site.federation.start(workers=site.config.server.workers)
+    tallies = Tallies(site.db)
+    tallies.on_change = site.wake
     workers = (
-        [janitor.run(site), sweeper.run(site), erasures.run(site)]
+        [janitor.run(site), sweeper.run(site), erasures.run(site), tallies.run()]
         if site.config.server.workers
         else []
     )

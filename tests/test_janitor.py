@@ -9,11 +9,14 @@ import time
 from PIL import Image
 
 from fedcomm import janitor
-from fedcomm.hub import media, members, sessions
+from fedcomm.hub import groups, media, members, notifications, removal, sessions, threads
+from fedcomm.hub.ballots import Ballot
+from fedcomm.hub.composition import Draft
 from fedcomm.hub.images import ATTACHMENT, AVATAR, ImageLimits
 from fedcomm.hub.passwords import hash_password
 from fedcomm.site import Site
 from fedcomm.store.ids import now_ms
+from fedcomm.tallies import Tallies
 
 DAY_MS = 86_400_000
 
@@ -71,3 +74,28 @@ async def test_a_session_that_is_over_leaves_no_row(site: Site) -> None:
         await tx.execute("UPDATE sessions SET seen_at = seen_at - ?", 15 * DAY_MS)
     assert await janitor.tidy(site) == 1
     assert await site.db.value("SELECT count(*) FROM sessions") == 0
+
+
+async def test_what_moderators_removed_is_erased_and_polls_end_also_without_federation(
+    site: Site,
+) -> None:
+    assert site.federation is None
+    async with site.db.transaction() as tx:
+        anna = await members.create_member(tx, "anna")
+        group = await groups.create_group(
+            tx, "club", title="Club", creator_id=anna, local_origin=site.origin
+        )
+        draft = Draft("x", "Which?", poll=Ballot(("a", "b"), ends_at=now_ms() + DAY_MS))
+        content = await site.compose(tx, draft, is_topic=True, author_id=anna)
+        poll = await threads.create_topic(tx, anna, group, content)
+        content = await site.compose(tx, Draft("gone", "Gone"), is_topic=True, author_id=anna)
+        gone = await threads.create_topic(tx, anna, group, content)
+        await removal.withhold(tx, anna, gone, "removed")
+        await tx.execute("UPDATE objects SET withheld_at = 1 WHERE id = ?", gone)
+        await tx.execute("UPDATE polls SET close_at = 1, ends_at = 1 WHERE object_id = ?", poll)
+    await janitor.tidy(site)
+    erased = await threads.thing(site.db, gone)
+    assert erased is not None and erased.deleted_at is not None and erased.html == ""
+    assert await Tallies(site.db).round() == 1
+    told = await notifications.list_notifications(site.db, anna)
+    assert [note.kind for note in told] == ["poll_ended"]

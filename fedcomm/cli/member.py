@@ -196,12 +196,18 @@ async def _set_password(name: str, given: str | None) -> str:
 
 @member.command("suspend")
 @click.argument("name")
+@click.option("--reason", help="Why. The person reads it, and may appeal.")
 @click.option("--undo", is_flag=True, help="Let the account back in.")
 @with_config
 @with_json
-def suspend(name: str, undo: bool, as_json: bool) -> None:
-    """Suspend the account NAME: its log-ins and tokens end, and it can do nothing."""
-    found = run(_suspend(name, suspended=not undo))
+def suspend(name: str, reason: str | None, undo: bool, as_json: bool) -> None:
+    """Suspend the account NAME: its log-ins and tokens end, and it can do nothing but appeal.
+
+    Nothing is decided without --reason.
+    """
+    if not undo and not (reason or "").strip():
+        raise Refused("nothing is decided without a reason: give --reason.")
+    found = run(_suspend(name, reason or "", suspended=not undo))
     if as_json:
         print_json(_facts(found))
     elif undo:
@@ -210,8 +216,8 @@ def suspend(name: str, undo: bool, as_json: bool) -> None:
         click.echo(f"{found.name} is suspended; their log-ins and tokens have ended.")
 
 
-async def _suspend(name: str, *, suspended: bool) -> Member:
-    from fedcomm.hub import members
+async def _suspend(name: str, reason: str, *, suspended: bool) -> Member:
+    from fedcomm.hub import members, moderation
 
     async with hub() as site:
         found = await member_named(site.db, name)
@@ -223,7 +229,10 @@ async def _suspend(name: str, *, suspended: bool) -> Member:
             ):
                 raise Refused(f"{found.name} is the only administrator; create another one first.")
         async with site.db.transaction() as tx:
-            await members.suspend_member(tx, found.id, suspended=suspended)
+            if suspended:
+                await moderation.suspend_by_operator(tx, found.id, reason)
+            else:
+                await moderation.unsuspend_by_operator(tx, found.id)
         changed = await members.member(site.db, found.id)
     assert changed is not None
     return changed

@@ -8,7 +8,7 @@ import logging
 from fedcomm.config import Config
 from fedcomm.federation import farewells
 from fedcomm.federation.directory import Directory
-from fedcomm.hub import bans, domains, emoji, media, removal
+from fedcomm.hub import domains, emoji
 from fedcomm.store.database import Database
 from fedcomm.store.ids import first_id_at, now_ms
 
@@ -38,7 +38,6 @@ async def run(config: Config, db: Database, directory: Directory) -> None:
         try:
             await domains.fill(db)
             await tidy(config, db)
-            await purge(config, db)
             await farewells.ask_again(
                 db, horizon_ms=int(config.delivery.delete_horizon_days * DAY_MS)
             )
@@ -110,16 +109,6 @@ async def tidy(config: Config, db: Database) -> int:
             first_id_at(now - BODY_DAYS * DAY_MS),
         )
     )
-
-
-async def purge(config: Config, db: Database) -> int:
-    """Erase what moderators removed and nobody may appeal about any more, and forget bans that are over; how many
-    images went."""
-    images = await removal.purge(db)
-    await media.remove_orphans(db, config.media.folder, images)
-    async with db.queue_transaction() as tx:
-        await bans.tidy(tx)
-    return len(images)
 
 
 async def forget_emoji(config: Config, db: Database) -> int:

@@ -58,7 +58,7 @@ def steps_of(
         **Responses(out, renderer, catalogue, addresses).steps,
         **Relations(out, renderer, catalogue, keyring, addresses).steps,
         **Attending(out, renderer, addresses).steps,
-        **Sanctions(out, renderer, addresses).steps,
+        **Sanctions(out, renderer, catalogue, addresses).steps,
     }
 
 

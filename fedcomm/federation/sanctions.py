@@ -13,7 +13,8 @@ from typing import Final
 from activitypub.ijson import JSONObject
 from fedcomm.federation import peers, recipients
 from fedcomm.federation.addresses import Addresses
-from fedcomm.federation.dispatch import Dispatch, Step
+from fedcomm.federation.catalogue import Catalogue
+from fedcomm.federation.dispatch import Dispatch, Step, understands
 from fedcomm.federation.recipients import Inbox
 from fedcomm.federation.rendering import Renderer, heard_in, iso
 from fedcomm.hub import actors, bans, groups, journal, reports, statements, threads
@@ -36,8 +37,11 @@ REMOVED: Final = "Removed by a moderator."
 class Sanctions:
     """Steps of the outbox for entries about moderation."""
 
-    def __init__(self, out: Dispatch, renderer: Renderer, addresses: Addresses) -> None:
+    def __init__(
+        self, out: Dispatch, renderer: Renderer, catalogue: Catalogue, addresses: Addresses
+    ) -> None:
         self._out = out
+        self._catalogue = catalogue
         self._renderer = renderer
         self._at = addresses
         self.steps: dict[str, Step] = {
@@ -181,9 +185,28 @@ class Sanctions:
         await self._out.announce(tx, group, thing, undo, listening, "Undo")
         if group.is_members_only:
             return  # What a microblog was told and took back it does not take again under the same id.
+        await self._give_back(tx, thing)
         if thing.kind == "topic" or group.announce_replies:
             boosting = [inbox for inbox in inboxes if "id" in peers.topic_forms(inbox.software)]
             await self._out.announce(tx, group, thing, self._at.object(thing), boosting, "id")
+
+    async def _give_back(self, tx: Transaction, thing: threads.Thing) -> None:
+        """Who was sent the author's Delete gets the words again, in a `Create` of its own: an Undo of it they do not
+        know, and those who follow the author alone hear of no group."""
+        document = await self._catalogue.object(tx, thing.id) if thing.is_local else None
+        if document is None:
+            return
+        inboxes = [
+            inbox
+            for inbox in await recipients.reached(tx, thing.id)
+            if "id" in peers.topic_forms(inbox.software)
+            and understands(inbox, thing)
+            and await self._out.is_welcome(tx, inbox.host_id)
+        ]
+        if inboxes:
+            create = self._catalogue.create(new_id(), document, thing.published_at)
+            create = await self._out.sealed(thing.author_id, create)
+            await self._out.send(tx, thing.author_id, "Create", create, inboxes, thing)
 
     async def _undo_delete(
         self, tx: Transaction, thing: threads.Thing, group: groups.Group, moderator_id: int

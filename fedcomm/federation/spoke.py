@@ -19,7 +19,15 @@ from activitypub.ijson import JSONObject
 from activitypub.network import NetworkPolicy
 from activitypub.vocabulary import ITEM_LIMIT
 from fedcomm.config import Config
-from fedcomm.federation import certificates, farewells, health, housekeeping, lanes, subscriptions
+from fedcomm.federation import (
+    backlog,
+    certificates,
+    farewells,
+    health,
+    housekeeping,
+    lanes,
+    subscriptions,
+)
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.assurances import Assurances
 from fedcomm.federation.backfill import Backfill
@@ -42,7 +50,6 @@ from fedcomm.federation.reception import Reception
 from fedcomm.federation.rehearsal import Rehearsal
 from fedcomm.federation.rendering import Renderer
 from fedcomm.federation.serving import Serving
-from fedcomm.federation.tallies import Tallies
 from fedcomm.federation.vault import Vault
 from fedcomm.federation.visitors import Visitors
 from fedcomm.federation.vouching import Vouching
@@ -152,8 +159,6 @@ class FederationSpoke:
         self._pictures = Pictures(
             db, self._client, self._book, config.media.folder, allow_http=allow_http
         )
-        self._tallies = Tallies(db)
-        self._tallies.on_change = self._outbox.wake
         reception.wake = self.canary.on_stored = self._intake.wake
         self.canary.wake = self._outbox.wake
         self._intake.on_change = self._changed
@@ -176,7 +181,6 @@ class FederationSpoke:
             ("decisions", self._decisions.run()),
             ("intake", self._intake.run()),
             ("outbox", self._outbox.run()),
-            ("tallies", self._tallies.run()),
             ("canary", self.canary.run()),
             ("couriers", self._couriers.run()),
             ("backfill", self._backfill.run()),
@@ -256,10 +260,16 @@ class FederationSpoke:
             return None
         try:
             async with self._db.transaction() as tx:
-                return await self._library.store(tx, arrival)
+                stored = await self._library.store(tx, arrival)
+                kept = await threads.thing(tx, stored) if stored is not None else None
+                if kept is not None:
+                    # What was said around it is read in the background, within the usual budget (§4.11).
+                    await backlog.want_thread(tx, kept, document, self._at, allow_http=self._http)
         except HubError as refusal:
             log.info("object not kept: %s", type(refusal).__name__)
             return None
+        self._backfill.wake()
+        return stored
 
     async def subscribe_template(self, handle: str) -> str | None:
         """Where somebody's own server lets them follow from: the `subscribe` template of their JRD (§1.1)."""

@@ -272,6 +272,37 @@ async def unsuspend(tx: Transaction, moderator_id: int, person_id: int) -> None:
     await audit.record(tx, "person_unsuspended", actor_id=moderator_id, subject_id=person_id)
 
 
+async def suspend_by_operator(tx: Transaction, member_id: int, reason: str) -> int:
+    """Suspend an account from the command line, in the name of the hub; the statement's id. Raises NotFound,
+    Invalid (no reason)."""
+    person = await actors.actor(tx, member_id)
+    if person is None or await members.member(tx, member_id) is None:
+        raise NotFound("There is no such member.")
+    made = await statements.make(
+        tx, "suspend", member_id, reason=reason, decided_by=None, decided_as="hub"
+    )
+    await audit.record(
+        tx,
+        "decided_suspend",
+        actor_id=None,
+        subject_id=member_id,
+        detail={"statement": str(made), "as": "hub"},
+    )
+    await notifications.tell(tx, person, "statement", matter_id=made)
+    await _set_suspended(tx, person, True)
+    return made
+
+
+async def unsuspend_by_operator(tx: Transaction, member_id: int) -> None:
+    """Let an account back in from the command line."""
+    person = await actors.actor(tx, member_id)
+    if person is None:
+        raise NotFound("There is no such member.")
+    await _set_suspended(tx, person, False)
+    await _end_all(tx, member_id, "suspend", None)
+    await audit.record(tx, "person_unsuspended", actor_id=None, subject_id=member_id)
+
+
 async def _set_suspended(tx: Transaction, person: actors.Actor, suspended: bool) -> None:
     if person.is_local:
         await members.suspend_member(tx, person.id, suspended=suspended)

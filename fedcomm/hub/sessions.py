@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fedcomm.hub.errors import HubError, Invalid
 from fedcomm.hub.members import Member, member
 from fedcomm.hub.passwords import verify_password
-from fedcomm.store.database import Database, Reader, Transaction
+from fedcomm.store.database import Database, Reader, Row, Transaction
 from fedcomm.store.ids import new_id, now_ms
 
 DAY_MS = 86_400_000
@@ -29,13 +29,7 @@ async def log_in(db: Database, name: str, password: str) -> str:
 
     Raises HubError with one sentence whatever was wrong (INV-36).
     """
-    row = await db.one(
-        "SELECT m.actor_id, m.password_hash, m.state FROM members m JOIN actors a ON a.id = m.actor_id"
-        " WHERE m.actor_id IN (SELECT actor_id FROM handles WHERE name = ?"
-        "  UNION SELECT actor_id FROM members WHERE email = ?) AND a.deleted_at IS NULL",
-        name.strip().lower().removeprefix("@"),
-        name.strip().lower(),
-    )
+    row = await _account(db, name)
     right = await verify_password(row["password_hash"] if row else None, password)
     if row is None or not right or row["state"] != "active":
         raise HubError("Name or password is wrong.")
@@ -60,7 +54,8 @@ async def member_of_session(
     now = now_ms()
     row = await db.one(
         "SELECT s.member_id, s.seen_at FROM sessions s JOIN members m ON m.actor_id = s.member_id"
-        " WHERE s.token_hash = ? AND s.seen_at > ? AND s.created_at > ? AND m.state = 'active'",
+        " WHERE s.token_hash = ? AND s.seen_at > ? AND s.created_at > ? AND m.state = 'active'"
+        " AND s.purpose = 'everything'",
         token_hash(token),
         now - int(idle_days * DAY_MS),
         now - int(absolute_days * DAY_MS),
@@ -72,6 +67,56 @@ async def member_of_session(
             "UPDATE sessions SET seen_at = ? WHERE token_hash = ?", (now, token_hash(token))
         )
     return await member(db, row["member_id"])
+
+
+APPEAL_MS = 2 * 3_600_000
+"""How long a suspended member can read what was decided, and appeal, before they have to log in again."""
+
+
+async def log_in_to_appeal(db: Database, name: str, password: str) -> str:
+    """A session in which a suspended member can do nothing but appeal; its token.
+
+    Raises HubError with the sentence of `log_in` whatever was wrong, also for somebody who is not suspended (INV-36).
+    """
+    row = await _account(db, name)
+    right = await verify_password(row["password_hash"] if row else None, password)
+    if row is None or not right or row["state"] != "suspended":
+        raise HubError("Name or password is wrong.")
+    token = secrets.token_urlsafe(32)
+    now = now_ms()
+    async with db.transaction() as tx:
+        await tx.execute(
+            "INSERT INTO sessions (token_hash, member_id, created_at, seen_at, purpose)"
+            " VALUES (?, ?, ?, ?, 'appeal')",
+            token_hash(token),
+            row["actor_id"],
+            now,
+            now,
+        )
+    return token
+
+
+async def appellant(db: Reader, token: str) -> Member | None:
+    """The suspended member who may appeal in this session."""
+    row = await db.one(
+        "SELECT s.member_id FROM sessions s JOIN members m ON m.actor_id = s.member_id"
+        " WHERE s.token_hash = ? AND s.purpose = 'appeal' AND s.created_at > ?"
+        " AND m.state = 'suspended'",
+        token_hash(token),
+        now_ms() - APPEAL_MS,
+    )
+    return await member(db, row["member_id"]) if row else None
+
+
+async def _account(db: Reader, name: str) -> Row | None:
+    """The account with this name or e-mail address."""
+    return await db.one(
+        "SELECT m.actor_id, m.password_hash, m.state FROM members m JOIN actors a ON a.id = m.actor_id"
+        " WHERE m.actor_id IN (SELECT actor_id FROM handles WHERE name = ?"
+        "  UNION SELECT actor_id FROM members WHERE email = ?) AND a.deleted_at IS NULL",
+        name.strip().lower().removeprefix("@"),
+        name.strip().lower(),
+    )
 
 
 async def log_out(tx: Transaction, token: str) -> None:

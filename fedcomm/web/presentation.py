@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 from fedcomm.hub import actors, media
 from fedcomm.hub.composition import Attachment
-from fedcomm.hub.events import Event, clock
+from fedcomm.hub.events import Event
+from fedcomm.hub.events import clock as clock_in
 from fedcomm.hub.groups import Group
 from fedcomm.hub.previews import REMARKS, Remark
 from fedcomm.hub.profiles import Field
@@ -183,10 +184,10 @@ class Entry:
 def event_times(event: Event) -> str:
     """When an event is, on the clocks where it is: one day once, and the zone by its name."""
     occasion = event.occasion
-    start = clock(occasion.starts_at, occasion.zone)
+    start = clock_in(occasion.starts_at, occasion.zone)
     text = on_clock(start)
     if occasion.ends_at is not None:
-        end = clock(occasion.ends_at, occasion.zone)
+        end = clock_in(occasion.ends_at, occasion.zone)
         text += f" – {on_clock(end, date=end.date() != start.date())}"
     return f"{text} ({(occasion.zone or 'UTC').replace('_', ' ')})"
 

@@ -82,7 +82,8 @@ def test_a_member_is_shown_with_groups_and_follows(community: Hub) -> None:
 
 @pytest.mark.parametrize("command", ["show", "password", "suspend"])
 def test_somebody_who_is_not_there_is_refused(command: str, hub: Hub) -> None:
-    assert "no member 'nobody'" in hub.refusal("member", command, "nobody")
+    why = ("--reason", "Spam.") if command == "suspend" else ()
+    assert "no member 'nobody'" in hub.refusal("member", command, "nobody", *why)
 
 
 def test_inv_38_a_new_password_ends_sessions_and_tokens(hub: Hub) -> None:
@@ -101,7 +102,7 @@ def test_inv_38_a_new_password_ends_sessions_and_tokens(hub: Hub) -> None:
 
 def test_inv_21_a_suspended_member_can_do_nothing_until_let_back_in(community: Hub) -> None:
     assert can_log_in(community.config, "bob", PASSWORD)
-    assert community.json("member", "suspend", "bob")["state"] == "suspended"
+    assert community.json("member", "suspend", "bob", "--reason", "Spam.")["state"] == "suspended"
     assert counts(community) == (0, 0)
     assert not can_log_in(community.config, "bob", PASSWORD)
     posting = ("post", "garden", "--as", "bob", "--title", "T", "--text", "x")
@@ -112,9 +113,16 @@ def test_inv_21_a_suspended_member_can_do_nothing_until_let_back_in(community: H
 
 
 def test_the_only_administrator_cannot_be_suspended(hub: Hub) -> None:
-    assert "only administrator" in hub.refusal("member", "suspend", "anna")
+    why = ("--reason", "A test.")
+    assert "only administrator" in hub.refusal("member", "suspend", "anna", *why)
     hub.run("member", "create", "ada", "--role", "administrator")
-    hub.run("member", "suspend", "anna")
+    hub.run("member", "suspend", "anna", *why)
+
+
+def test_nobody_is_suspended_without_a_reason(community: Hub) -> None:
+    assert "reason" in community.refusal("member", "suspend", "bob")
+    assert "reason" in community.refusal("member", "suspend", "bob", "--reason", " ")
+    assert community.json("member", "show", "bob")["state"] == "active"
 
 
 def counts(hub: Hub) -> tuple[int, int]:

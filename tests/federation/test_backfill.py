@@ -526,3 +526,16 @@ async def test_acceptance_6_a_page_of_a_gigabyte_is_not_read(
     await until(hasty, "SELECT 1 FROM backfill WHERE root_id = ? AND state = 'done'", topic)
     # What was in flight when we hung up counts as well.
     assert sent < 16 * MIB
+
+
+async def test_looking_a_post_up_by_its_address_completes_its_thread_in_the_background(
+    town: LocalHub, servers: ScriptedStubs
+) -> None:
+    author, other = servers.somebody("author"), servers.somebody("other")
+    root = servers.note(author, number="looked-up", replies=f"{author}/notes/looked-up/replies")
+    answer = reply_to(servers, other, root["id"])
+    paged(servers, f"{author}/notes/looked-up/replies", [answer])
+    assert town.site.federation is not None
+    found = await town.site.federation.find_object(root["id"])
+    assert found is not None
+    await until(town, "SELECT 1 FROM objects WHERE uri = ? AND topic_id = ?", answer, found)

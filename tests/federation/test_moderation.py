@@ -10,7 +10,17 @@ import pytest
 import pytest_asyncio
 
 from activitypub.vocabulary import AS_PUBLIC
-from fedcomm.hub import actors, bans, groups, members, moderation, reports, statements, threads
+from fedcomm.hub import (
+    actors,
+    bans,
+    groups,
+    members,
+    moderation,
+    removal,
+    reports,
+    statements,
+    threads,
+)
 from tests.federation.inprocess import LocalHub, ScriptedStubs
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -458,3 +468,32 @@ async def test_nothing_is_taken_of_who_is_suspended_but_what_they_take_back(
     assert await lemmy.write(lemmy.fan, town.group) == 0
     assert await town.deliver(lemmy.activity("Delete", lemmy.fan, uri)) == "done: deleted"
     await asyncio.sleep(0)
+
+
+async def test_who_got_the_authors_delete_gets_the_words_again_when_they_are_restored(
+    town: LocalHub, mastodon: Peer
+) -> None:
+    """A follower of the author alone hears of no group, and knows nothing to undo."""
+    admirer = Peer(town, mastodon.servers, "mastodon")
+    follow = admirer.activity("Follow", admirer.fan, town.person(town.anna))
+    assert await town.deliver(follow) == "done: follow active"
+    topic = await town.write_topic(town.group, "Comes back", "MARKERBACK")
+    uri = town.object_uri(topic)
+
+    def creates() -> list[dict[str, Any]]:
+        return [one for one in admirer.got("Create") if one["object"]["id"] == uri]
+
+    await admirer.servers.until(creates, why="the topic")
+    async with town.db.transaction() as tx:
+        # A moderator may not judge themselves: as another one would.
+        await removal.withhold(tx, town.anna, topic, "removed")
+    town.site.wake()
+    await admirer.until("Delete")
+    async with town.db.transaction() as tx:
+        await removal.restore(tx, town.anna, topic)
+    town.site.wake()
+    await admirer.servers.until(lambda: len(creates()) == 2, why="the words again")
+    first, second = creates()
+    assert first["id"] != second["id"] and "MARKERBACK" in second["object"]["content"]
+    await town.quiet()
+    assert len(creates()) == 2

@@ -169,6 +169,8 @@ LISTS: Final[dict[tuple[str, str], tuple[str, ...]]] = {
 NOTHING_PRIVATE: Final = {
     ("GET", "/login"): "a form",
     ("POST", "/login"): "answers alike, see INV-36",
+    ("GET", "/appeal"): "a form, and one's own decisions",
+    ("POST", "/appeal"): "answers alike, see INV-36",
     ("POST", "/logout"): "ends a session",
     ("POST", "/language"): "sets a cookie",
     ("GET", "/groups/new"): "a form",

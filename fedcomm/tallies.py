@@ -1,6 +1,7 @@
-"""Polls of ours over time: votes are told to other servers in batches, and polls are closed at their end.
+"""Polls of ours over time: votes are told in batches, and polls are closed at their end, with or without federation.
 
-The journal tells of it (`poll_counted`, `poll_closed`); the outbox makes `Update(Question)` of that (§5.3).
+The journal tells of it (`poll_counted`, `poll_closed`); the ActivityPub spoke makes `Update(Question)` of that
+(federation.md §5.3).
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from fedcomm.federation import lanes
 from fedcomm.hub import polls
 from fedcomm.store.database import Database, DatabaseUnavailable
 from fedcomm.store.ids import now_ms
@@ -20,12 +20,16 @@ ROUND_S = 5.0
 """How late a poll may be closed, in seconds. Votes are refused by the clock, not by this."""
 
 
+def _nobody() -> None:
+    """Whom to tell when there is no spoke."""
+
+
 class Tallies:
     """The worker of one process."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self.on_change: Callable[[], None] = lanes.idle
+        self.on_change: Callable[[], None] = _nobody
 
     async def run(self) -> None:
         """Work until cancelled."""
