@@ -28,6 +28,7 @@ def main(debug: bool) -> None:
 def _add_commands() -> None:
     from fedcomm.cli import (
         actor,
+        backup,
         canary,
         configuration,
         demo,
@@ -71,6 +72,8 @@ def _add_commands() -> None:
         policy.policy,
         sweep.sweep,
         erasure.erasure,
+        backup.backup,
+        backup.restore,
         emoji.emoji,
     ):
         main.add_command(command)
