@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from fedcomm.hub import actors, avoidance
 from fedcomm.hub.visibility import can_read, member, readable, shown
 from fedcomm.store.database import Reader, Transaction
-from fedcomm.store.ids import new_id, now_ms
+from fedcomm.store.ids import first_id_at, new_id, now_ms
 
 Kind = Literal[
     "reply", "mention", "quote", "like", "share", "follow", "follow_requested", "follow_accepted",
@@ -18,6 +18,17 @@ Kind = Literal[
     "group_closed", "group_moved",
     "post_waiting", "held", "report", "statement", "appeal", "appeal_answered",
 ]  # fmt: skip
+
+
+COLLAPSED: Final[frozenset[Kind]] = frozenset(
+    {"follow", "follow_requested", "membership_requested", "report"}
+)
+"""What many strangers of one server may do to one member within minutes."""
+
+LINES_PER_HOST: Final = 5
+"""Unread lines of one kind from one server within an hour; what comes then is counted on the last of them."""
+
+HOUR_MS: Final = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +46,8 @@ class Notification:
     matter_id: int | None
     created_at: int
     read: bool
+    more: int = 0
+    """How many others from the same server did the same right after."""
 
 
 async def notify(
@@ -118,6 +131,8 @@ async def _insert(
     group_id: int | None,
     matter_id: int | None,
 ) -> None:
+    if kind in COLLAPSED and await _collapsed(tx, member_id, kind, actor_id):
+        return
     # A unique index refuses the second of two that say the same.
     await tx.execute(
         "INSERT INTO notifications (id, member_id, kind, actor_id, object_id, group_id, matter_id,"
@@ -131,6 +146,25 @@ async def _insert(
         matter_id,
         now_ms(),
     )
+
+
+async def _collapsed(tx: Transaction, member_id: int, kind: Kind, actor_id: int) -> bool:
+    """Whether it is counted on a line that is there: a wave from one server is a few lines, not a hundred."""
+    lines = await tx.all(
+        "SELECT n.id, n.actor_id FROM notifications n JOIN actors a ON a.id = n.actor_id"
+        " WHERE n.member_id = ? AND n.id > ? AND n.kind = ? AND n.read_at IS NULL"
+        " AND a.host_id = (SELECT b.host_id FROM actors b WHERE b.id = ?)"
+        " ORDER BY n.id DESC LIMIT ?",
+        member_id,
+        first_id_at(now_ms() - HOUR_MS),
+        kind,
+        actor_id,
+        LINES_PER_HOST,
+    )
+    if len(lines) < LINES_PER_HOST or actor_id in {line["actor_id"] for line in lines}:
+        return False
+    await tx.execute("UPDATE notifications SET more = more + 1 WHERE id = ?", lines[0]["id"])
+    return True
 
 
 async def unread_count(db: Reader, member_id: int) -> int:
@@ -166,7 +200,7 @@ async def list_notifications(
     rows = await db.all(
         f"SELECT {actors.COLUMNS}, n.id AS notification_id, n.kind AS notification_kind,"
         " n.object_id, n.matter_id,"
-        " n.created_at AS told_at, n.read_at, o.title, o.html, o.topic_id, ga.name AS group_name"
+        " n.created_at AS told_at, n.read_at, n.more, o.title, o.html, o.topic_id, ga.name AS group_name"
         " FROM notifications n JOIN actors a ON a.id = n.actor_id LEFT JOIN hosts h ON h.id = a.host_id"
         f" LEFT JOIN objects o ON o.id = n.object_id AND {clause.sql}"
         " LEFT JOIN actors ga ON ga.id = COALESCE(n.group_id, o.group_id)"
@@ -192,6 +226,7 @@ async def list_notifications(
             row["matter_id"],
             row["told_at"],
             row["read_at"] is not None,
+            row["more"],
         )
         for row in rows
     ]

@@ -13,11 +13,12 @@ from aiohttp import hdrs, web
 import activitypub
 import fedcomm
 from fedcomm.http import site_of
-from fedcomm.hub import instance, rules
+from fedcomm.hub import instance, published_blocks, rules
 from fedcomm.resources import resource_folder
 from fedcomm.store.database import DatabaseError
 from fedcomm.web import headers
 from fedcomm.web.rendering import RENDERER, page
+from fedcomm.web.visits import visit_of
 
 NOT_FOR_CRAWLERS = (
     *("/settings", "/notifications", "/following", "/search", "/interact", "/admin"),
@@ -37,6 +38,8 @@ async def about(request: web.Request) -> web.StreamResponse:
     """Who runs this place, and what becomes of what one writes here."""
     site = site_of(request)
     usage = await instance.usage(site.db)
+    is_member = visit_of(request).member is not None
+    shown = await published_blocks.may_see(site.db, is_member=is_member)
     return await page(
         request,
         "about.html",
@@ -44,6 +47,7 @@ async def about(request: web.Request) -> web.StreamResponse:
         usage=usage,
         federates=site.federation is not None,
         rules=await rules.current(site.db),
+        blocks=await published_blocks.published(site.db) if shown else None,
     )
 
 

@@ -7,7 +7,7 @@ from typing import cast
 from aiohttp import web
 
 from fedcomm.http import site_of
-from fedcomm.hub import actors, admission, bans, groups, media, moderation, threads
+from fedcomm.hub import actors, admission, bans, group_hosts, groups, media, moderation, threads
 from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
 from fedcomm.hub.images import AVATAR, HEADER
 from fedcomm.i18n import gettext as _
@@ -131,6 +131,28 @@ async def members(request: web.Request) -> web.StreamResponse:
     return see_other(f"{paths.group_path(group.name)}/manage", said)
 
 
+async def hosts(request: web.Request) -> web.StreamResponse:
+    """Say which servers may follow the group and write in it."""
+    member = signed_in(request)
+    site = site_of(request)
+    group = await _moderated(request)
+    form = await read_form(request)
+    try:
+        async with site.db.transaction() as tx:
+            access = cast(group_hosts.Access, form.text("access"))
+            if form.text("action") == "others":
+                await admission.set_other_hosts(tx, group.id, member.id, access)
+            elif form.text("action") == "set":
+                await admission.set_host(tx, group.id, member.id, form.line("domain"), access)
+            elif form.text("action") == "remove":
+                await admission.set_host(tx, group.id, member.id, form.line("domain"), None)
+            else:
+                raise web.HTTPBadRequest()
+    except Invalid as refusal:
+        return await _manage_page(request, group, None, {refusal.field: _(refusal.message)}, form)
+    return see_other(f"{paths.group_path(group.name)}/manage", "saved")
+
+
 async def waiting(request: web.Request) -> web.StreamResponse:
     """Let a first post of an unknown server in, or refuse it."""
     member = signed_in(request)
@@ -238,6 +260,8 @@ async def _manage_page(
             for thing in posts
         ],
         ban_form=people_form or Form(),
+        host_rules=await group_hosts.rules(db, group.id),
+        other_hosts=await group_hosts.default(db, group.id),
         people=[(face, role) for face, (_person, role) in zip(faces, shown, strict=True)],
         following=shown[-1][0].id if len(found) > MEMBERS_PER_PAGE else None,
     )

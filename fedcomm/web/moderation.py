@@ -7,7 +7,7 @@ from typing import Literal, cast
 
 from aiohttp import web
 
-from fedcomm.hub import authority, moderation, removal, reports, rules, statements, threads
+from fedcomm.hub import authority, holding, moderation, removal, reports, rules, statements, threads
 from fedcomm.hub.errors import Invalid, NotFound
 from fedcomm.i18n import gettext as _
 from fedcomm.store.ids import parse_id
@@ -50,6 +50,7 @@ async def queue_page(request: web.Request) -> web.StreamResponse:
         appeals=await moderation.open_appeals(db, member.id) if state == "open" else [],
         following=found[PER_PAGE - 1].id if len(found) > PER_PAGE else None,
         is_administrator=visit_of(request).is_administrator,
+        held=await holding.count(db, member.id),
     )
 
 

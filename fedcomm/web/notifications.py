@@ -62,6 +62,8 @@ def _line(note: notifications.Notification, face: presentation.Face) -> Line:
     path = None
     if note.kind == "event_requested" and note.object_id is not None:
         path = f"{paths.object_path(note.object_id)}/participants"
+    elif note.kind == "held":
+        path = "/moderation/held"
     elif note.object_id is not None:
         path = paths.object_path(note.object_id)
     elif note.matter_id is not None:

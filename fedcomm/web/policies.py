@@ -7,7 +7,15 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from fedcomm.http import site_of
-from fedcomm.hub import actors, blocklists, impact, policies, policy_changes, policy_drafts
+from fedcomm.hub import (
+    actors,
+    blocklists,
+    impact,
+    policies,
+    policy_changes,
+    policy_drafts,
+    published_blocks,
+)
 from fedcomm.hub.errors import HubError, Invalid
 from fedcomm.hub.policies import Entry, Level, Mode
 from fedcomm.i18n import gettext as _
@@ -49,6 +57,7 @@ async def _policies_page(request: web.Request, errors: dict[str, str]) -> web.Re
         containing=containing,
         drafts=await policy_drafts.drafts(db),
         subscriptions=await policy_drafts.subscriptions(db),
+        published=await published_blocks.audience(db),
         errors=errors,
         asked=Form(),
     )
@@ -249,6 +258,19 @@ async def decide_draft(request: web.Request) -> web.StreamResponse:
     except Invalid as refusal:
         return await _draft_page(request, draft_id, {refusal.field: _(refusal.message)})
     _noticed(request)
+    return see_other(HERE, "saved")
+
+
+async def publish(request: web.Request) -> web.StreamResponse:
+    """Decide who may see the list of blocks."""
+    person = administrator(request)
+    site = site_of(request)
+    form = await read_form(request)
+    try:
+        async with site.db.transaction() as tx:
+            await published_blocks.set_audience(tx, form.line("audience"), by=person.id)
+    except Invalid as refusal:
+        return await _policies_page(request, {refusal.field: _(refusal.message)})
     return see_other(HERE, "saved")
 
 
