@@ -38,6 +38,7 @@ def _add_commands() -> None:
         erasure,
         group,
         init,
+        media,
         member,
         migrate,
         policy,
@@ -75,6 +76,7 @@ def _add_commands() -> None:
         backup.backup,
         backup.restore,
         emoji.emoji,
+        media.media,
     ):
         main.add_command(command)
 

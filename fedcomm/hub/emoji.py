@@ -106,7 +106,7 @@ async def add(
             "A shortcode has 2 to 32 small letters, digits and underscores, and begins and ends"
             " with a letter or digit.",
         )
-    if await _own(db, shortcode) is not None:
+    if await by_shortcode(db, shortcode) is not None:
         raise Invalid("shortcode", "There is an emoji with this shortcode already.")
     if await purged.is_blocked(db, data):
         raise purged.refusal("file")
@@ -170,12 +170,12 @@ async def emoji(db: Reader, emoji_id: int) -> Emoji | None:
 
 async def by_shortcode(db: Reader, shortcode: str, host: str | None = None) -> Emoji | None:
     """The emoji of this name, of ours or of the server `host`, shown or not."""
-    if host is None:
-        return await _own(db, shortcode)
+    host_id = 0
+    if host is not None:
+        host_id = int(await db.value("SELECT id FROM hosts WHERE name = ?", host) or -1)
     row = await db.one(
-        f"SELECT {_COLUMNS} FROM hosts h JOIN emoji e ON COALESCE(e.host_id, 0) = h.id"
-        " WHERE h.name = ? AND e.shortcode = ?",
-        host,
+        f"SELECT {_COLUMNS} FROM emoji e WHERE COALESCE(e.host_id, 0) = ? AND e.shortcode = ?",
+        host_id,
         shortcode,
     )
     return _emoji_of(row) if row else None
@@ -395,14 +395,6 @@ def remove_files(folder: Path, names: Iterable[str]) -> None:
     """Remove files of emoji from the media folder."""
     for name in names:
         (folder / name).unlink(missing_ok=True)
-
-
-async def _own(db: Reader, shortcode: str) -> Emoji | None:
-    row = await db.one(
-        f"SELECT {_COLUMNS} FROM emoji e WHERE COALESCE(e.host_id, 0) = 0 AND e.shortcode = ?",
-        shortcode,
-    )
-    return _emoji_of(row) if row else None
 
 
 async def _required(tx: Transaction, emoji_id: int) -> Emoji:

@@ -12,6 +12,7 @@ from fedcomm.hub import (
     media,
     moderation,
     polls,
+    purged,
     reach,
     reactions,
     removal,
@@ -164,6 +165,7 @@ async def _take_down(
     hides = form.text("action") == "hide"
     try:
         async with site.db.transaction() as tx:
+            files = await media.attached_to(tx, post.thing.id)
             await moderation.take_down(
                 tx,
                 member.id,
@@ -173,6 +175,8 @@ async def _take_down(
                     form.text("reason"), await rules.reference(tx, parse_id(form.text("rule")))
                 ),
             )
+            if form.flag("purge") and not hides:
+                await purged.block(tx, files, by=member.id, reason=form.text("reason"))
     except Invalid as refusal:
         errors = {refusal.field: _(refusal.message)}
         return await _delete_page(request, member, post, form, errors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -9,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from fedcomm.hub import (
     actors,
@@ -17,8 +19,10 @@ from fedcomm.hub import (
     bans,
     canary,
     drafts,
+    emoji,
     follows,
     groups,
+    images,
     instance,
     journal,
     media,
@@ -27,6 +31,7 @@ from fedcomm.hub import (
     notifications,
     passwords,
     permissions,
+    purged,
     quotes,
     reactions,
     removal,
@@ -49,8 +54,10 @@ from tests.hub.world import World, words
 
 SMALL = frozenset(
     {"settings", "cursors", "groups", "handles", "alembic_version", "rules", "canary_cycles"}
+    | {"blocked_media"}
 )
-"""Tables that may be walked through: a hub has tens or hundreds of groups, and a month of the canary's cycles."""
+"""Tables that may be walked through: a hub has tens or hundreds of groups and of files that were purged, and a
+month of the canary's cycles."""
 
 FIGURES = re.compile(r"^SELECT count\(\*\) FROM members WHERE state = 'active'")
 """The figures of NodeInfo, which are cached: accounts may be counted."""
@@ -181,6 +188,43 @@ async def live_through_drafts(world: World, anna: int, group: int) -> None:
     await world.do(canary.tidy, (1, 2), 3)
 
 
+async def live_through_emoji(world: World, bob: int, topic: int) -> None:
+    """Emoji of ours and of others, reactions with one, and what was purged."""
+    db, folder = world.db, world.site.media_folder
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8), "teal").save(buffer, "PNG")
+    own = await emoji.add(db, "leaf", buffer.getvalue(), folder=folder)
+    far = await world.host_id("far.test")
+    named = emoji.NamedEmoji("rose", "https://far.test/rose.png")
+    for url in ("https://far.test/rose.png", "https://far.test/other.png"):
+        await world.do(emoji.note, far, [replace(named, url=url)])
+    ((known, _host),) = await emoji.claim(db)
+    await emoji.put_off(db, known.id)
+    image = await images.process_image(buffer.getvalue(), folder, limits=images.EMOJI)
+    await emoji.keep_picture(db, known, image)
+    await emoji.own(db)
+    await emoji.own(db, shown_only=True)
+    await emoji.of_others(db)
+    await emoji.by_shortcode(db, "rose", "far.test")
+    await emoji.shown(db, {None: [":leaf:"], far: [":rose:"]})
+    await emoji.by_ids(db, [own.id, known.id])
+    await emoji.mime_of_file(db, own.file or "")
+    await emoji.names_file(db, own.file or "")
+    feeling = reactions.Feeling(":rose:", named)
+    for _ in range(2):
+        await world.do(reactions.add, bob, topic, "like", feeling=feeling)
+    await reactions.feelings(db, [topic])
+    await world.do(emoji.set_disabled, own.id, disabled=True, by=None)
+    await world.do(emoji.remove, own.id, by=None)
+    await world.do(emoji.forget_unused, now=now_ms() * 2)
+    picture, file = await world.picture(await world.member("emil"))
+    await media.name_of_file(db, file)
+    await world.do(purged.block, [picture], by=None)
+    await purged.blocked(db)
+    await purged.looks_blocked(db, "f" * 16)
+    await purged.is_blocked_hash(db, "0" * 64)
+
+
 async def live_through_everything(world: World) -> None:
     """Calls every operation and every read of the hub."""
     db = world.db
@@ -224,6 +268,7 @@ async def live_through_everything(world: World) -> None:
     await world.do(reactions.withdraw, bob, topic, "dislike")
     await live_through_quotes(world, anna, berta, bob, group, topic, post)
     await live_through_drafts(world, anna, group)
+    await live_through_emoji(world, bob, topic)
     await world.do(follows.request, anna, bob)
     await world.do(follows.set_activity, anna, bob, 1)
     await world.do(follows.accept, anna, bob)

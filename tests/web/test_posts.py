@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fedcomm.hub import media
-from tests.web.world import MARKER, World, picture_bytes, upload_form
+from tests.web.world import MARKER, Page, World, picture_bytes, upload_form
 
 
 async def test_the_address_of_a_reply_leads_to_its_place_in_the_thread(world: World) -> None:
@@ -114,6 +114,24 @@ async def test_a_moderator_removes_what_others_wrote_and_nobody_else_does(world:
     sent = await bruno.post(f"/o/{topic}/delete", {"reason": "Off topic."})
     assert sent.location == "/g/garden?said=removed"
     assert (await world.stranger().follow(world.thread("garden"))).status in (404, 410)
+
+
+async def test_what_a_moderator_purges_does_not_come_back(world: World) -> None:
+    dario, bruno = await world.browser("dario"), await world.browser("bruno")
+    words = {"title": "Bean", "text": "Look", "new_alt_0": "A bean"}
+
+    async def post() -> Page:
+        return await dario.post("/g/garden/new", upload_form(words, file_0=picture_bytes()))
+
+    first = (await post()).location.split("/")[4]
+    second = (await post()).location.split("/")[4]
+    page = await bruno.get(f"/o/{first}/delete")
+    assert 'name="purge"' in page.text
+    await bruno.post(f"/o/{first}/delete", {"reason": "Off topic."})
+    assert (await post()).status == 303
+    await bruno.post(f"/o/{second}/delete", {"reason": "Against rule 3.", "purge": "1"})
+    refused = await post()
+    assert refused.status == 422 and "removed from here by the moderators" in refused.text
 
 
 async def test_a_like_is_counted_once_and_can_be_taken_back(world: World) -> None:
