@@ -100,6 +100,7 @@ class PostgreSQLServer:
         self._thread = ThreadPoolExecutor(1, "postgresql-administration")
         self._runner = asyncio.Runner()
         self._connection: asyncpg.Connection[Any] | None = None
+        self._release = 0
         self._numbers = itertools.count(1)
         self.port = 0
 
@@ -167,7 +168,10 @@ class PostgreSQLServer:
     def create(self, template: str = "template0") -> str:
         """A new database, a copy of `template`; its name."""
         name = f"test_{next(self._numbers)}"
-        self.run(f"CREATE DATABASE {name} TEMPLATE {template}")
+        # Files are copied in half the time of the default, which writes each page to the log. Before
+        # release 15 there was nothing else.
+        strategy = " STRATEGY FILE_COPY" if self._release >= 15 else ""
+        self.run(f"CREATE DATABASE {name} TEMPLATE {template}{strategy}")
         return name
 
     def drop(self, name: str) -> None:
@@ -206,6 +210,7 @@ class PostgreSQLServer:
     async def _run(self, sql: str) -> None:
         if self._connection is None or self._connection.is_closed():
             self._connection = await asyncpg.connect(self.url("postgres"), timeout=5)
+            self._release = self._connection.get_server_version().major
         await self._connection.execute(sql)
 
     async def _forget_connection(self) -> None:
