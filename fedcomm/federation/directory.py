@@ -19,7 +19,7 @@ from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.emotes import named_emoji
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.newcomers import Newcomers
-from fedcomm.hub import actors
+from fedcomm.hub import actors, profiles
 from fedcomm.hub.policies import PolicyBook
 from fedcomm.hub.sanitizer import clean_remote, plain_name
 from fedcomm.store.database import Database
@@ -303,6 +303,11 @@ class Directory:
         profile = self._profile(actor, document)
         async with self._db.transaction() as tx:
             actor_id = await actors.store_remote(tx, profile)
+            said = [
+                (plain_name(name, 200), clean_remote(value, local_origin=self._at.origin))
+                for name, value in actor.fields
+            ]
+            await profiles.keep_remote(tx, actor_id, said, actor.also_known_as)
             if actor.implements_rfc9421:
                 await tx.execute(
                     "UPDATE hosts SET signature_style = 'rfc9421', signature_learned_at = ?,"

@@ -21,6 +21,7 @@ from activitypub.vocabulary import ITEM_LIMIT
 from fedcomm.config import Config
 from fedcomm.federation import (
     backlog,
+    belonging,
     certificates,
     farewells,
     health,
@@ -185,6 +186,10 @@ class FederationSpoke:
             ("couriers", self._couriers.run()),
             ("backfill", self._backfill.run()),
             ("pictures", self._pictures.run()),
+            (
+                "belonging",
+                belonging.run(self._db, self._client, self._at, allow_http=self._http),
+            ),
             ("housekeeping", housekeeping.run(self._config, self._db, self._directory)),
         ):
             self._tasks.append(asyncio.create_task(work, name=name))

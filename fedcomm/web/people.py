@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import hdrs, web
 
 from activitypub.vocabulary import CONTENT_TYPE
@@ -16,6 +18,8 @@ from fedcomm.web.forms import path_id, query_id, read_form
 from fedcomm.web.lookup import find_actor
 from fedcomm.web.rendering import page, see_other
 from fedcomm.web.visits import Visit, signed_in, visit_of
+
+ALIASES_SHOWN: Final = 10
 
 
 async def member_page(request: web.Request) -> web.StreamResponse:
@@ -93,6 +97,11 @@ async def _actor_page(request: web.Request, actor: actors.Actor, uri: str | None
         following=found[size - 1].thing.id if len(found) > size else None,
         activity_uri=uri,
         fields=await profiles.fields_of(db, actor.id),
+        aliases=[
+            uri
+            for uri in (await profiles.aliases_of(db, actor.id))[:ALIASES_SHOWN]
+            if presentation.web_address(uri)
+        ],
         moved_to=presentation.web_address(actor.moved_to_uri),
         avoided=(await avoidance.kind_of(db, visit.member.id, actor.id) if visit.member else None),
     )

@@ -60,7 +60,8 @@ def html_of(words: Thing | Revision | actors.Actor | Group) -> SafeHtml:
 
 
 def field_html(field: Field) -> SafeHtml:
-    """The value of a profile's field: made of escaped text and one link (`fedcomm.hub.profiles`)."""
+    """The value of a profile's field: escaped text or one link of ours, or the sanitiser's output
+    (`fedcomm.hub.profiles`)."""
     return SafeHtml(field.html)
 
 

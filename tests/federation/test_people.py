@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from aiohttp import web
 
+from fedcomm.federation import belonging
 from fedcomm.hub import actors, avoidance, follows, members, moving, profiles, threads
 from fedcomm.hub.composition import Draft
 from fedcomm.hub.errors import NotAllowed
@@ -164,3 +166,73 @@ async def test_a_mute_never_leaves_and_a_block_only_when_the_member_says_so(
     await town.stubs.until(lambda: "Undo/Block" in hosts[loud].kinds(), why="undone")
     await town.quiet()
     assert not hosts[quiet].arrived and not hosts[silent].arrived
+
+
+async def test_fields_of_people_elsewhere_are_clean_and_marked_only_when_their_page_links_back(
+    town: LocalHub,
+) -> None:
+    host = town.stubs.new_host()
+    origin = town.stubs.host(host).origin
+    attachment = [
+        {"type": "PropertyValue", "name": "Site", "value": f'<a href="{origin}/mine">mine</a>'},
+        {"type": "PropertyValue", "name": "Other", "value": f'<a href="{origin}/theirs">x</a>'},
+        {"type": "PropertyValue", "name": "<b>Job</b>", "value": "<script>x</script>Baker"},
+        {"type": "Note", "name": "no", "value": "field"},
+    ]
+    old = f"{origin}/users/before"
+    person = town.stubs.actor("linda", host, attachment=attachment, alsoKnownAs=[old])
+    page = {"mine": f'<p><a rel="nofollow me" href="{origin}/@linda/">me</a>', "theirs": "<p>"}
+
+    def html(text: str) -> Any:
+        async def answer(request: web.Request) -> web.Response:
+            return web.Response(text=text, content_type="text/html")
+
+        return answer
+
+    for name, text in page.items():
+        town.stubs.script(f"{origin}/{name}", html(text))
+    found = await known(town, person)
+    fields = await profiles.fields_of(town.db, found.id)
+    assert [field.name for field in fields] == ["Site", "Other", "<b>Job</b>"]
+    assert "script" not in fields[2].html and "Baker" in fields[2].html
+    assert await profiles.aliases_of(town.db, found.id) == [old]
+    spoke = town.site.federation
+    assert spoke is not None
+
+    async def look() -> None:
+        for _round in range(3):
+            await belonging.check(town.db, spoke._client, spoke._at, allow_http=True)
+
+    await look()
+    assert not town.stubs.fetched(f"{origin}/mine"), "nobody here follows them"
+    async with town.db.transaction() as tx:
+        await follows.request(tx, town.ben, found.id)
+        await follows.accept(tx, town.ben, found.id)
+    await look()
+    fields = await profiles.fields_of(town.db, found.id)
+    assert [field.verified_at is not None for field in fields] == [True, False, False]
+    assert town.stubs.fetched(f"{origin}/mine") == town.stubs.fetched(f"{origin}/theirs") == 1
+    status, text = await town.get(f"/@linda@{found.host}", headers=await town.cookie())
+    assert status == 200 and text.count("This page links back") == 1 and old in text
+    assert "&lt;b&gt;Job" in text and "<b>Job" not in text
+    # A mark stays with its link when the profile is refreshed, and goes with it.
+    await spoke._directory.actor(person, refresh=True)
+    assert (await profiles.fields_of(town.db, found.id))[0].verified_at is not None
+    attachment[0]["value"] = f'<a href="{origin}/elsewhere">mine</a>'
+    await spoke._directory.actor(person, refresh=True)
+    assert (await profiles.fields_of(town.db, found.id))[0].verified_at is None
+
+
+@pytest.mark.parametrize(
+    ("page", "back"),
+    [
+        ('<link rel="me" href="https://hub.example/@anna">', True),
+        ("<a rel=me href=https://hub.example/@anna/>", True),
+        ('<a rel="home" href="https://hub.example/@anna">', False),
+        ('<a rel="me" href="https://hub.example/@annamaria">', False),
+        ('<!-- <a rel="me" href="https://hub.example/@anna"> -->', False),
+        ("<a" * 10_000, False),
+    ],
+)
+async def test_only_a_link_that_says_me_links_back(page: str, back: bool) -> None:
+    assert belonging.links_back(page, {"https://hub.example/@anna"}) is back
