@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 MODES: Final = ("federated", "local", "private", "reserved")
 GROUP_ROLES: Final = ("moderator", "member")
+ACCESSES: Final = ("write", "read", "none")
 
 
 @click.group(cls=Nouns)
@@ -283,6 +284,70 @@ async def _ban(name: str, person: str, reason: str, days: int | None, remove_pos
                 days=days,
                 remove_posts=remove_posts,
             )
+
+
+@group.command("hosts")
+@click.argument("name")
+@click.option("--others", type=click.Choice(ACCESSES), help="What servers without a rule may.")
+@click.option(
+    "--set", "domain", metavar="DOMAIN", help="Make a rule for DOMAIN and its subdomains."
+)
+@click.option("--access", type=click.Choice(ACCESSES), help="With --set: what its people may.")
+@click.option("--remove", metavar="DOMAIN", help="Remove the rule of DOMAIN.")
+@with_config
+@with_json
+def hosts(
+    name: str,
+    others: str | None,
+    domain: str | None,
+    access: str | None,
+    remove: str | None,
+    as_json: bool,
+) -> None:
+    """Show which servers may follow the group NAME and write in it, or say so."""
+    if (domain is None) != (access is None):
+        raise click.UsageError("--set and --access belong together.")
+    facts = run(_hosts(name, others, domain, access, remove))
+    if as_json:
+        print_json(facts)
+        return
+    click.echo(f"Servers without a rule: {facts['others']}")
+    print_table(
+        ("DOMAIN", "ACCESS", "MEMBERS"),
+        [(each["domain"], each["access"], each["members"]) for each in facts["rules"]],
+        empty="There are no rules.",
+    )
+
+
+async def _hosts(
+    name: str, others: str | None, domain: str | None, access: str | None, remove: str | None
+) -> dict[str, Any]:
+    from fedcomm.hub import admission, group_hosts, groups
+
+    async with hub() as site:
+        found = await group_named(site.db, name)
+        if others or domain or remove:
+            moderators = await groups.moderators(site.db, found.id)
+            if not moderators:
+                raise Refused(
+                    f"the group {name} has no moderator in whose name this could be done."
+                )
+            by = moderators[0].id
+            async with site.db.transaction() as tx:
+                if others:
+                    await admission.set_other_hosts(tx, found.id, by, others)  # type: ignore[arg-type]
+                if domain:
+                    await admission.set_host(tx, found.id, by, domain, access)  # type: ignore[arg-type]
+                if remove:
+                    await admission.set_host(tx, found.id, by, remove, None)
+        return {
+            "group": found.name,
+            "others": await group_hosts.default(site.db, found.id),
+            "rules": [
+                {"domain": rule.domain, "access": rule.access, "members": rule.members}
+                for rule in await group_hosts.rules(site.db, found.id)
+            ],
+        }
 
 
 @group.command("unban")

@@ -28,6 +28,7 @@ from fedcomm.cli.policy_printing import (
 if TYPE_CHECKING:
     from fedcomm.hub.impact import Impact
 
+AUDIENCES: Final = ("off", "members", "public")
 MODES: Final = ("open", "cautious", "allow-list")
 DAY_MS: Final = 86_400_000
 
@@ -187,6 +188,47 @@ async def _set(
         )
         async with site.db.transaction() as tx:
             return await policy_changes.apply(tx, {name: entry}, by=None, kind="set", reason=reason)
+
+
+@policy.command("publish")
+@click.argument("audience", required=False, type=click.Choice(AUDIENCES))
+@click.option("--obfuscate", metavar="DOMAIN", help="Leave letters out of this entry.")
+@click.option("--reveal", metavar="DOMAIN", help="Show this entry whole.")
+@with_config
+@with_json
+def publish(audience: str | None, obfuscate: str | None, reveal: str | None, as_json: bool) -> None:
+    """Show or decide who may see the list of limited and suspended servers."""
+    facts = run(_publish(audience, obfuscate, reveal))
+    if as_json:
+        print_json(facts)
+        return
+    click.echo(f"The list is shown to: {facts['audience']}")
+    print_table(
+        ("DOMAIN", "LEVEL", "COMMENT"),
+        [(each["domain"], each["level"], each["comment"]) for each in facts["blocks"]],
+        empty="It is empty.",
+    )
+
+
+async def _publish(
+    audience: str | None, obfuscate: str | None, reveal: str | None
+) -> dict[str, Any]:
+    from fedcomm.hub import published_blocks
+
+    async with hub() as site:
+        async with site.db.transaction() as tx:
+            if audience is not None:
+                await published_blocks.set_audience(tx, audience, by=None)
+            for domain, on in ((obfuscate, True), (reveal, False)):
+                if domain and not await published_blocks.set_obfuscated(tx, domain, on=on):
+                    raise Refused(f"there is no entry for {domain}.")
+        return {
+            "audience": await published_blocks.audience(site.db),
+            "blocks": [
+                {"domain": block.domain, "level": block.level, "comment": block.comment}
+                for block in await published_blocks.published(site.db)
+            ],
+        }
 
 
 @policy.command("remove")
