@@ -7,7 +7,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 # Processes that the tests run in, each with a PostgreSQL of its own; 0 runs them in one.
-WORKERS ?= auto
+WORKERS ?= logical
 CODE := fedcomm activitypub tests benchmarks migrations
 
 # One stamp per set of dependencies; pip runs again only when pyproject.toml is newer.
