@@ -620,6 +620,9 @@ class Handlers:
                 return await self._share_known(received, known)
             made = await self._vouching.object(inner, budget=received.budget)
             return await self._keep_shared(received, uri, made)
+        vote = self._vote_of(inner)
+        if vote is not None:
+            return await self._announced_vote(inner, *vote, received)
         known = await self._library.find(self._db, uri)
         if known is None or known.is_local or known.deleted_at is not None:
             return nothing(f"ignored: announced {inner.type} of something unknown")
@@ -631,6 +634,31 @@ class Handlers:
             proven = author is not None and author.actor_id == known.author_id
             return await self._hearsay.deleted(known, received.budget, proven=proven)
         return nothing(f"ignored: announced {inner.type}")
+
+    def _vote_of(self, inner: ActivityDocument) -> tuple[reactions.Kind, str] | None:
+        """The kind of a vote, or of the vote that is undone, and the id of what it is about."""
+        kind: str | None = inner.type
+        target = inner.object_id
+        if inner.type == "Undo" and isinstance(inner.object, dict):
+            kind = next(iter(accessors.types(inner.object)), None)
+            target = accessors.url(inner.object, "object", allow_http=self._http)
+        if kind in ("Like", "EmojiReact", "Dislike") and target is not None:
+            return _REACTIONS[kind], target
+        return None
+
+    async def _announced_vote(
+        self, inner: ActivityDocument, kind: reactions.Kind, target: str, received: Received
+    ) -> Change:
+        known = await self._library.find(self._db, target)
+        if known is None or known.deleted_at is not None:
+            return nothing(f"ignored: announced {inner.type} of something unknown")
+        if not known.is_local:
+            # Their own servers count what is theirs.
+            return nothing(f"ignored: announced {inner.type}")
+        author = await self._vouching.author(inner, budget=received.budget)
+        return await self._hearsay.reacted(
+            inner, known, kind, received.budget, proven=author is not None
+        )
 
     async def _unwrap_several(
         self, received: Received, several: Sequence[JSONObject | str]

@@ -20,13 +20,21 @@ from fedcomm.federation.directory import Directory
 from fedcomm.federation.library import Library, fitted
 from fedcomm.federation.quoting import permissions_of
 from fedcomm.federation.vouching import can_be_confirmed
-from fedcomm.hub import actors, threads
+from fedcomm.hub import actors, reactions, threads
 from fedcomm.hub.policies import PolicyBook
 from fedcomm.store.database import Database, Transaction
 from fedcomm.store.ids import now_ms
 
 GONE = 410
 """The status that says for ever that an actor is gone (federation.md §6.4); 404 may be a mishap."""
+
+UNCONFIRMED = frozenset({"refused", "id_mismatch", "content_type", "json"})
+"""Failures to fetch after which it is known that nothing fitting is there."""
+
+_OTHER_VOTE: dict[reactions.Kind, tuple[reactions.Kind, ...]] = {
+    "like": ("dislike",),
+    "dislike": ("like",),
+}
 
 
 class Hearsay:
@@ -157,6 +165,54 @@ class Hearsay:
             return "deleted"
 
         return change
+
+    async def reacted(
+        self,
+        said: ActivityDocument,
+        known: threads.Thing,
+        kind: reactions.Kind,
+        budget: FetchBudget,
+        *,
+        proven: bool,
+    ) -> Change:
+        """A vote on something of ours, or its Undo, that a group elsewhere repeats: servers whose people vote there
+        tell the group and not us. True if the voter has proven it, or their server serves the same activity."""
+        if not proven and not await self._is_said(said, budget):
+            return nothing("ignored: a vote that nobody confirms")
+        voter = await self._directory.actor(said.actor, budget=budget)
+        authority = host_of(said.actor, allow_http=self._http) or ""
+        if (await self._book.policy(authority)).level in ("queue", "suspend"):
+            raise Refused("undecided-host")
+
+        async def change(tx: Transaction) -> str:
+            if said.type == "Undo":
+                for vote in (kind, *_OTHER_VOTE.get(kind, ())):
+                    if await reactions.withdraw(tx, voter.id, known.id, vote):
+                        return f"{vote} withdrawn"
+                return f"no {kind} to withdraw"
+            added = await reactions.add(tx, voter.id, known.id, kind, uri=said.id)
+            return kind if added else f"{kind} already counted"
+
+        return change
+
+    async def _is_said(self, said: ActivityDocument, budget: FetchBudget) -> bool:
+        """Whether the actor's server serves this activity under its id. Raises FetchError when it may do so later."""
+        if said.id is None:
+            return False
+        try:
+            found = await self._library.fetch_activity(said.id, budget=budget)
+        except Refused:
+            return False
+        except FetchError as error:
+            if error.permanent or error.reason in UNCONFIRMED:
+                return False
+            raise
+        return (found.id, found.type, found.actor, found.object_id) == (
+            said.id,
+            said.type,
+            said.actor,
+            said.object_id,
+        )
 
     async def _profile(self, activity: ActivityDocument, budget: FetchBudget) -> Change:
         person = await actors.actor_by_uri(self._db, activity.actor)

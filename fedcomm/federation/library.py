@@ -19,6 +19,7 @@ from activitypub.documents import (
     ActivityDocument,
     ObjectDocument,
     audience_class,
+    read_activity,
     read_object,
 )
 from activitypub.failures import FetchBudget, FetchError
@@ -119,6 +120,15 @@ class Library:
         signer = await self._keyring.instance_signer()
         document = await self._client.fetch_object(uri, signer, budget=budget)
         return read_object(document, allow_http=self._http)
+
+    async def fetch_activity(self, uri: str, *, budget: FetchBudget) -> ActivityDocument:
+        """An activity as its own server serves it (INV-5). Raises FetchError, Refused."""
+        if self._at.is_ours(uri):
+            raise Refused("our-own")
+        await self._directory.require_open(uri)
+        signer = await self._keyring.instance_signer()
+        document = await self._client.fetch_object(uri, signer, budget=budget)
+        return read_activity(document, allow_http=self._http)
 
     async def prepare(
         self,

@@ -165,14 +165,17 @@ class Sanctions:
         group = await groups.group(tx, thing.group_id or 0)
         if group is None or not group.leaves_hub or thing.visibility not in ("public", "members"):
             return
+        members = await recipients.group_members(tx, group.id)
+        # Where there is no shared inbox, the copy for a host and the one for its member would both go there.
+        told = {inbox.host_id for inbox in members}
         inboxes = recipients.merged(
-            await recipients.group_members(tx, group.id),
+            members,
             [
                 inbox
                 for inbox in await self._out.among_readers(
                     tx, thing, await recipients.reached(tx, thing.id)
                 )
-                if await self._out.is_welcome(tx, inbox.host_id)
+                if inbox.host_id not in told and await self._out.is_welcome(tx, inbox.host_id)
             ],
         )
         undo = await self._received(tx, thing.id, "Undo", entry.actor_id)

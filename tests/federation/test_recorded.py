@@ -49,7 +49,7 @@ MEANINGS = (
     (r"Update/id", r"done: profile refreshed"),
     (r"Update/(Note|Article|Page)", r"done: ignored: Update of something unknown"),
     (r"Announce/(id|Note|Article|Page|Create/.*)", r"done: (share(d)?( already counted)?|ignored: an echo.*)"),
-    (r"Announce/.*", r"done: (ignored: (announced \w+( of something unknown)?|an echo.*))"),
+    (r"Announce/.*", r"done: (ignored: (announced \w+( of something unknown)?|an echo.*|a vote that nobody confirms))"),
     (r"(Like|Dislike)/id", r"done: (like|dislike|ignored: about something unknown)"),
     (r"Undo/.*", r"done: .*"),
     (r"Delete/(id|Tombstone)", r"done: (remembered as deleted|actor deleted with 0 objects)"),

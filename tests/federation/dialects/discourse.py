@@ -34,6 +34,7 @@ class Discourse(Dialect):
         "vote": reasons.NO_POLLS,
         "quote": reasons.NO_QUOTES,
         "report": reasons.NO_REPORTS_SENT,
+        "group vote": "Announces words only.",
         "leave": "An account that is removed sends nothing.",
     }
 

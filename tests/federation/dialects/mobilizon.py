@@ -34,6 +34,7 @@ class Mobilizon(Dialect):
     signing = Signing(covered=("(request-target)", "content-length", "date", "digest", "host"))
     absent: ClassVar[Mapping[str, str]] = reasons.MODERATES_NOT | {
         "dislike": reasons.NO_DOWNVOTES,
+        "group vote": "Its people do not vote.",
         "like": "Its people answer or come, and nothing else.",
         "boost": reasons.NO_BOOSTS,
         "poll": reasons.NO_POLLS,

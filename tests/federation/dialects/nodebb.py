@@ -34,6 +34,12 @@ class NodeBB(Dialect):
         "remove": "Sends a Delete only of what is stored in a category of its own.",
     }
 
+    flaws: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "group vote": (
+            "not counted",
+            "The ids of its votes have fragments: nothing is served there by which we could tell that it is true.",
+        )
+    }
     gets: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "our deletion": ("Announce/Delete/id", "Delete/id")
     }

@@ -84,8 +84,8 @@ GIFTS: Final[tuple[Gift, ...]] = (
         "its restoring",
         {
             "threads": ("Announce/Undo/Delete/id",),
-            "microblog": ("Announce/id",),
-            "both": ("Announce/Undo/Delete/id", "Announce/id"),
+            "microblog": ("Announce/id", "Create/Page"),
+            "both": ("Announce/Undo/Delete/id", "Announce/id", "Create/Page"),
         },
     ),
     Gift(

@@ -25,6 +25,7 @@ class PeerTube(Dialect):
     ]
     signing = Signing()
     absent: ClassVar[Mapping[str, str]] = reasons.MODERATES_NOT | {
+        "group vote": "Its channels announce no votes.",
         "topic": "Its videos name no group of others.",
         "edit": "Its comments cannot be edited, and its videos are in no group of ours.",
         "boost": "Its channels announce their own videos and nothing else.",

@@ -17,4 +17,6 @@ NO_MESSAGES = "No form is known to us in which its people write to one person."
 MODERATES_NOT = dict.fromkeys(("remove", "lock", "pin", "ban"), NO_FOREIGN_MODERATION)
 """For microblogs."""
 
-BOOSTS_AS_GROUP_NOT = dict.fromkeys(("group topic", "group edit", "group delete"), NO_GROUPS)
+BOOSTS_AS_GROUP_NOT = dict.fromkeys(
+    ("group topic", "group edit", "group delete", "group vote"), NO_GROUPS
+)

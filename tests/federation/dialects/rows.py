@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fedcomm.hub import bans, follows, groups, quotes, reports, threads
+from fedcomm.hub import bans, follows, groups, quotes, reports, threads, timelines
 from fedcomm.hub.ballots import Ballot
 from fedcomm.hub.visibility import can_read, member
 from tests.federation.dialects.dialect import JSON, Ours, Person
@@ -403,8 +403,11 @@ async def _group_topic(scene: Scene, words: str) -> tuple[str, JSON, threads.Thi
 async def group_topic(scene: Scene) -> str:
     _, _, made = await _group_topic(scene, "Our own slugs")
     assert "Our own slugs" in (made.title or made.html)
-    home = (await scene.town.get("/", await scene.town.cookie()))[1]
-    assert "Our own slugs" in home
+    reader = member(scene.town.anna)
+    home = await timelines.home(scene.town.db, reader, limit=1_000)
+    assert made.id in [post.thing.id for post in home]
+    status, page = await scene.town.get(f"/o/{made.id}", await scene.town.cookie())
+    assert status == 200 and "Our own slugs" in page
     return "at home, fetched"
 
 
@@ -428,6 +431,25 @@ async def group_delete(scene: Scene) -> str:
     now = await threads.thing(scene.town.db, made.id)
     assert now is not None and now.html == "" and now.deleted_at is not None
     return "asked, erased"
+
+
+async def group_vote(scene: Scene) -> str:
+    """On something of a member of ours, by somebody whose server told the group and not us; and taken back."""
+    group, voter = scene.somebody("garden", "Group"), scene.somebody("voter")
+    await _follow(scene, scene.town.anna, group.id)
+    topic_id, ours = await scene.our_topic("Voted on")
+    like = scene.dialect.like(voter, ours)
+    undo = scene.dialect.unlike(like)
+    for activity, count in ((like, 1), (undo, 0)):
+        scene.serve(activity)
+        announce = scene.dialect.announce(group.id, scene.dialect.inner(activity))
+        verdict = await scene.send(announce, scene.town.shared_inbox)
+        counted = (await threads.thing(scene.town.db, topic_id)).like_count  # type: ignore[union-attr]
+        if verdict == "done: ignored: a vote that nobody confirms":
+            assert counted == 0
+            return "not counted"
+        assert (verdict, counted) == (f"done: {'like' if count else 'like withdrawn'}", count)
+    return "asked, counted"
 
 
 # Parts
@@ -477,4 +499,5 @@ ROWS: Final[tuple[Row, ...]] = (
     _row("group topic", "its group announces a topic", GROUPS, "at home, fetched", group_topic),
     _row("group edit", "an edit", GROUPS, "fetched anew", group_edit),
     _row("group delete", "a deletion", GROUPS, "asked, erased", group_delete),
+    _row("group vote", "a vote on a member's post", GROUPS, "asked, counted", group_vote),
 )

@@ -35,8 +35,9 @@ class Scene:
     # Its people
 
     def serve(self, document: JSON) -> JSON:
-        """Answer GETs of the document's id with it."""
-        self.host.objects[document["id"]] = document
+        """Answer GETs of the document's id with it; what has a fragment in its id is not to be had so."""
+        if "#" not in document["id"]:
+            self.host.objects[document["id"]] = document
         return document
 
     def somebody(self, name: str = "ida", kind: str = "Person") -> Person:
