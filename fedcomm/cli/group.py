@@ -47,7 +47,8 @@ def group() -> None:
     default="federated",
     show_default=True,
     help="federated: anybody reads, other servers follow. local: members of this hub. "
-    "private: only the members of the group know of it.",
+    "private: only the members of the group know of it. "
+    "reserved: only members read, people of other servers among them; its moderators let them in.",
 )
 @click.option("--approval", is_flag=True, help="Its moderators decide who joins.")
 @click.option("--language", help="What is written in it, as BCP 47.  [default: the hub's]")

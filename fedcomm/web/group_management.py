@@ -7,7 +7,17 @@ from typing import cast
 from aiohttp import web
 
 from fedcomm.http import site_of
-from fedcomm.hub import actors, admission, bans, group_hosts, groups, media, moderation, threads
+from fedcomm.hub import (
+    actors,
+    admission,
+    bans,
+    circles,
+    group_hosts,
+    groups,
+    media,
+    moderation,
+    threads,
+)
 from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
 from fedcomm.hub.images import AVATAR, HEADER
 from fedcomm.i18n import gettext as _
@@ -153,6 +163,21 @@ async def hosts(request: web.Request) -> web.StreamResponse:
     return see_other(f"{paths.group_path(group.name)}/manage", "saved")
 
 
+async def askers(request: web.Request) -> web.StreamResponse:
+    """Say which servers' people may ask to join a reserved group."""
+    member = signed_in(request)
+    site = site_of(request)
+    group = await _moderated(request)
+    form = await read_form(request)
+    try:
+        async with site.db.transaction() as tx:
+            await circles.set_askers(tx, group.id, member.id, form.text("askers").split())
+    except Invalid as refusal:
+        return await _manage_page(request, group, None, {refusal.field: _(refusal.message)}, form)
+    site.wake()
+    return see_other(f"{paths.group_path(group.name)}/manage", "saved")
+
+
 async def waiting(request: web.Request) -> web.StreamResponse:
     """Let a first post of an unknown server in, or refuse it."""
     member = signed_in(request)
@@ -260,6 +285,9 @@ async def _manage_page(
             for thing in posts
         ],
         ban_form=people_form or Form(),
+        homes=await circles.homes(db, group.id) if group.mode == "reserved" else [],
+        askers_text=(people_form.text("askers") if people_form else "")
+        or "\n".join(await circles.askers(db, group.id)),
         host_rules=await group_hosts.rules(db, group.id),
         other_hosts=await group_hosts.default(db, group.id),
         people=[(face, role) for face, (_person, role) in zip(faces, shown, strict=True)],

@@ -9,8 +9,9 @@ from aiohttp import hdrs, web
 
 from activitypub.vocabulary import CONTENT_TYPE
 from fedcomm.http import site_of
-from fedcomm.hub import actors, groups, timelines
+from fedcomm.hub import actors, circles, groups, timelines
 from fedcomm.hub.errors import Invalid, NotAllowed
+from fedcomm.hub.visibility import can_see_group
 from fedcomm.i18n import LANGUAGES
 from fedcomm.i18n import gettext as _
 from fedcomm.store.ids import parse_id
@@ -54,9 +55,11 @@ async def group_page(request: web.Request) -> web.StreamResponse:
     answer = await activity_answer(request, "actor", known.id if known else None)
     if answer is not None:
         return answer
-    group = await groups.visible_group(db, visit.viewer, name)
+    group = await groups.known_group(db, visit.viewer, name)
     if group.name != name:
         raise web.HTTPMovedPermanently(paths.group_path(group.name))
+    if not await can_see_group(db, visit.viewer, group.id):
+        return await _door(request, group)
     before = None
     if match := _BEFORE.fullmatch(request.query.get("before", "")):
         before = (int(match[1]), min(int(match[2]), timelines.LAST_ID))
@@ -89,6 +92,19 @@ async def group_page(request: web.Request) -> web.StreamResponse:
     return response
 
 
+async def _door(request: web.Request, group: groups.Group) -> web.StreamResponse:
+    """What somebody sees of a reserved group who is not in it: what it is for, and how to ask."""
+    visit = visit_of(request)
+    return await page(
+        request,
+        "group_door.html",
+        group=group,
+        card=(await presentation.group_cards(visit.site.db, [group]))[0],
+        place=await place_in(visit, group),
+        askers=await circles.askers(visit.site.db, group.id),
+    )
+
+
 async def group_about(request: web.Request) -> web.StreamResponse:
     """What a group is for, who looks after it, and what leaves this server."""
     visit = visit_of(request)
@@ -102,6 +118,7 @@ async def group_about(request: web.Request) -> web.StreamResponse:
         group=group,
         card=(await presentation.group_cards(db, [group], {group.id: count}))[0],
         moderators=await presentation.faces(db, await groups.moderators(db, group.id)),
+        homes=await circles.homes(db, group.id) if group.mode == "reserved" else [],
         place=await place_in(visit, group),
     )
 
@@ -111,7 +128,7 @@ async def membership(request: web.Request) -> web.StreamResponse:
     member = signed_in(request)
     visit = visit_of(request)
     site = visit.site
-    group = await groups.visible_group(site.db, visit.viewer, request.match_info["name"])
+    group = await groups.known_group(site.db, visit.viewer, request.match_info["name"])
     form = await read_form(request)
     leaving = form.text("action") == "leave"
     async with site.db.transaction() as tx:

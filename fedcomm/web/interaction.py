@@ -70,7 +70,7 @@ async def follow_from(request: web.Request) -> web.StreamResponse:
     db = visit.site.db
     kind, name = request.match_info["kind"], request.match_info["name"]
     if kind == "group":
-        actor_name = (await groups.visible_group(db, visit.viewer, name)).name
+        actor_name = (await groups.known_group(db, visit.viewer, name)).name
         back = paths.group_path(actor_name)
     else:
         actor = await actors.local_actor(db, name)

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from fedcomm.hub import actors, threads, timelines
-from fedcomm.hub.visibility import can_see_group
+from fedcomm.hub.visibility import can_know_group
 from fedcomm.store.ids import parse_id
 from fedcomm.web import paths
 from fedcomm.web.visits import Visit
@@ -89,7 +89,7 @@ async def known_actor(visit: Visit, text: str) -> actors.Actor | None:
     if actor.is_local and actor.kind not in ("person", "group"):
         return None
     if actor.is_local and actor.kind == "group":
-        return actor if await can_see_group(db, visit.viewer, actor.id) else None
+        return actor if await can_know_group(db, visit.viewer, actor.id) else None
     return actor
 
 

@@ -10,7 +10,7 @@ from activitypub.vocabulary import CONTENT_TYPE
 from fedcomm.http import site_of
 from fedcomm.hub import actors, avoidance, follows, groups, policies, profiles, timelines
 from fedcomm.hub.errors import NotFound
-from fedcomm.hub.visibility import ANONYMOUS, can_see_group
+from fedcomm.hub.visibility import ANONYMOUS, can_know_group
 from fedcomm.i18n import gettext as _
 from fedcomm.web import emotes, paths, presentation
 from fedcomm.web.federated import activity_answer, actor_uri
@@ -36,7 +36,7 @@ async def member_page(request: web.Request) -> web.StreamResponse:
     if actor is None:
         raise NotFound("There is no such person.")
     if actor.kind == "group":
-        if not await can_see_group(db, visit.viewer, actor.id):
+        if not await can_know_group(db, visit.viewer, actor.id):
             raise NotFound("There is no such group.")
         raise web.HTTPMovedPermanently(paths.group_path(actor.name))
     if actor.suspended_at is not None:

@@ -81,6 +81,7 @@ def add_routes(app: web.Application) -> None:
             web.post(f"/g/{{name:{NAME}}}/life/move", group_life.move),
             web.post(f"/g/{{name:{NAME}}}/life/close", group_life.close),
             web.post(f"/g/{{name:{NAME}}}/waiting", group_management.waiting),
+            web.post(f"/g/{{name:{NAME}}}/askers", group_management.askers),
             web.get(f"/g/{{name:{NAME}}}/new", threads.new_topic_form),
             web.post(f"/g/{{name:{NAME}}}/new", threads.new_topic),
             web.get(f"/g/{{name:{NAME}}}/t/{{id:{ID}}}", threads.thread),

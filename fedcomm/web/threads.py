@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 
 from activitypub.vocabulary import CONTENT_TYPE
 from fedcomm.http import site_of
-from fedcomm.hub import drafts, groups, threads, timelines
+from fedcomm.hub import circles, drafts, groups, threads, timelines
 from fedcomm.hub.errors import NotAllowed, NotFound
 from fedcomm.hub.visibility import Viewer
 from fedcomm.site import Site
@@ -222,6 +222,9 @@ async def topic_form(
         group=group,
         place=place,
         writing=writing,
+        homes=await circles.homes(visit_of(request).site.db, group.id)
+        if group.mode == "reserved"
+        else [],
     )
 
 

@@ -193,3 +193,52 @@ async def test_where_only_moderators_open_topics_members_answer(world: World) ->
     assert (await dario.post(f"/o/{world.topics['garden']}/reply", {"text": "Yes"})).status == 303
     about = await world.stranger().get("/g/garden/about")
     assert "Only moderators open topics; members answer." in about.text
+
+
+async def test_a_group_with_members_on_other_servers_has_a_door_for_those_who_may_ask(
+    world: World,
+) -> None:
+    anna = await world.browser("anna")
+    form = {"title": "Cantina", "name": "cantina", "description": "For the few.", "language": "en"}
+    sent = await anna.post("/groups/new", form | {"mode": "reserved"})
+    assert sent.status == 303
+    written = await anna.post(
+        "/g/cantina/new", {"title": f"Wine {MARKER}", "text": f"Red {MARKER}", "language": "en"}
+    )
+    assert written.status == 303
+    assert "does not leave" not in (await anna.get("/g/cantina/new")).text
+    elsa, stranger = await world.browser("elsa"), world.stranger()
+    for visitor in (elsa, stranger):
+        page = await visitor.get("/g/cantina")
+        assert page.status == 200 and "For the few." in page.text and MARKER not in page.text
+        assert 'name="robots" content="noindex"' in page.text
+        assert (await visitor.get("/g/cantina/about")).status == 404
+        assert (await visitor.get("/g/cantina/feed.atom")).status == 404
+    assert "cantina" in (await elsa.get("/groups")).text
+    assert "cantina" not in (await stranger.get("/groups")).text
+    sent = await elsa.post("/g/cantina/membership", {"action": "join"})
+    assert "A moderator will answer" in (await elsa.get(sent.location)).text
+    assert MARKER not in (await elsa.get("/g/cantina")).text
+    async with world.site.db.transaction() as tx:
+        found = await groups.group_by_name(tx, "cantina")
+        assert found is not None
+        anna_id = (await groups.moderators(tx, found.id))[0].id
+        [(person, _role)] = await groups.list_memberships(tx, found.id, "requested")
+        await groups.add_member(tx, found.id, anna_id, person.id)
+    assert MARKER in (await elsa.get("/g/cantina")).text
+    about = (await elsa.get("/g/cantina/about")).text
+    assert "Nobody of another server is in it at present" in about
+
+
+async def test_a_moderator_names_the_servers_that_may_ask(world: World) -> None:
+    anna = await world.browser("anna")
+    form = {"title": "Cantina", "name": "cantina", "description": "", "language": "en"}
+    await anna.post("/groups/new", form | {"mode": "reserved"})
+    refused = await anna.post("/g/cantina/askers", {"askers": "lemmy.example\nnonsense"})
+    assert refused.status == 422 and "not the name of a server" in refused.text
+    sent = await anna.post("/g/cantina/askers", {"askers": "lemmy.example\n Other.example"})
+    assert "lemmy.example\nother.example" in (await anna.get(sent.location)).text
+    assert (await world.stranger().get("/g/cantina")).status == 404
+    elsa = await world.browser("elsa")
+    assert (await elsa.get("/g/cantina")).status == 200, "members of this site may always ask"
+    assert (await elsa.post("/g/cantina/askers", {"askers": ""})).status in (403, 404)

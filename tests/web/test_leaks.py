@@ -85,6 +85,7 @@ NAMED: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("GET", "/report/{id}"): ("/report/{group}",),
     ("POST", "/report/{id}"): ("/report/{group}",),
     ("POST", "/g/{name}/waiting"): ("/g/{board}/waiting",),
+    ("POST", "/g/{name}/askers"): ("/g/{board}/askers",),
     ("GET", "/moderation/{id}"): ("/moderation/{report}",),
     ("POST", "/moderation/{id}"): ("/moderation/{report}",),
     ("GET", "/statements/{id}"): ("/statements/{statement}",),
