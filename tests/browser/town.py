@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedcomm.config import Federation, Instance, Server
-from fedcomm.hub import actors, follows, groups, media, notifications, reactions, threads
+from fedcomm.hub import (
+    actors,
+    events,
+    follows,
+    groups,
+    media,
+    notifications,
+    participation,
+    reactions,
+    threads,
+)
 from fedcomm.hub.composition import Attachment, Content, Draft
 from fedcomm.hub.images import ATTACHMENT, AVATAR, HEADER
 from fedcomm.hub.sanitizer import clean_remote
@@ -52,6 +62,7 @@ async def make_town(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
         federation=Federation(any_port=True),
     ) as world:
         await _enliven(world)
+        await _feast(world)
         yield world
 
 
@@ -200,6 +211,30 @@ async def _enliven(world: World) -> None:
     world.replies["edited"] = second
 
 
+async def _feast(world: World) -> None:
+    """An event of Chiara's, to which Bruno comes and Elsa asks to come."""
+    occasion = events.Occasion(
+        2_046_772_800_000,
+        2_046_772_800_000 + 3 * 3_600_000,
+        "Europe/Rome",
+        joining="restricted",
+        place="Orto di via Po",
+        address="Via Po 3, Torino",
+        online_url="https://meet.example/orto",
+        capacity=20,
+    )
+    draft = Draft("Portate *semi* e vasi.", "Scambio di semi", language="it", event=occasion)
+    event = await world.topic("garden", "chiara", draft)
+    world.topics["event"] = event
+    async with world.site.db.transaction() as tx:
+        await groups.join(tx, world.groups["garden"], world.people["elsa"])
+        for name in ("bruno", "elsa"):
+            await participation.join(tx, world.people[name], event)
+        await participation.answer(
+            tx, world.people["chiara"], event, world.people["bruno"], accepted=True
+        )
+
+
 async def _trouble(tx: Transaction, actor_id: int, host_id: int) -> None:
     """Deliveries that wait at one server and were given up at another."""
     gone = await actors.ensure_host(tx, "gone.example")
@@ -264,6 +299,11 @@ def views(world: World) -> list[View]:
         View("quote", f"{path}/quote", "dario"),
         View("quoting-topic", f"/g/garden/new?quote={pictures}", "dario"),
         View("quoting", f"/o/{world.topics['quoting']}", "chiara"),
+        View("event", f"/o/{world.topics['event']}", "dario"),
+        View("event-organiser", f"/o/{world.topics['event']}/participants", "chiara"),
+        View("event-edit", f"/o/{world.topics['event']}/edit", "chiara"),
+        View("group-life", "/g/garden/life", "bruno"),
+        View("appeal", "/appeal"),
         View("reply", f"{path}/reply", "chiara"),
         View("edit", f"{path}/edit", "chiara"),
         View("delete", f"{path}/delete", "chiara"),
