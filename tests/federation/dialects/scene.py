@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fedcomm.hub import actors, groups, threads
+from fedcomm.hub.composition import Draft
 from tests.federation.dialects.dialect import JSON, Dialect, Ours, Person
 from tests.federation.inprocess import LocalHub, ScriptedStubs
 from tests.federation.stub import Arrived, test_key
@@ -115,8 +116,6 @@ class Scene:
 
     async def our_topic(self, title: str = "Ours", *, poll: Any = None) -> tuple[int, Ours]:
         """A new topic of anna's in the group, and how the peer knows it."""
-        from fedcomm.hub.composition import Draft
-
         town = self.town
         async with town.db.transaction() as tx:
             draft = Draft("Words.", title, poll=poll)
