@@ -306,3 +306,38 @@ async def reach(page: Page, tag: str, name: str) -> None:
             return
         await page.keyboard.press("Tab")
     raise AssertionError(f"the keyboard never reaches <{tag}> {name} on {page.url}")
+
+
+async def test_sound_and_video_play_from_here_without_a_script(
+    browser: Browser, town: World
+) -> None:
+    """What was blanked in the files does not keep a browser from playing and seeking."""
+    context = await context_for(browser, town, "chiara")
+    watch = Watch(context)
+    page = await context.new_page()
+    await page.goto(f"/o/{town.topics['files']}")
+    players = page.locator("video, audio")
+    assert await players.count() == 3
+    boxes = [await player.bounding_box() for player in await players.all()]
+    assert not any(
+        "/media/" in url and url.endswith((".mp4", ".webm", ".ogg")) for url in watch.requests
+    )
+    facts = await players.evaluate_all(
+        """players => Promise.all(players.map(player => new Promise((done, failed) => {
+            player.muted = true
+            player.addEventListener('error', () => failed(player.currentSrc), true)
+            player.addEventListener('seeked', () => done([player.duration, player.currentTime,
+                player.videoWidth || 0]), {once: true})
+            player.addEventListener('loadeddata', () => { player.currentTime = 0.5 }, {once: true})
+            player.preload = 'auto'
+            player.load()
+        })))"""
+    )
+    for (length, at, width), wide in zip(facts, (64, 64, 0), strict=True):
+        assert 0.9 < length < 1.3 and 0.4 < at < 0.6 and width == wide
+    assert [await player.bounding_box() for player in await players.all()] == boxes
+    image = page.locator("img.emoji").first
+    assert await image.get_attribute("alt") == ":foglia:"
+    assert not watch.complaints
+    assert {urlsplit(url).netloc for url in watch.requests} == {urlsplit(page.url).netloc}
+    await context.close()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedcomm.config import Federation, Instance, Server
+from fedcomm.hub import actors, emoji, follows, groups, media, notifications, reactions, threads
 from fedcomm.hub import (
     actors,
     events,
@@ -66,6 +67,54 @@ async def make_town(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
         yield world
 
 
+RECORDINGS = Path(__file__).parents[1] / "hub" / "recordings"
+
+
+async def _files(world: World, owner: int) -> int:
+    """A topic with an emoji, a video, sound, and a document; one of an emoji is not shown."""
+    site = world.site
+    folder = site.media_folder
+    for code, colour in (("foglia", "#3d7a4b"), ("fiore", "#b0578d")):
+        made = await emoji.add(
+            site.db, code, picture_bytes(colour, (64, 64)), folder=folder, category="Piante"
+        )
+    async with site.db.transaction() as tx:
+        await emoji.set_disabled(tx, made.id, disabled=True, by=None)
+    pdf = RECORDINGS.parents[2] / "README.md"
+    ids = []
+    for path, alt in (
+        (RECORDINGS / "video.mp4", "Prova di colori con un tono"),
+        (RECORDINGS / "video.webm", ""),
+        (RECORDINGS / "opus.ogg", "Un tono"),
+        (pdf, "Che cosa c’è in questo progetto"),
+    ):
+        with path.open("rb") as file:
+            ids.append(
+                await media.upload_file(
+                    site.db,
+                    owner,
+                    file,
+                    path.name,
+                    folder=folder,
+                    alt=alt,
+                    images=ATTACHMENT,
+                    recordings=site.recording_limits,
+                    daily_bytes=10_000_000,
+                )
+            )
+    draft = Draft(
+        "Guardate e ascoltate :foglia: ma non :fiore:.",
+        title="Video, suoni e un verbale :foglia:",
+        language="it",
+        media=tuple(ids),
+    )
+    topic = await world.topic("garden", "chiara", draft)
+    async with site.db.transaction() as tx:
+        fire = reactions.Feeling("🔥")
+        await reactions.add(tx, world.remote_id, topic, "like", feeling=fire)
+    return topic
+
+
 async def _enliven(world: World) -> None:
     site = world.site
     anna, bruno, chiara, dario, elsa = (
@@ -117,6 +166,7 @@ async def _enliven(world: World) -> None:
             media=(bean, pole),
         ),
     )
+    world.topics["files"] = await _files(world, chiara)
     world.topics["cut"] = await world.topic(
         "garden", "dario", Draft("Si vede sangue.", title="Un taglio", summary="Ferita alla mano")
     )
@@ -323,5 +373,9 @@ def views(world: World) -> list[View]:
         View("admin", "/admin", "anna"),
         View("admin-members", "/admin/members", "anna"),
         View("admin-reports", "/admin/reports", "anna"),
+        View("admin-emoji", "/admin/emoji", "anna"),
+        View("files", f"/o/{world.topics['files']}", "chiara"),
+        View("files-edit", f"/o/{world.topics['files']}/edit", "chiara"),
+        View("files-purge", f"/o/{world.topics['files']}/delete", "bruno"),
         View("forbidden", "/admin", "chiara", 403),
     ]
