@@ -151,7 +151,7 @@ async def _insert(
 async def _collapsed(tx: Transaction, member_id: int, kind: Kind, actor_id: int) -> bool:
     """Whether it is counted on a line that is there: a wave from one server is a few lines, not a hundred."""
     lines = await tx.all(
-        "SELECT n.id, n.actor_id FROM notifications n JOIN actors a ON a.id = n.actor_id"
+        "SELECT n.id, n.actor_id FROM actors a JOIN notifications n ON n.actor_id = a.id"
         " WHERE n.member_id = ? AND n.id > ? AND n.kind = ? AND n.read_at IS NULL"
         " AND a.host_id = (SELECT b.host_id FROM actors b WHERE b.id = ?)"
         " ORDER BY n.id DESC LIMIT ?",

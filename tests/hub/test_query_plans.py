@@ -21,7 +21,9 @@ from fedcomm.hub import (
     drafts,
     emoji,
     follows,
+    group_hosts,
     groups,
+    holding,
     images,
     instance,
     journal,
@@ -415,6 +417,36 @@ async def sweep(world: World, boss: int, eve: int) -> None:
         await sweeps.waiting(db)
         await sweeping.advance(db, made, folder=world.site.media_folder)
     await sweeps.sweeps(db)
+    await hold_back(world, boss, eve, host)
+
+
+async def hold_back(world: World, boss: int, eve: int, host: int) -> None:
+    """Hold something of a stranger, look at it, let some in and refuse the rest; servers of a group."""
+    db = world.db
+    for number in range(1, 5):
+        await world.do(
+            holding.hold,
+            number,
+            actor_id=eve,
+            host_id=host,
+            group_id=None,
+            object_uri=f"https://evil.test/{number}",
+            score=8,
+            reasons=("same_text",),
+        )
+    await holding.has_room(db, host)
+    await holding.is_held(db, "https://evil.test/1")
+    await holding.is_released(db, 1)
+    await holding.entries(db, boss)
+    await holding.count(db, boss)
+    await world.do(holding.release, boss, 1)
+    await world.do(holding.refuse, boss, 2, "Spam.", "host")
+    await world.do(holding.forget, eve, "https://evil.test/1")
+    group = await world.group("hostly", boss)
+    await world.do(admission.set_host, group, boss, "far.test", "none")
+    await world.do(admission.set_other_hosts, group, boss, "read")
+    await group_hosts.access(db, group, host)
+    await group_hosts.rules(db, group)
 
 
 @pytest.fixture
