@@ -25,7 +25,6 @@ Event = Literal[
     "group_created",
     "group_edited",
     "group_moved",
-    "group_closed",
     "membership_requested",
     "membership_activated",
     "membership_refused",

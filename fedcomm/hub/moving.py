@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from fedcomm.hub import actors, audit, follows, groups, journal, profiles
+from fedcomm.hub import actors, audit, follows, groups, journal, notifications, profiles
 from fedcomm.hub.errors import HubError, Invalid, NotAllowed, NotFound
 from fedcomm.store.database import Transaction
 from fedcomm.store.ids import now_ms
@@ -85,7 +85,10 @@ async def move_group_out(tx: Transaction, group_id: int, owner_id: int, target_i
         " WHERE s.group_id = ? AND s.state = 'active' AND a.host_id IS NULL",
         group_id,
     )
-    return await _send_along(tx, [row["actor_id"] for row in rows], target_id)
+    people = await actors.actors(tx, [row["actor_id"] for row in rows])
+    for person in people.values():
+        await notifications.notify(tx, person, "group_moved", owner_id, group_id=group_id)
+    return await _send_along(tx, list(people), target_id)
 
 
 async def take_group_back(tx: Transaction, group_id: int, owner_id: int) -> None:

@@ -15,7 +15,7 @@ Kind = Literal[
     "reply", "mention", "quote", "like", "share", "follow", "follow_requested", "follow_accepted",
     "membership_requested", "membership_activated", "poll_ended",
     "event_joined", "event_requested", "event_accepted", "event_refused", "event_changed",
-    "group_closed", "group_moved",
+    "group_moved",
     "post_waiting", "held", "report", "statement", "appeal", "appeal_answered",
 ]  # fmt: skip
 

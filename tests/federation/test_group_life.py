@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 
-from fedcomm.hub import actors, closing, follows, groups, members, moving, profiles, threads
+from fedcomm.hub import (
+    actors,
+    closing,
+    follows,
+    groups,
+    members,
+    moving,
+    notifications,
+    profiles,
+    threads,
+)
 from fedcomm.hub.errors import HubError, Invalid, NotAllowed
 from tests.federation.inprocess import LocalHub, ScriptedStubs
 from tests.federation.stub import AS, StubHost
@@ -71,6 +81,8 @@ async def test_inv_19_a_group_of_ours_moves_and_its_members_are_sent_along(
     async with town.db.transaction() as tx:
         assert await moving.move_group_out(tx, group, town.anna, target.id) == 2
     town.site.wake()
+    told = await notifications.list_notifications(town.db, town.ben)
+    assert told[0].kind == "group_moved" and told[0].group_name == "movers"
     await servers.until(lambda: "Move" in server.kinds(), why="told")
     [move] = [one.body for one in server.arrived if one.body["type"] == "Move"]
     assert move["actor"] == move["object"] == town.group_uri(group) and move["target"] == new
