@@ -281,3 +281,24 @@ async def test_what_the_viewer_answered_is_in_the_list(world: World) -> None:
     assert group is not None
     [post] = await timelines.group_topics(world.db, member(ben), group)
     assert post.event is not None and post.event.answer == "going"
+
+
+async def plan(world: World, sql: str, *args: object) -> str:
+    rows = await world.rows(f"EXPLAIN QUERY PLAN {sql}", *args)
+    return "\n".join(row["detail"] for row in rows)
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+async def test_participants_and_links_to_check_are_found_by_their_indexes(world: World) -> None:
+    found = await plan(
+        world,
+        "SELECT actor_id FROM participations WHERE object_id = 1 AND state = 'going'"
+        " AND actor_id > 0 ORDER BY actor_id LIMIT 10",
+    )
+    assert "participations_by_object" in found and "B-TREE" not in found
+    found = await plan(
+        world,
+        "SELECT p.position FROM profile_fields p JOIN actors a ON a.id = p.actor_id"
+        " WHERE p.check_at <= 5 ORDER BY p.check_at LIMIT 5",
+    )
+    assert "profile_fields_to_check" in found and "B-TREE" not in found and "SCAN" not in found
