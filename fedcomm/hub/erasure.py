@@ -463,7 +463,7 @@ async def _media(tx: Transaction, actor_id: int, person: Person) -> int:
     """Everything that the person uploaded, but for the picture of a group that lives on."""
     await tx.execute("UPDATE actors SET avatar_id = NULL, header_id = NULL WHERE id = ?", actor_id)
     return await tx.execute(
-        "UPDATE media SET state = 'erased', alt = '', blurhash = NULL WHERE owner_id = ?"
+        "UPDATE media SET state = 'erased', alt = '', name = '', blurhash = NULL WHERE owner_id = ?"
         " AND state <> 'erased' AND NOT EXISTS (SELECT 1 FROM actors a WHERE a.deleted_at IS NULL"
         " AND (a.avatar_id = media.id OR a.header_id = media.id))",
         actor_id,
