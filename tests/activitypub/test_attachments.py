@@ -182,3 +182,26 @@ def test_options_have_names_and_perhaps_counts() -> None:
 def test_a_total_is_a_count(value: Any) -> None:
     assert read_total({"likes": value}, "likes") is None
     assert read_total({"likes": {"totalItems": 3}}, "likes") == 3
+
+
+@pytest.mark.parametrize(
+    ("said", "milliseconds"),
+    [
+        ("PT1M2.4S", 62_400),
+        ("PT1S", 1_000),
+        ("PT2H", 7_200_000),
+        ("P0DT3M", 180_000),
+        ("PT", None),
+        ("PT0S", None),
+        ("P1Y", None),
+        ("PT-3S", None),
+        ("PT999999H", None),
+        ("3", None),
+        (3, None),
+        (None, None),
+    ],
+)
+def test_how_long_something_plays_is_read_or_nothing(said: object, milliseconds: object) -> None:
+    file = {"type": "Document", "url": "https://p.example/v.mp4", "duration": said}
+    (found,) = read_attachments({"attachment": [file]})
+    assert found.duration_ms == milliseconds
