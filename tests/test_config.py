@@ -332,7 +332,7 @@ def test_redirected_names_count_as_development() -> None:
         ({"FEDCOMM_SERVER_PROCESSES": "2"}, "server.processes"),
         ({"FEDCOMM_FEDERATION_CONNECT_SECONDS": "20"}, "federation.connect_seconds"),
         ({"FEDCOMM_DELIVERY_LEASE_SECONDS": "10"}, "delivery.lease_seconds"),
-        ({"FEDCOMM_DELIVERY_HORIZON_DAYS": "31"}, "delivery.delete_horizon_days"),
+        ({"FEDCOMM_DELIVERY_HORIZON_DAYS": "91"}, "delivery.delete_horizon_days"),
         ({"FEDCOMM_SESSIONS_IDLE_DAYS": "91"}, "sessions.idle_days"),
         ({"FEDCOMM_WEB_TEMPLATES": "absent"}, "web.templates"),
         ({"FEDCOMM_FEDERATION_CA_FILE": "absent.pem"}, "federation.ca_file"),
