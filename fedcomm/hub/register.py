@@ -517,4 +517,12 @@ REGISTER: Final[dict[str, Table]] = {
         (Delete("member_id"),),
         people=("member_id",),
     ),
+    "access_requests": Table(
+        "who asked for a copy of what is held about whom, and the file until it is over",
+        "law",
+        (Special("the file is overwritten at once; that it was asked for stays, as numbers"),),
+        people=("subject_id", "requested_by"),
+        words=("file",),
+        export="the files stay where they are, for a week at most",
+    ),
 }  # fmt: skip
