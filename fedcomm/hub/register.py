@@ -525,4 +525,26 @@ REGISTER: Final[dict[str, Table]] = {
         words=("file",),
         export="the files stay where they are, for a week at most",
     ),
+    "import_lines": Table(
+        "lines of lists that members bring and that are still to be done",
+        "queue",
+        (Delete("member_id"),),
+        people=("member_id",),
+        words=("address", "detail"),
+        export="is over before a move, or brought again",
+    ),
+    "imported_objects": Table(
+        "which posts members brought from elsewhere, and what they were called there",
+        "account",
+        (Special("goes with the import, before it"), Delete("member_id")),
+        people=("member_id",),
+        words=("uri", "parent_uri"),
+    ),
+    "imports": Table(
+        "what members bring from elsewhere: lists and archives, how far they are",
+        "account",
+        (Special("the archive is overwritten"), Delete("member_id")),
+        people=("member_id",),
+        words=("file", "source", "error"),
+    ),
 }  # fmt: skip
