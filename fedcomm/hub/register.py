@@ -547,4 +547,11 @@ REGISTER: Final[dict[str, Table]] = {
         people=("member_id",),
         words=("file", "source", "error"),
     ),
+    "submissions": Table(
+        "which forms were sent within the last day, so that a form that is sent twice counts once",
+        "session",
+        (Kept("a digest and the number of the post; goes after a day"),),
+        words=("digest",),
+        export="is over after a day",
+    ),
 }  # fmt: skip
