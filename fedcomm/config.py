@@ -43,6 +43,7 @@ from fedcomm.settings import (
     Metrics,
     Network,
     Rates,
+    Relays,
     Secrets,
     Server,
     Sessions,
@@ -72,6 +73,7 @@ __all__ = [
     "Option",
     "Problem",
     "Rates",
+    "Relays",
     "Secrets",
     "Server",
     "Sessions",
@@ -103,6 +105,7 @@ class Config:
     federation: Federation = field(default_factory=Federation)
     delivery: Delivery = field(default_factory=Delivery)
     inbox: Inbox = field(default_factory=Inbox)
+    relays: Relays = field(default_factory=Relays)
     canary: Canary = field(default_factory=Canary)
     mail: Mail = field(default_factory=Mail)
     metrics: Metrics = field(default_factory=Metrics)

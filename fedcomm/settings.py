@@ -295,6 +295,29 @@ class Federation:
 
 
 @dataclass(frozen=True, slots=True)
+class Relays:
+    """Servers that hand public posts on between servers that know nothing of each other."""
+
+    enabled: bool = field(
+        default=False,
+        metadata=about("Whether relays can be used at all; administrators then name them."),
+    )
+    per_hour: int = field(
+        default=120,
+        metadata=about("Posts that one relay may bring within an hour.", low=1, high=100_000),
+    )
+    keep_days: float = field(
+        default=14.0,
+        metadata=about(
+            "How long a post is kept that a relay brought and nobody here answered or liked.",
+            "days",
+            low=0.01,
+            high=3650,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """How activities are sent to other servers."""
 

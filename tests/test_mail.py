@@ -25,7 +25,7 @@ class Postbox:
         self.letters: list[Message] = []
         self.recipients: list[str] = []
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         self.letters.append(message_from_bytes(envelope.content))
         self.recipients += envelope.rcpt_tos
         return "250 kept"

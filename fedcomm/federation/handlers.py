@@ -29,6 +29,7 @@ from fedcomm.federation.hearsay import Hearsay
 from fedcomm.federation.interventions import Interventions
 from fedcomm.federation.library import Library, addressed, ballot_of, fitted, uri_hash
 from fedcomm.federation.quoting import permissions_of
+from fedcomm.federation.relaying import RelayIntake
 from fedcomm.federation.votes import Cast, poll_vote, vote_of, votes_in_create
 from fedcomm.federation.vouching import Vouching
 from fedcomm.federation.watch import Watch
@@ -98,8 +99,10 @@ class Handlers:
         *,
         allow_http: bool,
         watch: Watch,
+        relays: RelayIntake | None = None,
     ) -> None:
         self._watch = watch
+        self._relays = relays
         self._db = db
         self._directory = directory
         self._library = library
@@ -118,6 +121,10 @@ class Handlers:
         """The change that the activity asks for. Raises Refused, FetchError."""
         if received.signer.suspended_at is not None and not _always_taken(received.activity):
             raise Refused("suspended-actor")
+        if self._relays is not None:
+            relayed = await self._relays.prepare(received)
+            if relayed is not None:
+                return relayed
         if received.signer.uri != received.activity.actor:
             return await self._hearsay.prepare(received.activity, received.budget)
         match received.activity.type:

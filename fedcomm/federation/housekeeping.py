@@ -8,7 +8,7 @@ import logging
 from fedcomm.config import Config
 from fedcomm.federation import farewells
 from fedcomm.federation.directory import Directory
-from fedcomm.hub import domains, emoji
+from fedcomm.hub import domains, emoji, relays
 from fedcomm.store.database import Database
 from fedcomm.store.ids import first_id_at, now_ms
 
@@ -42,6 +42,7 @@ async def run(config: Config, db: Database, directory: Directory) -> None:
                 db, horizon_ms=int(config.delivery.delete_horizon_days * DAY_MS)
             )
             await forget_emoji(config, db)
+            await forget_relayed(config, db)
             await look_for_the_dead(db, directory)
         except Exception:
             log.exception("housekeeping")
@@ -120,6 +121,17 @@ async def forget_emoji(config: Config, db: Database) -> int:
         emoji.remove_files(config.media.folder, files)
         total += len(files)
         if not files:
+            return total
+
+
+async def forget_relayed(config: Config, db: Database) -> int:
+    """Let go of what relays brought and nobody wanted; how much was looked at."""
+    before, total = now_ms() - int(config.relays.keep_days * DAY_MS), 0
+    while True:
+        async with db.transaction() as tx:
+            seen = await relays.forget_old(tx, before, limit=50)
+        total += seen
+        if not seen:
             return total
 
 

@@ -83,8 +83,10 @@ class Outbox:
         self._steps = steps_of(self._out, renderer, catalogue, keyring, addresses)
 
     def also(self, steps: Callable[[Dispatch], Mapping[str, Step]]) -> None:
-        """Take more events, with steps that send through this outbox."""
-        self._steps |= steps(self._out)
+        """Take more events, with steps that send through this outbox; where there is a step already, after it."""
+        for event, step in steps(self._out).items():
+            before = self._steps.get(event)
+            self._steps[event] = step if before is None else _after(before, step)
 
     def wake(self) -> None:
         """The journal grew."""
@@ -171,3 +173,11 @@ class Outbox:
             if entries:
                 await journal.move_cursor(tx, CONSUMER, entries[-1].seq)
         return len(entries)
+
+
+def _after(first: Step, second: Step) -> Step:
+    async def both(tx: Transaction, entry: journal.Entry) -> None:
+        await first(tx, entry)
+        await second(tx, entry)
+
+    return both

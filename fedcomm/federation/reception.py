@@ -32,6 +32,7 @@ from fedcomm.federation.lanes import idle
 from fedcomm.federation.visitors import Turned, Visitors
 from fedcomm.federation.vouching import Vouching, can_be_confirmed
 from fedcomm.http import client_address
+from fedcomm.hub import relays
 from fedcomm.hub.visibility import can_know_group, remote
 from fedcomm.store.database import Database, DatabaseError, Value, marks
 from fedcomm.store.ids import new_id, now_ms
@@ -139,7 +140,9 @@ class Reception:
         uri = activity.id or f"sha256:{sha256(body).hexdigest()}"
         by_actor = signer.actor_uri == activity.actor
         if not by_actor:
-            author = await self._author(activity)
+            author = None
+            if not (activity.type == "Create" and await self._is_relay(signer)):
+                author = await self._author(activity)
             if author is not None:
                 # As good as theirs: proven content depends on nobody who carries it.
                 signer = author
@@ -253,6 +256,11 @@ class Reception:
         if author is None and not confirmable:
             raise Turned(401, "signer", "The key is not the actor's, and no proof of theirs fits.")
         return author
+
+    async def _is_relay(self, signer: KnownKey) -> bool:
+        """Whether the signer is a relay of ours: what it hands on is kept as brought by it, proven or not."""
+        relay = await relays.by_actor(self._db, signer.actor_id)
+        return relay is not None and relay.state == "active"
 
     async def _is_known(self, uri: str) -> bool:
         return await self._db.value("SELECT 1 FROM actors WHERE uri = ?", uri) is not None

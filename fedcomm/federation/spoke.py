@@ -17,6 +17,8 @@ from activitypub.client import Client
 from activitypub.failures import FetchBudget, FetchError
 from activitypub.ijson import JSONObject
 from activitypub.network import NetworkPolicy
+from activitypub.origins import host as host_of
+from activitypub.origins import parse_url
 from activitypub.vocabulary import ITEM_LIMIT
 from fedcomm.config import Config
 from fedcomm.federation import (
@@ -49,15 +51,16 @@ from fedcomm.federation.outbox import Outbox
 from fedcomm.federation.pictures import Pictures
 from fedcomm.federation.reception import Reception
 from fedcomm.federation.rehearsal import Rehearsal
+from fedcomm.federation.relaying import Relaying, RelayIntake
 from fedcomm.federation.rendering import Renderer
 from fedcomm.federation.serving import Serving
 from fedcomm.federation.vault import Vault
 from fedcomm.federation.visitors import Visitors
 from fedcomm.federation.vouching import Vouching
 from fedcomm.federation.watch import Watch, words_of
-from fedcomm.hub import actors, erasure, journal, policy_drafts, threads
+from fedcomm.hub import actors, erasure, journal, policies, policy_drafts, relays, threads
 from fedcomm.hub.blocklists import Difference
-from fedcomm.hub.errors import HubError
+from fedcomm.hub.errors import HubError, Invalid, NotAllowed
 from fedcomm.hub.policies import PolicyBook
 from fedcomm.hub.previews import Preview, Proposal
 from fedcomm.hub.reservations import Reservation
@@ -108,6 +111,11 @@ class FederationSpoke:
             *(db, self._directory, self._library, self._book, hearsay, vouching, self._at),
             allow_http=allow_http,
             watch=Watch(db, config.abuse, self._at),
+            relays=RelayIntake(
+                *(db, self._library, self._book, self._at),
+                per_hour=config.relays.per_hour if config.relays.enabled else 0,
+                allow_http=allow_http,
+            ),
         )
         renderer = Renderer(
             self._at,
@@ -143,6 +151,8 @@ class FederationSpoke:
             config.canary, db, self._client, self._keyring, self._visitors, self._at
         )
         self._outbox.also(lambda out: self.canary.steps(out, renderer))
+        if config.relays.enabled:
+            self._outbox.also(lambda out: Relaying(out, renderer, self._at).steps)
         reception.canary = self._intake.canary = self.canary
         self._rehearsal = Rehearsal(db, renderer, catalogue, self._keyring, self._at)
         self._couriers = Couriers(
@@ -309,6 +319,35 @@ class FederationSpoke:
         await self._client.start()
         subscription = await policy_drafts.subscription(self._db, subscription_id)
         return await subscriptions.fetch(self._db, self._client, subscription, self._config.host)
+
+    async def add_relay(self, address: str, style: relays.Style, *, by: int | None) -> int:
+        """Ask a relay to take this hub in: `address` is the id of its actor (LitePub) or its inbox (Mastodon).
+
+        Raises Invalid, NotAllowed.
+        """
+        if not self._config.relays.enabled:
+            raise NotAllowed("Relays are switched off in the configuration (relays.enabled).")
+        await self._client.start()
+        await self._keyring.pair(await self._keyring.instance_actor())
+        url = parse_url(address.strip(), allow_http=self._http)
+        authority = host_of(url, allow_http=self._http) if url is not None else None
+        if url is None or authority is None or self._at.is_ours(url):
+            raise Invalid("address", "Write the whole address, beginning with https://.")
+        actor: actors.Actor | None = None
+        if style == "litepub":
+            actor = await self.find_actor(url)
+            if actor is None or actor.is_local or actor.uri is None:
+                raise Invalid("address", "No relay answers there. Is it the address of its inbox?")
+            url = actor.uri
+        async with self._db.transaction() as tx:
+            host_id = await actors.ensure_host(tx, authority)
+            if await policies.level_of(tx, host_id) != "none":
+                raise Invalid("address", "That server is limited here.")
+            added = await relays.add(
+                tx, style, url, host_id, actor_id=actor.id if actor is not None else None, by=by
+            )
+        self.wake()
+        return added
 
     def policies_changed(self) -> None:
         """An entry or the mode was changed by this process: it holds at once, not within a second."""

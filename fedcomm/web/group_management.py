@@ -74,6 +74,7 @@ async def manage(request: web.Request) -> web.StreamResponse:
                 description=form.text("description"),
                 approval=form.flag("approval"),
                 announce_replies=form.flag("announce_replies"),
+                relayed=form.flag("relayed") if site.config.relays.enabled else None,
                 topics_by=cast(groups.TopicsBy, form.text("topics_by") or group.topics_by),
                 topics_per_hour=_number(form, "topics_per_hour"),
                 first_posts_wait=form.flag("first_posts_wait"),
@@ -256,6 +257,7 @@ async def _manage_page(
                 "description": [group.summary_source],
                 "approval": ["1" if group.approval else ""],
                 "announce_replies": ["1" if group.announce_replies else ""],
+                "relayed": ["1" if group.relayed else ""],
                 "topics_by": [group.topics_by],
                 "topics_per_hour": [str(group.topics_per_hour)],
                 "first_posts_wait": ["1" if group.first_posts_wait else ""],
@@ -285,6 +287,7 @@ async def _manage_page(
             for thing in posts
         ],
         ban_form=people_form or Form(),
+        with_relays=visit.site.config.relays.enabled,
         homes=await circles.homes(db, group.id) if group.mode == "reserved" else [],
         askers_text=(people_form.text("askers") if people_form else "")
         or "\n".join(await circles.askers(db, group.id)),

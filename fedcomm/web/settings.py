@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from fedcomm.http import site_of
-from fedcomm.hub import actors, media, members, permissions, profiles, sessions
+from fedcomm.hub import actors, media, members, permissions, profiles, relays, sessions
 from fedcomm.hub.errors import HubError, Invalid
 from fedcomm.hub.images import AVATAR
 from fedcomm.hub.passwords import hash_password, verify_password
@@ -56,6 +56,8 @@ async def save_profile(request: web.Request) -> web.StreamResponse:
                 fields=_fields(form),
                 limits=site.limits,
             )
+            if site.config.relays.enabled:
+                await relays.set_refusal(tx, member.id, refused=form.flag("unrelayed"))
             if avatar_id is None and actor.avatar_id is not None:
                 await media.describe(tx, member.id, actor.avatar_id, form.text("avatar_alt"))
     except Invalid as refusal:
@@ -137,6 +139,7 @@ async def _settings_page(
                 "locale": [member.locale],
                 "avatar_alt": [picture.alt if picture else ""],
                 "locked": ["1" if actor.locked else ""],
+                "unrelayed": ["1" if await relays.refuses(db, member.id) else ""],
                 "quote_policy": [await permissions.default_of(db, member.id)],
                 "field_name": [field.name for field in fields],
                 "field_value": [field.source for field in fields],
@@ -146,6 +149,7 @@ async def _settings_page(
     return await page(
         request,
         "settings.html",
+        with_relays=visit.site.config.relays.enabled,
         status=422 if errors else 200,
         form=form,
         errors=errors or {},

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedcomm.config import Federation, Instance, Server
-from fedcomm.hub import actors, emoji, follows, groups, media, notifications, reactions, threads
 from fedcomm.hub import (
     actors,
+    emoji,
     events,
     follows,
     groups,
