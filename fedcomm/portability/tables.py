@@ -68,10 +68,11 @@ def left_out() -> dict[str, str]:
 
 async def tables(db: Database) -> list[Table]:
     """The exported tables as this database has them."""
-    return [await _table(db, name) for name in exported()]
+    return [await table_of(db, name) for name in exported()]
 
 
-async def _table(db: Database, name: str) -> Table:
+async def table_of(db: Database, name: str) -> Table:
+    """One table as this database has it. Raises PortabilityError."""
     found: list[Column] = []
     key: list[tuple[int, str]] = []
     if db.dialect == "sqlite":
@@ -109,8 +110,21 @@ NOT_MOVED: Final = {"settings": "key <> 'erasure_journal'"}
 
 async def rows(db: Reader, table: Table, dialect: str) -> AsyncIterator[Record]:
     """Every row in the order of its key, a page at a time; texts are ordered by their bytes on both engines."""
-    condition = NOT_MOVED.get(table.name, "1 = 1")
-    names = ", ".join(table.names)
+    async for record in chosen(db, table, dialect, NOT_MOVED.get(table.name, "1 = 1")):
+        yield record
+
+
+async def chosen(
+    db: Reader,
+    table: Table,
+    dialect: str,
+    condition: str,
+    args: Sequence[Cell] = (),
+    without: frozenset[str] = frozenset(),
+) -> AsyncIterator[Record]:
+    """The rows for which `condition` (SQL with `args`) holds, in the same order; the columns `without` are left out."""
+    shown = [name for name in table.names if name not in without]
+    names = ", ".join(dict.fromkeys((*shown, *table.key)))
     ordered = [
         f'{name} COLLATE "C"' if dialect == "postgresql" and _kind(table, name) == "text" else name
         for name in table.key
@@ -122,10 +136,12 @@ async def rows(db: Reader, table: Table, dialect: str) -> AsyncIterator[Record]:
         if after is not None:
             where += f" AND ({order}) > ({', '.join('?' * len(after))})"
         page = await db.all(
-            f"SELECT {names} FROM {table.name}{where} ORDER BY {order} LIMIT {PAGE}", *(after or ())
+            f"SELECT {names} FROM {table.name}{where} ORDER BY {order} LIMIT {PAGE}",
+            *args,
+            *(after or ()),
         )
         for row in page:
-            yield tuple(row[name] for name in table.names)
+            yield tuple(row[name] for name in shown)
         if len(page) < PAGE:
             return
         after = [page[-1][name] for name in table.key]

@@ -1,4 +1,4 @@
-"""What members bring from elsewhere: each import, the lines of lists that are still to be done, and the posts that came.
+"""What members bring from elsewhere: each import, lines of lists that are still to be done, and the posts that came.
 
 `imports.file` is the archive while it is read, empty afterwards. `imported_objects.uri` is the id that a post had
 where it comes from, `parent_uri` what it answered there.
