@@ -370,6 +370,15 @@ class Delivery:
             high=365,
         ),
     )
+    recalls_per_second: float = field(
+        default=20.0,
+        metadata=about(
+            "How many requests to give a copy back one host gets: an erasure asks for many at once.",
+            "requests per second and host",
+            low=0.01,
+            high=10_000,
+        ),
+    )
     retry_after_max_hours: float = field(
         default=24.0,
         metadata=about("The longest Retry-After of a host that is obeyed.", "hours", high=168),

@@ -125,6 +125,7 @@ class Couriers:
         self._keyring = keyring
         self._directory = directory
         self._signing = signing
+        self._resting: dict[int, float] = {}
         self._lease_ms = int(config.delivery.lease_seconds * 1000)
         self._crew = Crew(
             db,
@@ -147,13 +148,20 @@ class Couriers:
     async def _serve(self, lane: lanes.Lane) -> None:
         peer = await self._peer(lane.host_id)
         failures, held_at = lane.failures, now_ms()
+        begun, recalls = time.monotonic(), 0
         try:
+            rest = self._resting.pop(lane.host_id, 0.0) - begun
+            if rest > 0:
+                # There was new work meanwhile; it waits with the rest.
+                await self._rest(lane, rest)
+                return
             while True:
                 # A host that failed last time gets one delivery to prove itself.
                 parcels = await self._take(lane.host_id, 1 if failures else BATCH)
                 if not parcels:
                     await self._release(lane)
                     return
+                recalls += sum(parcel.recall for parcel in parcels)
                 for position, parcel in enumerate(parcels):
                     # A host that takes its time must not outlive the lease: whoever lost the lane
                     # leaves the rest to who has it now.
@@ -169,12 +177,22 @@ class Couriers:
                         return
                     await self._settle(parcel, lane.host_id, peer, outcome)
                     failures = 0
+                # An erasure asks for many copies at once, and must not look like an attack.
+                pause = recalls / self._settings.recalls_per_second - (time.monotonic() - begun)
+                if recalls and pause > 0:
+                    await self._rest(lane, pause)
+                    return
         except asyncio.CancelledError:
             await asyncio.shield(self._release(lane, unfinished=True))
             raise
         except Exception:
             await self._release(lane, unfinished=True, error="internal error")
             raise
+
+    async def _rest(self, lane: lanes.Lane, seconds: float) -> None:
+        """Leave the host alone for a while; nobody waits with their hands on the lane."""
+        self._resting[lane.host_id] = time.monotonic() + seconds
+        await self._release(lane, pause_ms=int(seconds * 1000) + 1)
 
     async def _hold_on(self, lane: lanes.Lane) -> bool:
         return await lanes.renew(self._db, "delivery", lane.host_id, lease_ms=self._lease_ms)
@@ -393,7 +411,12 @@ class Couriers:
         return delay
 
     async def _release(
-        self, lane: lanes.Lane, *, unfinished: bool = False, error: str | None = None
+        self,
+        lane: lanes.Lane,
+        *,
+        unfinished: bool = False,
+        error: str | None = None,
+        pause_ms: int = 0,
     ) -> None:
         now = now_ms()
         async with self._db.queue_transaction() as tx:
@@ -409,7 +432,7 @@ class Couriers:
             )
             next_at = None
             if waiting is not None:
-                next_at = now + MINUTE_MS if error else now
+                next_at = now + (MINUTE_MS if error else pause_ms)
             await lanes.release(
                 tx,
                 "delivery",

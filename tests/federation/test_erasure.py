@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -290,3 +291,35 @@ async def test_twenty_servers_are_asked_for_exactly_what_they_have(
 
 async def _asked(region: Region, host: str, person: str) -> bool:
     return person in region.asked(host)
+
+
+async def test_a_server_is_asked_for_many_copies_at_the_set_rate(
+    town: LocalHub, servers: ScriptedStubs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = town
+    group = await hub.make_group("orchard")
+    host = servers.new_host("er")
+    actor = servers.somebody("rita", host)
+    follow = {
+        "id": f"{actor}/follow/1",
+        "type": "Follow",
+        "actor": actor,
+        "object": hub.group_uri(group),
+    }
+    await hub.deliver(follow)
+    posts = [await hub.write_topic(group, f"Topic {number}") for number in range(9)]
+    await hub.quiet()
+    settings = hub.site.federation._couriers._settings  # type: ignore[union-attr]
+    slow = replace(settings, recalls_per_second=5)
+    monkeypatch.setattr(hub.site.federation._couriers, "_settings", slow)  # type: ignore[union-attr]
+    for _ in range(2):
+        for post in posts[:3]:
+            async with hub.db.transaction() as tx:
+                await threads.delete(tx, hub.anna, post)
+            hub.site.wake()
+        await hub.quiet()
+        posts = posts[3:]
+    arrived = [a.at for a in servers.host(host).arrived if a.body["type"] in ("Delete", "Undo")]
+    assert len(arrived) == 12
+    # A handful at once, then the host has its rest.
+    assert arrived[-1] - arrived[0] >= 1
