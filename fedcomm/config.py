@@ -29,6 +29,7 @@ from fedcomm.settings import (
     Abuse,
     Accounts,
     Canary,
+    Consents,
     Database,
     Delivery,
     Development,
@@ -44,6 +45,7 @@ from fedcomm.settings import (
     Network,
     Rates,
     Relays,
+    Retention,
     Secrets,
     Server,
     Sessions,
@@ -57,6 +59,7 @@ __all__ = [
     "Canary",
     "Config",
     "ConfigError",
+    "Consents",
     "Database",
     "Delivery",
     "Development",
@@ -74,6 +77,7 @@ __all__ = [
     "Problem",
     "Rates",
     "Relays",
+    "Retention",
     "Secrets",
     "Server",
     "Sessions",
@@ -102,6 +106,8 @@ class Config:
     media: Media = field(default_factory=Media)
     secrets: Secrets = field(default_factory=Secrets)
     erasure: Erasure = field(default_factory=Erasure)
+    consents: Consents = field(default_factory=Consents)
+    retention: Retention = field(default_factory=Retention)
     federation: Federation = field(default_factory=Federation)
     delivery: Delivery = field(default_factory=Delivery)
     inbox: Inbox = field(default_factory=Inbox)

@@ -10,6 +10,7 @@ import logging
 import os
 from pathlib import Path
 
+from fedcomm import withdrawals
 from fedcomm.hub import erasure
 from fedcomm.hub.register import REGISTER
 from fedcomm.site import Site
@@ -31,6 +32,7 @@ async def run(site: Site) -> None:
         try:
             await _certify_late(site)
             await site.erasure_journal.catch_up(site.db)
+            await withdrawals.proceed(site)
             for case in await erasure.open_cases(site.db):
                 await proceed(site, case)
         except Exception:

@@ -234,6 +234,50 @@ class Erasure:
 
 
 @dataclass(frozen=True, slots=True)
+class Consents:
+    """Through which channels members' words leave as long as they have not decided themselves."""
+
+    activitypub: bool = field(
+        default=True,
+        metadata=about(
+            "To other servers (ActivityPub). false: each member is asked before their first post leaves."
+        ),
+    )
+    feeds: bool = field(
+        default=True, metadata=about("Into the Atom feeds, which anybody can read without a name.")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long is kept what nobody needs for ever. 0: kept until it is erased."""
+
+    remote_days: float = field(
+        default=365.0,
+        metadata=about(
+            "Posts of other servers that nobody here has answered, liked, quoted or been named in.",
+            "days",
+            high=36500,
+        ),
+    )
+    revisions_days: float = field(
+        default=0.0,
+        metadata=about("What a post said before it was edited.", "days", high=36500),
+    )
+    notifications_days: float = field(
+        default=180.0, metadata=about("Notifications that were read.", "days", high=36500)
+    )
+    audit_days: float = field(
+        default=730.0,
+        metadata=about("Who did what in administration and moderation.", "days", high=36500),
+    )
+    failed_delivery_days: float = field(
+        default=30.0,
+        metadata=about("Deliveries that were given up.", "days", low=1, high=36500),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Federation:
     """How the hub talks to other servers."""
 

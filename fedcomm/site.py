@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING
 from fedcomm.config import Config
 from fedcomm.erasure_journal import ErasureJournal
 from fedcomm.hub.composition import Content, Draft, compose
+from fedcomm.hub.consents import Consent
 from fedcomm.hub.limits import TextLimits
 from fedcomm.hub.recordings import RecordingLimits
 from fedcomm.store.database import Database, Reader
 
 if TYPE_CHECKING:
     from fedcomm.federation.spoke import FederationSpoke
+
+
+def consent_of(config: Config) -> Consent:
+    """What the organization set for members who have not decided about a channel."""
+    return Consent({"activitypub": config.consents.activitypub, "feeds": config.consents.feeds})
 
 
 @dataclass(slots=True)
@@ -55,6 +61,11 @@ class Site:
         return RecordingLimits(
             media.max_video_bytes, media.max_audio_bytes, media.max_document_bytes
         )
+
+    @property
+    def consent(self) -> Consent:
+        """What holds for members who have not decided through which channels their words leave."""
+        return consent_of(self.config)
 
     @property
     def limits(self) -> TextLimits:

@@ -11,7 +11,7 @@ from activitypub.ijson import JSONObject, parse_object
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.directory import KnownKey
-from fedcomm.federation.dispatch import FORWARD
+from fedcomm.federation.dispatch import CONSUMER, FORWARD
 from fedcomm.federation.rendering import as_page
 from fedcomm.federation.sanctions import MATTERS
 from fedcomm.federation.sealing import unsealed
@@ -47,16 +47,27 @@ class Activities:
         )
         if row is None or row["type"] == FORWARD:
             return None
+        if row["type"] not in RECALLS and not await self._may_leave(row):
+            return None
         if row["object_id"] is None:
             document = await self._about_an_actor(row, viewer, known)
             return None if document is None else (document, None)
-        if await can_read(self._db, viewer, row["object_id"]):
+        if await self._may_leave(row) and await can_read(self._db, viewer, row["object_id"]):
             document = await self._about_an_object(row, viewer)
             return None if document is None else (document, row["object_id"])
         if row["type"] in RECALLS and await self._had_a_copy(row["object_id"], known):
             document = _stored(row)
             return None if document is None else (document, None)
         return None
+
+    async def _may_leave(self, row: Row) -> bool:
+        """Whether who did it, and who wrote what it is about, let it go."""
+        consent = self._catalogue.consent
+        if not await consent.allows(self._db, row["actor_id"], CONSUMER):
+            return False
+        if row["object_id"] is None:
+            return True
+        return bool(await consent.leaves(self._db, [row["object_id"]], CONSUMER))
 
     async def _about_an_object(self, row: Row, viewer: Viewer) -> JSONObject | None:
         post = await timelines.post(self._db, viewer, row["object_id"])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from activitypub.contexts import with_context
 from activitypub.ijson import JSONObject
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.rendering import Quoted, Renderer
 from fedcomm.hub import actors, circles, emoji, groups, media, profiles, quotes, threads, timelines
+from fedcomm.hub.consents import FREE, Consent
 from fedcomm.hub.visibility import Viewer, can_read, member
 from fedcomm.store.database import Reader
 
@@ -15,10 +18,17 @@ from fedcomm.store.database import Reader
 class Catalogue:
     """Loads and renders documents of our own actors and objects."""
 
-    def __init__(self, renderer: Renderer, keyring: Keyring, addresses: Addresses) -> None:
+    def __init__(
+        self,
+        renderer: Renderer,
+        keyring: Keyring,
+        addresses: Addresses,
+        consent: Consent = FREE,
+    ) -> None:
         self._renderer = renderer
         self._keyring = keyring
         self._at = addresses
+        self.consent = consent
 
     async def actor(self, db: Reader, actor: actors.Actor) -> JSONObject:
         """The full document of a member, a group or the instance."""
@@ -77,7 +87,11 @@ class Catalogue:
         others: list[str] = []
         if parent is not None:
             parent_author = await actors.actor(db, parent.author_id)
-            if parent_author is not None and parent_author.deleted_at is None:
+            if (
+                parent_author is not None
+                and parent_author.deleted_at is None
+                and await self.consent.allows(db, parent_author.id, "activitypub")
+            ):
                 others.append(self._at.actor(parent_author))
         mentioned = [
             actors.actor_of(row)
@@ -93,6 +107,11 @@ class Catalogue:
                 db, thing.group_id, [person.id for person in mentioned]
             )
             mentioned = [person for person in mentioned if person.id in inside]
+        # Whose words stay here is not named to others by a tag either.
+        willing = await self.consent.willing(
+            db, [person.id for person in mentioned if person.is_local], "activitypub"
+        )
+        mentioned = [person for person in mentioned if not person.is_local or person.id in willing]
         others += [self._at.actor(person) for person in mentioned if person.kind != "group"]
         if parent is not None and not parent.is_local:
             # Mastodon notifies only who is in `to` or `cc` and has a Mention as well (§4.5).
@@ -191,6 +210,8 @@ class Catalogue:
         voter = await actors.actor(db, row["actor_id"])
         if thing is None or thing.host_id != host_id or voter is None or not voter.is_local:
             return None
+        if not await self.consent.allows(db, voter.id, "activitypub"):
+            return None
         author = await actors.actor(db, thing.author_id)
         assert author is not None
         return self._renderer.vote(
@@ -216,7 +237,7 @@ class Catalogue:
 
     async def context(self, db: Reader, viewer: Viewer, topic: threads.Thing) -> JSONObject | None:
         """The conversation of a topic: ids, root first, in time order (§4.11)."""
-        posts = await timelines.replies(db, viewer, topic.id, limit=1000)
+        posts = await self._leaving(db, await timelines.replies(db, viewer, topic.id, limit=1000))
         items = [self._at.object(topic), *(self._at.object(post.thing) for post in posts)]
         assert topic.group_id is not None
         group_uri = self._at.group(topic.group_id)
@@ -235,7 +256,7 @@ class Catalogue:
     async def replies(self, db: Reader, viewer: Viewer, thing: threads.Thing) -> JSONObject:
         """The direct answers to an object, with those of other servers, as a `Collection`."""
         uri = f"{self._at.object(thing)}/replies"
-        posts = await timelines.answers(db, viewer, thing.id, limit=1000)
+        posts = await self._leaving(db, await timelines.answers(db, viewer, thing.id, limit=1000))
         items = [self._at.object(post.thing) for post in posts]
         return with_context(
             {
@@ -257,11 +278,16 @@ class Catalogue:
         """A page of a group's outbox, `Announce` of `Create` of its topics, newest first; (items, last topic id)."""
         topics = await timelines.newest_topics(db, viewer, group_id, before=before, limit=limit)
         items: list[JSONObject] = []
-        for post in topics:
+        for post in await self._leaving(db, topics):
             announced = await self.stored_announce(db, group_id, post)
             if announced is not None:
                 items.append(announced)
         return items, topics[-1].thing.id if len(topics) == limit else None
+
+    async def _leaving(self, db: Reader, posts: Sequence[timelines.Post]) -> list[timelines.Post]:
+        """Those of the posts that their authors let go."""
+        free = await self.consent.leaves(db, [post.thing.id for post in posts], "activitypub")
+        return [post for post in posts if post.thing.id in free]
 
     async def stored_announce(
         self, db: Reader, group_id: int, post: timelines.Post
@@ -302,7 +328,7 @@ class Catalogue:
         """A page of a member's outbox, `Create` of what they wrote, newest first; (items, last object id)."""
         posts = await timelines.by_author(db, viewer, author_id, before=before, limit=limit)
         items: list[JSONObject] = []
-        for post in posts:
+        for post in await self._leaving(db, posts):
             create_id = await db.value(
                 "SELECT id FROM activities WHERE object_id = ? AND type = 'Create' AND actor_id = ?",
                 post.thing.id,

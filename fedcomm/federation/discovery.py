@@ -13,6 +13,7 @@ from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.visitors import Turned, Visitors
 from fedcomm.hub import actors, erasure, instance
+from fedcomm.hub.consents import FREE, Consent
 from fedcomm.hub.visibility import ANONYMOUS, can_know_group
 from fedcomm.store.database import Database
 from fedcomm.version import VERSION
@@ -32,12 +33,14 @@ class Discovery:
         keyring: Keyring,
         addresses: Addresses,
         visitors: Visitors,
+        consent: Consent = FREE,
     ) -> None:
         self._config = config
         self._db = db
         self._keyring = keyring
         self._at = addresses
         self._visitors = visitors
+        self._consent = consent
         self._usage: tuple[float, nodeinfo.Usage] | None = None
 
     def add_routes(self, app: web.Application) -> None:
@@ -112,7 +115,8 @@ class Discovery:
             except Turned:
                 return False
             return viewer.kind != "anonymous" and await can_know_group(self._db, viewer, actor.id)
-        return True
+        # Whose words stay here cannot be followed from elsewhere.
+        return await self._consent.allows(self._db, actor.id, "activitypub")
 
     async def _host_meta(self, request: web.Request) -> web.Response:
         return web.Response(

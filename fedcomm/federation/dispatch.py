@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Final
 
 from activitypub import accessors
 from activitypub.ijson import JSONObject, dumps, parse_object
@@ -24,6 +25,7 @@ from fedcomm.hub import (
     policies,
     threads,
 )
+from fedcomm.hub.consents import FREE, Consent
 from fedcomm.hub.reservations import Reservation
 from fedcomm.store.database import Transaction
 from fedcomm.store.ids import new_id, now_ms
@@ -34,8 +36,11 @@ FORMLESS = ("Like", "Dislike", "Undo", "Delete", "Add", "Remove", "Lock")
 SENT_VISIBILITIES = ("public", "unlisted", "followers", "direct")
 """What may leave at all; *local* never does, *members* as far as `Dispatch.may_leave` says."""
 
-CONSUMER = "activitypub"
-"""The name under which this spoke reads the journal."""
+CONSUMER: Final = "activitypub"
+"""The name under which this spoke reads the journal, and members decide about it."""
+
+TAKES_BACK = frozenset({"Delete", "Delete/told", "Announce/Delete", "Undo"})
+"""What takes something back goes out whether or not its author lets anything else go."""
 
 FORWARD = "Forward"
 """The type under which somebody else's activity is kept while it is handed on; no id of ours leads to it."""
@@ -94,10 +99,17 @@ class Booking:
 class Dispatch:
     """Sends for the steps; writes rows only, in the transaction of the journal's entry."""
 
-    def __init__(self, renderer: Renderer, keyring: Keyring, addresses: Addresses) -> None:
+    def __init__(
+        self,
+        renderer: Renderer,
+        keyring: Keyring,
+        addresses: Addresses,
+        consent: Consent = FREE,
+    ) -> None:
         self._renderer = renderer
         self._keyring = keyring
         self._at = addresses
+        self._consent = consent
         self.booking = Booking()
 
     @contextmanager
@@ -120,6 +132,8 @@ class Dispatch:
         *,
         recall: bool = False,
     ) -> None:
+        if not recall and not await self._may_announce(tx, thing, content, form):
+            return
         author = await actors.actor(tx, thing.author_id)
         if isinstance(content, dict) and inboxes:
             await self.keep_inner(tx, content, str(content["type"]), thing=thing)
@@ -211,6 +225,11 @@ class Dispatch:
         """
         if not inboxes and not keep and kind not in ("Create", "Like", "Dislike", "Follow"):
             return
+        if not recall and kind not in TAKES_BACK:
+            if not await self.willing(tx, actor_id):
+                return
+            if thing is not None and not await self.leaves(tx, thing):
+                return
         number = activity_id or self._at.local(str(activity["id"]), "c")
         assert number is not None
         body = dumps(await self.sealed(actor_id, activity)).decode()
@@ -302,9 +321,32 @@ class Dispatch:
             raise KeyMissing(actor_id)
         return sealed(activity, keys, self.booking.moment())
 
+    async def willing(self, tx: Transaction, actor_id: int) -> bool:
+        """Whether what the actor does may be told to other servers, as far as it is theirs to decide."""
+        return await self._consent.allows(tx, actor_id, CONSUMER)
+
+    async def leaves(self, tx: Transaction, thing: threads.Thing) -> bool:
+        """Whether its author lets the object go out."""
+        return bool(await self._consent.leaves(tx, [thing.id], CONSUMER))
+
+    async def _may_announce(
+        self, tx: Transaction, thing: threads.Thing, content: JSONObject | str, form: str
+    ) -> bool:
+        """Whether a group may repeat it: its author and, but for what is taken back, whoever did it agree."""
+        if form in TAKES_BACK - {"Undo"}:
+            return True
+        if not await self.leaves(tx, thing):
+            return False
+        if form == "Undo" or not isinstance(content, dict):
+            return True
+        doer = self._at.local(str(content.get("actor")), "p")
+        return doer is None or await self.willing(tx, doer)
+
     async def may_leave(self, tx: Transaction, thing: threads.Thing) -> bool:
         """Whether anything about the object goes to other servers: what is for the members of a group only where
-        some of them may live elsewhere."""
+        some of them may live elsewhere, and nothing without its author's consent."""
+        if not await self.leaves(tx, thing):
+            return False
         if thing.visibility != "members":
             return thing.visibility in SENT_VISIBILITIES
         return thing.community_id is not None or await self.federated_group(tx, thing) is not None

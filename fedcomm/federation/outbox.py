@@ -79,7 +79,7 @@ class Outbox:
         # Where the outbox failed last, and how often in a row.
         self._stuck = (0, 0)
         self.on_deliveries: Callable[[], None] = lanes.idle
-        self._out = Dispatch(renderer, keyring, addresses)
+        self._out = Dispatch(renderer, keyring, addresses, catalogue.consent)
         self._steps = steps_of(self._out, renderer, catalogue, keyring, addresses)
 
     def also(self, steps: Callable[[Dispatch], Mapping[str, Step]]) -> None:

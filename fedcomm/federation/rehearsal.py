@@ -23,6 +23,7 @@ from fedcomm.federation.outbox import steps_of
 from fedcomm.federation.recipients import Inbox
 from fedcomm.federation.rendering import Renderer
 from fedcomm.hub import actors, journal, quotes, threads
+from fedcomm.hub.consents import Consent
 from fedcomm.hub.markup import find_mentions
 from fedcomm.hub.previews import (
     HOSTS_NAMED,
@@ -67,8 +68,10 @@ class _Noted:
 class Notebook(Dispatch):
     """A `Dispatch` that notes what it would send."""
 
-    def __init__(self, renderer: Renderer, keyring: Keyring, addresses: Addresses) -> None:
-        super().__init__(renderer, keyring, addresses)
+    def __init__(
+        self, renderer: Renderer, keyring: Keyring, addresses: Addresses, consent: Consent
+    ) -> None:
+        super().__init__(renderer, keyring, addresses, consent)
         self.noted: list[_Noted] = []
 
     async def _queue(
@@ -131,7 +134,7 @@ class Rehearsal:
     ) -> Preview:
         thing, remarks = await self._post(tx, proposal, reservation)
         extras = await _stand_ins(tx, thing)
-        out = Notebook(self._renderer, self._keyring, self._at)
+        out = Notebook(self._renderer, self._keyring, self._at, self._catalogue.consent)
         steps = steps_of(out, self._renderer, self._catalogue, self._keyring, self._at)
         event: journal.Event = "topic_created" if thing.kind == "topic" else "reply_created"
         entry = journal.Entry(0, event, thing.author_id, thing.id, thing.group_id, None, now_ms())

@@ -10,6 +10,7 @@ from fedcomm.federation import recipients
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.dispatch import Dispatch, KeyMissing, Step
+from fedcomm.federation.farewells import stub
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.recipients import Inbox
 from fedcomm.federation.rendering import Renderer, heard_in
@@ -48,6 +49,8 @@ class Relations:
             "follow_ended": self._follow_ended,
             "member_edited": self._member_edited,
             "member_moved": self._member_moved,
+            "consent_granted": self._member_edited,
+            "consent_withdrawn": self._withdrawn,
             "block_announced": self._blocked,
             "block_withdrawn": self._unblocked,
             "group_edited": self._group_edited,
@@ -158,6 +161,39 @@ class Relations:
             await recipients.followers(tx, person.id), await recipients.reached(tx, person.id)
         )
         await self._send_profile(tx, person, inboxes)
+
+    async def _withdrawn(self, tx: Transaction, entry: journal.Entry) -> None:
+        """Who withdraws their consent is gone for other servers until they grant it again: what waits is not sent,
+        and whoever has the profile gets one without a name (§6.2). Their words follow one by one."""
+        person = await actors.actor(tx, entry.actor_id or 0)
+        if person is None or person.deleted_at is not None:
+            return
+        if await self._out.willing(tx, person.id):
+            return  # It was another channel, or they have thought better of it already.
+        await tx.execute(
+            "DELETE FROM deliveries WHERE recall = 0 AND state <> 'sending' AND activity_id IN"
+            " (SELECT id FROM activities WHERE actor_id = ?)",
+            person.id,
+        )
+        inboxes = recipients.merged(
+            await recipients.followers(tx, person.id), await recipients.reached(tx, person.id)
+        )
+        if not inboxes:
+            return
+        keys = await self._keyring.known(person.id)
+        if keys is None:
+            raise KeyMissing(person.id)
+        document = stub(person, keys)
+        update = self._renderer.activity(
+            new_id(),
+            "Update",
+            keys.actor_uri,
+            {key: value for key, value in document.items() if key != "@context"},
+            to=[AS_PUBLIC],
+        )
+        await self._out.send(
+            tx, person.id, "Update", update, inboxes, subject_id=person.id, recall=True
+        )
 
     async def _member_moved(self, tx: Transaction, entry: journal.Entry) -> None:
         """`Move` to the followers, whose servers follow the new account; the profile says it too (§6.5)."""

@@ -259,7 +259,11 @@ class Sanctions:
             ]
             for inbox in await recipients.own_inbox(tx, person.id):
                 form = peers.report_form(inbox.software)
-                named = report.forward == "named" and form.named
+                named = (
+                    report.forward == "named"
+                    and form.named
+                    and await self._out.willing(tx, report.reporter_id or 0)
+                )
                 sender_id = report.reporter_id if named else instance_id
                 if sender_id is None or (form.only_named and not named):
                     continue
@@ -320,6 +324,8 @@ class Sanctions:
             return
         moderator_id = self._at.local(str(content.get("actor")), "p")
         if moderator_id is not None:
+            if not await self._out.willing(tx, moderator_id):
+                return  # It would name them to other servers.
             content = await self._out.sealed(moderator_id, content)
         await self._out.keep_inner(tx, content, f"{INNER}{kind}", subject_id=person.id)
         activity_id = new_id()

@@ -25,12 +25,13 @@ from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.assurances import Assurances
 from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.directory import KnownKey
+from fedcomm.federation.dispatch import CONSUMER
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.reception import Reception
 from fedcomm.federation.rendering import as_page
 from fedcomm.federation.sealing import unsealed
 from fedcomm.federation.visitors import Turned, Visitors
-from fedcomm.hub import actors, circles, erasure, events, groups, threads, timelines
+from fedcomm.hub import actors, circles, consents, erasure, events, groups, threads, timelines
 from fedcomm.hub.visibility import (
     ANONYMOUS,
     Viewer,
@@ -161,6 +162,8 @@ class Serving:
         if actor.suspended_at is not None:
             raise Turned(403, "suspended-actor")
         await self._require_group_known(actor, viewer)
+        if not await self._consents(actor):
+            return await self._withdrawn(request, actor)
         document = await self._catalogue.actor(self._db, actor)
         if actor.kind == "person" and known is None and self._config.federation.authorized_fetch:
             return _document(request, self._catalogue.stub(document), public=True)
@@ -255,6 +258,9 @@ class Serving:
         viewer, known = request[VISITOR]
         document = None
         if number is not None and await can_read(self._db, viewer, number):
+            thing = await threads.thing(self._db, number)
+            if thing is not None:
+                await self._require_consent(thing)
             document = await self._catalogue.told(self._db, viewer, number)
         if number is None or document is None:
             raise Turned(404, "hidden")
@@ -281,7 +287,8 @@ class Serving:
         items: list[str] = []
         if actor.kind == "group":
             pinned = await timelines.pinned_topics(self._db, viewer, actor.id)
-            items = [self._at.object(post.thing) for post in pinned]
+            free = await self._leaves(*(post.thing for post in pinned))
+            items = [self._at.object(post.thing) for post in pinned if post.thing.id in free]
         return self._ordered(request, f"{self._at.actor(actor)}/featured", items, known)
 
     async def _moderators(self, request: web.Request) -> web.Response:
@@ -289,7 +296,10 @@ class Serving:
         viewer, known = request[VISITOR]
         await self._require_group_visible(actor, viewer)
         people = await groups.moderators(self._db, actor.id)
-        items = [self._at.actor(person) for person in people]
+        willing = await self._catalogue.consent.willing(
+            self._db, [person.id for person in people], CONSUMER
+        )
+        items = [self._at.actor(person) for person in people if person.id in willing]
         return self._ordered(request, f"{self._at.actor(actor)}/moderators", items, known)
 
     async def _empty(self, request: web.Request) -> web.Response:
@@ -324,6 +334,7 @@ class Serving:
         document = await self._catalogue.object(self._db, number)
         if document is None:
             raise Turned(404, "no-such-object")
+        await self._require_consent(thing)
         await self._note(number, known)
         document = with_context(await self._suited(document, known))
         return _document(request, document, public=known is None)
@@ -436,6 +447,10 @@ class Serving:
             found = await self._catalogue.authorization(self._db, viewer, number)
         if number is None or found is None:
             raise Turned(404, "no-such-consent")
+        quoted = self._at.local(str(found.get("interactionTarget")), "o")
+        target = await threads.thing(self._db, quoted) if quoted is not None else None
+        if target is not None:
+            await self._require_consent(target)
         self._require_signature(known)
         await self._note(number, known)
         return _document(request, with_context(found), public=known is None)
@@ -495,7 +510,37 @@ class Serving:
             raise Turned(410, "erased-actor")
         if actor.suspended_at is not None:
             raise Turned(403, "suspended-actor")
+        is_document = request.path.rstrip("/").endswith(f"/{actor.id}")
+        if not is_document and not await self._consents(actor):
+            raise Turned(404, "no-consent")
         return actor
+
+    async def _consents(self, actor: actors.Actor) -> bool:
+        return await self._catalogue.consent.allows(self._db, actor.id, CONSUMER)
+
+    async def _leaves(self, *things: threads.Thing) -> set[int]:
+        """Those of the objects that their authors let go."""
+        return await self._catalogue.consent.leaves(
+            self._db, [thing.id for thing in things], CONSUMER
+        )
+
+    async def _require_consent(self, thing: threads.Thing) -> None:
+        if not await self._leaves(thing):
+            raise Turned(404, "no-consent")
+
+    async def _withdrawn(self, request: web.Request, actor: actors.Actor) -> web.Response:
+        """Of a member whose words stay here nothing; while earlier copies are asked back, the key that the Deletes
+        are verified by, without a name (§6.2)."""
+        decided = await consents.latest(self._db, actor.id, CONSUMER)
+        keys = await self._keyring.known(actor.id)
+        if (
+            decided is None
+            or keys is None
+            or decided.granted
+            or now_ms() - decided.decided_at > farewells.STUB_MS
+        ):
+            raise Turned(404, "no-consent")
+        return _document(request, farewells.stub(actor, keys), public=False)
 
     async def _readable(
         self, request: web.Request
@@ -505,6 +550,7 @@ class Serving:
         thing = await threads.thing(self._db, number) if number is not None else None
         if thing is None or not await can_read(self._db, viewer, thing.id):
             raise Turned(404, "hidden")
+        await self._require_consent(thing)
         self._require_signature(known)
         return thing, viewer, known
 
@@ -531,22 +577,25 @@ class Serving:
             self._noted.popitem(last=False)
 
     async def _count_topics(self, viewer: Viewer, group_id: int) -> int:
-        clause = readable(viewer)
+        clause, leaving = readable(viewer), self._catalogue.consent.leaving(CONSUMER)
         return int(
             await self._db.value(
                 "SELECT count(*) FROM objects o WHERE o.group_id = ? AND o.kind = 'topic'"
-                f" AND {clause.sql}",
+                f" AND {clause.sql} AND {leaving.sql}",
                 group_id,
                 *clause.args,
+                *leaving.args,
             )
         )
 
     async def _count_written(self, author_id: int) -> int:
+        leaving = self._catalogue.consent.leaving(CONSUMER)
         return int(
             await self._db.value(
-                "SELECT count(*) FROM objects WHERE author_id = ? AND deleted_at IS NULL"
-                " AND visibility IN ('public', 'unlisted')",
+                "SELECT count(*) FROM objects o WHERE o.author_id = ? AND o.deleted_at IS NULL"
+                f" AND o.visibility IN ('public', 'unlisted') AND {leaving.sql}",
                 author_id,
+                *leaving.args,
             )
         )
 

@@ -64,6 +64,7 @@ from fedcomm.hub.errors import HubError, Invalid, NotAllowed
 from fedcomm.hub.policies import PolicyBook
 from fedcomm.hub.previews import Preview, Proposal
 from fedcomm.hub.reservations import Reservation
+from fedcomm.site import consent_of
 from fedcomm.store.database import Database
 from fedcomm.version import VERSION
 
@@ -122,7 +123,7 @@ class FederationSpoke:
             hub_name=config.instance.name,
             media_prefix=f"{config.instance.origin}/media/",
         )
-        catalogue = Catalogue(renderer, self._keyring, self._at)
+        catalogue = Catalogue(renderer, self._keyring, self._at, consent_of(config))
         self._visitors = Visitors(
             db,
             self._directory,
@@ -140,7 +141,9 @@ class FederationSpoke:
             *(config, db, self._keyring, catalogue, self._visitors, reception, self._at),
             assurances,
         )
-        self._discovery = Discovery(config, db, self._keyring, self._at, self._visitors)
+        self._discovery = Discovery(
+            *(config, db, self._keyring, self._at, self._visitors), catalogue.consent
+        )
         self._intake = Intake(
             config, db, self._directory, handlers, self._book, allow_http=allow_http
         )

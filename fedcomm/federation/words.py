@@ -44,6 +44,7 @@ class Words:
             "object_edited": self._edited,
             "object_deleted": self._deleted,
             "object_removed": self._deleted,
+            "object_recalled": self._deleted,
             "topic_pinned": self._pinned,
             "topic_unpinned": self._pinned,
             "topic_locked": self._locked,

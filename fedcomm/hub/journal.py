@@ -80,6 +80,9 @@ Event = Literal[
     "erasure_requested",
     "object_erased",
     "group_erased",
+    "consent_granted",
+    "consent_withdrawn",
+    "object_recalled",
 ]
 
 

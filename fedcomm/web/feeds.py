@@ -14,6 +14,9 @@ from fedcomm.web.rendering import document
 ENTRIES = 20
 """Topics in a feed."""
 
+LOOKED_AT = 3 * ENTRIES
+"""The newest topics among which those are whose authors let them into feeds."""
+
 CONTENT_TYPE = "application/atom+xml"
 
 
@@ -21,13 +24,13 @@ async def group_feed(request: web.Request) -> web.StreamResponse:
     """The newest topics of one group that is open to the world."""
     site = site_of(request)
     group = await groups.visible_group(site.db, ANONYMOUS, request.match_info["name"])
-    posts = await timelines.newest_topics(site.db, ANONYMOUS, group.id, limit=ENTRIES)
+    posts = await timelines.newest_topics(site.db, ANONYMOUS, group.id, limit=LOOKED_AT)
     return await _feed(request, posts, paths.group_path(group.name), group)
 
 
 async def site_feed(request: web.Request) -> web.StreamResponse:
     """The newest public topics of all groups."""
-    posts = await timelines.newest_everywhere(site_of(request).db, ANONYMOUS, limit=ENTRIES)
+    posts = await timelines.newest_everywhere(site_of(request).db, ANONYMOUS, limit=LOOKED_AT)
     return await _feed(request, posts, "", None)
 
 
@@ -35,6 +38,8 @@ async def _feed(
     request: web.Request, posts: list[timelines.Post], path: str, group: groups.Group | None
 ) -> web.Response:
     site = site_of(request)
+    free = await site.consent.leaves(site.db, [post.thing.id for post in posts], "feeds")
+    posts = [post for post in posts if post.thing.id in free][:ENTRIES]
     entries = await presentation.entries(site.db, posts)
     changed = [post.thing.edited_at or post.thing.published_at for post in posts]
     updated = max(changed) if changed else group.created_at if group else now_ms()
