@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedcomm.config import Federation, Instance, Server
+from fedcomm.config import Federation, Instance, Relays, Server
 from fedcomm.hub import (
     actors,
     emoji,
@@ -19,6 +19,7 @@ from fedcomm.hub import (
     notifications,
     participation,
     reactions,
+    relays,
     threads,
 )
 from fedcomm.hub.composition import Attachment, Content, Draft
@@ -60,11 +61,36 @@ async def make_town(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
         port=port,
         instance=instance,
         server=Server(workers=False),
+        relays=Relays(enabled=True),
         federation=Federation(any_port=True),
     ) as world:
         await _enliven(world)
         await _feast(world)
+        await _cellar(world)
         yield world
+
+
+async def _cellar(world: World) -> None:
+    """A private group with somebody of another server in it, and relays."""
+    async with world.site.db.transaction() as tx:
+        rosa = await actors.actor_by_uri(tx, "https://social.example/users/rosa")
+        assert rosa is not None
+        cellar = await groups.create_group(
+            tx,
+            "cellar",
+            title="La cantina",
+            creator_id=world.people["bruno"],
+            local_origin=world.site.origin,
+            description="Vino, conserve e **segreti**.",
+            mode="reserved",
+        )
+        await groups.join(tx, cellar, rosa.id, follow_uri="https://social.example/follows/1")
+        await groups.add_member(tx, cellar, world.people["bruno"], rosa.id)
+        await groups.join(tx, cellar, world.people["dario"])
+        relay = await actors.ensure_host(tx, "relay.example")
+        await relays.add(
+            tx, "mastodon", "https://relay.example/inbox", relay, actor_id=None, by=None
+        )
 
 
 RECORDINGS = Path(__file__).parents[1] / "hub" / "recordings"
@@ -370,6 +396,11 @@ def views(world: World) -> list[View]:
         View("interact", "/interact?uri=https://other.example/@rosa", "chiara"),
         View("manage", "/g/garden/manage", "bruno"),
         View("new-group", "/groups/new", "anna"),
+        View("cellar-door", "/g/cellar"),
+        View("cellar-about", "/g/cellar/about", "bruno"),
+        View("cellar-new", "/g/cellar/new", "bruno"),
+        View("cellar-manage", "/g/cellar/manage", "bruno"),
+        View("admin-relays", "/admin/relays", "anna"),
         View("admin", "/admin", "anna"),
         View("admin-members", "/admin/members", "anna"),
         View("admin-reports", "/admin/reports", "anna"),
