@@ -119,7 +119,7 @@ def show(number: int, as_json: bool) -> None:
 
 
 async def _show(number: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    from fedcomm.federation.certificates import outcome
+    from fedcomm.hub.reach import outcome
 
     async with hub() as site:
         case = await _case(site, number)

@@ -21,6 +21,7 @@ from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.rendering import iso
 from fedcomm.hub import erasure
+from fedcomm.hub.reach import outcome
 from fedcomm.store.database import Database, Reader
 from fedcomm.store.ids import now_ms
 
@@ -47,15 +48,6 @@ MEANING: Final = {
     "unreachable": "The server was asked again and again until the time for it was over, and gave no usable answer.",
     "elsewhere": "Search engines, archives and people who kept a copy cannot be reached by this hub.",
 }
-
-Outcome = str
-
-
-def outcome(status: int | None) -> Outcome:
-    """What a server's last answer means: `acknowledged`, `refused` or `unreachable`."""
-    if status is None or status == 0 or status >= 500 or status == 429:
-        return "unreachable"
-    return "acknowledged" if status < 400 else "refused"
 
 
 async def write(db: Reader, case: erasure.Case, addresses: Addresses) -> JSONObject:
