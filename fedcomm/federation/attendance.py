@@ -89,17 +89,13 @@ class Attendance:
         return change
 
     async def answered(self, received: Received, *, accepted: bool) -> Change | None:
-        """An Accept or Reject of a Join that *we* sent, by the event's author or their server; None if it is about
-        something else. Mobilizon's groups own events, and a person of theirs answers."""
+        """An Accept or Reject of a Join that *we* sent, by who organises the event; None if it is about something
+        else. Mobilizon's groups own events, and a person of their server answers."""
         found = await self._our_join(received)
         if found is None:
             return None
         target = await threads.thing(self._db, found.object_id)
-        signer = received.signer
-        if target is None or not (
-            signer.id == target.author_id
-            or same_origin(signer.uri, target.uri, allow_http=self._http)
-        ):
+        if target is None or not await self._speaks_for(received.signer, target):
             raise Refused("no-such-request")
 
         async def change(tx: Transaction) -> str:
@@ -109,6 +105,17 @@ class Attendance:
             return "comes" if accepted else "does not come"
 
         return change
+
+    async def _speaks_for(self, signer: actors.Actor, event: threads.Thing) -> bool:
+        """Whether the signer organises the event, or the group of their own server that does (INV-6)."""
+        if signer.id == event.author_id:
+            return True
+        owner = await actors.actor(self._db, event.author_id)
+        return (
+            owner is not None
+            and owner.kind == "group"
+            and same_origin(signer.uri, owner.uri, allow_http=self._http)
+        )
 
     async def _our_join(self, received: Received) -> participation.Participation | None:
         wrapped = received.activity.object

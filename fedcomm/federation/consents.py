@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from activitypub import accessors
@@ -12,7 +13,7 @@ from activitypub.origins import same_origin
 from activitypub.vocabulary import OBJECT_TYPES
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.changes import Change, nothing
-from fedcomm.federation.library import Library
+from fedcomm.federation.library import Judge, Library
 from fedcomm.hub import actors, quotes, threads
 from fedcomm.hub.errors import HubError
 from fedcomm.store.database import Database, Transaction
@@ -34,8 +35,9 @@ class Consents:
 
     # Somebody wants to quote us
 
-    async def requested(self, received: Received) -> Change:
-        """QuoteRequest. The policy of the post decides; of what is not public nobody learns by asking (INV-20)."""
+    async def requested(self, received: Received, judge_of: Callable[[str], Judge]) -> Change:
+        """QuoteRequest. The policy of the post decides; of what is not public nobody learns by asking (INV-20).
+        `judge_of`: who looks at an object with this id before it is stored."""
         activity, signer = received.activity, received.signer
         quoted_id = self._at.local(activity.object_id, "o")
         if quoted_id is None:
@@ -52,9 +54,12 @@ class Consents:
         if document.quote != activity.object_id:
             # Consent to one post must not be had for another (INV-7).
             raise Refused("quotes-something-else")
+        judge = judge_of(document.id)
         arrival = await self._library.prepare(
-            document, budget=received.budget, wanted=True, quotes=False
+            document, budget=received.budget, wanted=True, quotes=False, judge=judge
         )
+        if await self._library.find(self._db, document.id) is None:
+            await judge(arrival)
         if arrival.author.id != signer.id:
             raise Refused("not-the-author")
 

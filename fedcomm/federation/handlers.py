@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from activitypub import accessors
 from activitypub.accessors import Refused
@@ -27,12 +28,20 @@ from fedcomm.federation.directory import Directory
 from fedcomm.federation.emotes import feeling_of
 from fedcomm.federation.hearsay import Hearsay
 from fedcomm.federation.interventions import Interventions
-from fedcomm.federation.library import Library, addressed, ballot_of, fitted, uri_hash
+from fedcomm.federation.library import (
+    Arrival,
+    Judge,
+    Library,
+    addressed,
+    ballot_of,
+    fitted,
+    uri_hash,
+)
 from fedcomm.federation.quoting import permissions_of
 from fedcomm.federation.relaying import RelayIntake
 from fedcomm.federation.votes import Cast, poll_vote, vote_of, votes_in_create
 from fedcomm.federation.vouching import Vouching
-from fedcomm.federation.watch import Watch
+from fedcomm.federation.watch import Held, Watch
 from fedcomm.hub import (
     actors,
     follows,
@@ -101,7 +110,7 @@ class Handlers:
         watch: Watch,
         relays: RelayIntake | None = None,
     ) -> None:
-        self._watch = watch
+        self._watch = library.quoting.watch = watch
         self._relays = relays
         self._db = db
         self._directory = directory
@@ -163,7 +172,7 @@ class Handlers:
             case "Block":
                 return await self._block(received)
             case "QuoteRequest":
-                return await self._consents.requested(received)
+                return await self._consents.requested(received, partial(self._judge, received))
         return nothing(f"ignored: {received.activity.type}")
 
     # Relations
@@ -337,8 +346,9 @@ class Handlers:
             raise Refused("not-the-author")
         if cast is not None:
             return await self._vote(received, [cast])
-        arrival = await self._library.prepare(thing, budget=received.budget)
-        await self._watch.require_harmless(arrival, received.row_id)
+        judge = self._judge(received, thing.id)
+        arrival = await self._library.prepare(thing, budget=received.budget, judge=judge)
+        await judge(arrival)
 
         async def change(tx: Transaction) -> str:
             stored = await self._library.store(tx, arrival)
@@ -349,6 +359,28 @@ class Handlers:
             return "stored"
 
         return change
+
+    def _judge(self, received: Received, uri: str) -> Judge:
+        """Looks at the object `uri` of this activity, and at what it brings along, before that is stored."""
+
+        async def judge(arrival: Arrival) -> None:
+            try:
+                await self._watch.require_harmless(arrival, received.row_id)
+            except Held as held:
+                if arrival.document.id == uri:
+                    raise
+                # Whoever's words they are, it is this activity that waits, with the person who sent it.
+                signer = received.signer
+                raise Held(
+                    replace(
+                        held.suspect,
+                        actor_id=signer.id,
+                        host_id=signer.host_id or 0,
+                        object_uri=uri,
+                    )
+                ) from held
+
+        return judge
 
     async def _update(self, received: Received) -> Change:
         activity = received.activity

@@ -111,6 +111,7 @@ class Hearsay:
         self, known: threads.Thing, budget: FetchBudget, thing: ObjectDocument | None = None
     ) -> Change:
         """The object as its origin serves it now, or as its author has proven it: `thing`, with a time of its own."""
+        await self._directory.require_open(known.uri or "")
         if thing is None or thing.updated is None or thing.id != known.uri:
             thing = await self._library.fetch(known.uri or "", budget=budget)
         author = await self._directory.actor(thing.attributed_to or "", budget=budget)

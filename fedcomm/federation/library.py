@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -70,6 +71,10 @@ class Arrival:
     """Whether somebody here follows the author or is mentioned, when it is in no thread of ours."""
     community_id: int | None = None
     """The private group of another server for whose members it is."""
+
+
+Judge = Callable[[Arrival], Awaitable[None]]
+"""Raises when something must not be stored as it is (`fedcomm.federation.watch`)."""
 
 
 class Library:
@@ -139,24 +144,28 @@ class Library:
         below: tuple[str, ...] = (),
         community: actors.Actor | None = None,
         quotes: bool = True,
+        judge: Judge | None = None,
     ) -> Arrival:
         """Fetch what storing the object needs: its author, who is mentioned, what it answers.
 
         `wanted`: it is to be kept wherever it belongs (somebody asked for it); `below`: ids of what
         answers it and led here; `community`: the group of another server that told of it; `quotes`: whether what
-        it quotes is fetched as well. Raises FetchError, Refused.
+        it quotes is fetched as well; `judge` looks at what it answers, before that is stored. Raises FetchError,
+        Refused, and what `judge` raises.
         """
         if document.attributed_to is None:
             raise Refused("no-author")
         if not same_origin(document.attributed_to, document.id, allow_http=self._http):
             raise Refused("foreign-author")
+        # What somebody else brings, with a proof of its author, must not come from a suspended server either.
+        await self._directory.require_open(document.id)
         await self._require_not_erased(document)
         author = await self._directory.actor(document.attributed_to, budget=budget)
         if author.is_local:
             raise Refused("our-own")
         audience: Visibility = audience_class(document.to, document.cc, author.followers_uri)
         mentioned = await self._mentioned(document)
-        parent = await self._parent(document, budget, below)
+        parent = await self._parent(document, budget, below, judge)
         group_id = await self._group(document, mentioned) if parent is None else None
         circle = await self._circle(document, parent, community)
         if audience not in ("public", "unlisted") and (
@@ -192,7 +201,9 @@ class Library:
         document = arrival.document
         known = await threads.thing_by_uri(tx, document.id)
         if known is not None:
-            return known.id if known.deleted_at is None else None
+            # An id stays with its author: a neighbour on the same server gets nothing by using it (INV-6).
+            is_theirs = known.author_id == arrival.author.id
+            return known.id if known.deleted_at is None and is_theirs else None
         if await self.is_remembered_as_deleted(tx, document.id):
             return None
         if await holding.is_held(tx, document.id):
@@ -316,7 +327,11 @@ class Library:
         return None
 
     async def _parent(
-        self, document: ObjectDocument, budget: FetchBudget, below: tuple[str, ...]
+        self,
+        document: ObjectDocument,
+        budget: FetchBudget,
+        below: tuple[str, ...],
+        judge: Judge | None,
     ) -> threads.Thing | None:
         """What the object answers, fetched upwards until something known is met."""
         if document.in_reply_to is None:
@@ -333,11 +348,13 @@ class Library:
             above = await self.fetch(document.in_reply_to, budget=budget)
             if above.in_reply_to is None and not await self._names_us(above):
                 return None
-            arrival = await self.prepare(above, budget=budget, below=below)
+            arrival = await self.prepare(above, budget=budget, below=below, judge=judge)
         except (FetchError, Refused):
             return None
         if arrival.parent_id is None and arrival.group_id is None:
             return None
+        if judge is not None:
+            await judge(arrival)
         async with self._db.transaction() as tx:
             stored = await self.store(tx, arrival)
             return await threads.thing(tx, stored) if stored is not None else None

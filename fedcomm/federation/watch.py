@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html.parser import HTMLParser
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from activitypub import accessors
 from activitypub.ijson import IJSONError, parse_object
 from fedcomm.federation.addresses import Addresses
-from fedcomm.federation.library import Arrival
 from fedcomm.hub import actors, holding
 from fedcomm.hub.sanitizer import clean_remote, excerpt, text_of
 from fedcomm.hub.suspicion import NEW_MS, Echoes, Reason, Signals, reasons, score
 from fedcomm.settings import Abuse
 from fedcomm.store.database import Database
 from fedcomm.store.ids import first_id_at, now_ms
+
+if TYPE_CHECKING:
+    from fedcomm.federation.library import Arrival
 
 SHOWN_CHARACTERS: Final = 1_000
 """Of a held post, to who decides about it."""
@@ -61,8 +63,8 @@ class Watch:
             )
         }  # fmt: skip
 
-    async def require_harmless(self, arrival: Arrival, inbox_id: int) -> None:
-        """Raises Held when it looks like abuse and no moderator has let it in."""
+    async def require_harmless(self, arrival: Arrival, inbox_id: int = 0) -> None:
+        """Raises Held when it looks like abuse and no moderator has let it in (as the activity `inbox_id`)."""
         author = arrival.author
         if not self._settings.hold_score or author.host_id is None:
             return
@@ -174,7 +176,8 @@ def words_of(body: str, local_origin: str) -> str | None:
         activity = parse_object(body.encode())
     except IJSONError:
         return ""
-    thing = accessors.document(activity, "object")
+    # What asks to be allowed to quote brings its post as the instrument.
+    thing = accessors.document(activity, "object") or accessors.document(activity, "instrument")
     if thing is None:
         return ""
     named = [
