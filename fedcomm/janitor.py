@@ -7,7 +7,7 @@ import logging
 import time
 from pathlib import Path
 
-from fedcomm.hub import bans, drafts, emoji, media, removal, reservations, sessions
+from fedcomm.hub import bans, drafts, emoji, media, removal, reservations, sessions, submissions
 from fedcomm.site import Site
 from fedcomm.store.ids import now_ms
 
@@ -47,7 +47,7 @@ async def purge(site: Site) -> int:
 
 
 async def _drafts(site: Site) -> int:
-    """Drafts that nobody touched for a month, before the pictures that they kept; unused reservations."""
+    """Drafts that nobody touched for a month, before the pictures that they kept; what is over by itself."""
     total = 0
     while True:
         async with site.db.transaction() as tx:
@@ -56,7 +56,7 @@ async def _drafts(site: Site) -> int:
         if gone < drafts.STEP:
             break
     async with site.db.transaction() as tx:
-        return total + await reservations.tidy(tx)
+        return total + await reservations.tidy(tx) + await submissions.tidy(tx)
 
 
 async def _images(site: Site) -> int:

@@ -164,6 +164,7 @@ OF_A_PERSON: Final[dict[str, Rule]] = {
     "erased": NotTheirs("keyed hashes of what is gone"),
     "holds": NotTheirs("the organization's; told when an erasure is asked for"),
     "reservations": _PASSING,
+    "submissions": _PASSING,
     "canary_cycles": _ORGANIZATION,
     "emoji": _ORGANIZATION,
     "blocked_media": _OFFICE,

@@ -12,7 +12,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from fedcomm.http import site_of
-from fedcomm.hub import events, media, quotes
+from fedcomm.hub import events, media, quotes, submissions
 from fedcomm.hub.ballots import Ballot
 from fedcomm.hub.composition import Content, Draft
 from fedcomm.hub.errors import Invalid
@@ -93,6 +93,8 @@ class Writing:
     unquote: bool = False
     event: EventFields = field(default_factory=EventFields)
     preview_event: events.Event | None = None
+    once: str = field(default_factory=submissions.new_token)
+    """The form's own token, so that what is sent twice counts once."""
 
     @property
     def ballot(self) -> Ballot | None:
@@ -170,6 +172,8 @@ async def read_writing(request: web.Request, member: Member) -> Writing:
         unquote=form.flag("unquote"),
         event=fields_of(form),
     )
+    if submissions.TOKEN.fullmatch(form.text("once")):
+        writing.once = form.text("once")
     await read_quote(visit_of(request), writing)
     kept = await media.images(site.db, form.ids("media"))
     owned = await _owned(site.db, member.id, list(kept))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
-from fedcomm.hub import drafts, events, media, quotes, reservations
+from fedcomm.hub import drafts, events, media, quotes, reservations, submissions
 from fedcomm.hub.composition import Content
 from fedcomm.hub.errors import HubError, Invalid
 from fedcomm.hub.members import Member
@@ -50,6 +50,14 @@ def words_of(writing: Writing) -> drafts.Words:
         quote_policy=writing.quote_policy,
         event=asdict(writing.event) if writing.event.is_filled else {},
     )
+
+
+def submission_of(writing: Writing, member: Member, spot: Spot) -> str:
+    """What this form with these words is called, however often it is sent."""
+    # A file that is sent again is stored again, under another number: what it looks like stays the same.
+    pictures = [(one.name, one.bytes, one.width, one.height) for one in writing.pictures]
+    words = asdict(replace(words_of(writing), media=()))
+    return submissions.digest_of(writing.once, member.id, [asdict(spot), words, pictures])
 
 
 async def writing_from(site: Site, draft: drafts.SavedDraft) -> Writing:

@@ -9,14 +9,14 @@ from aiohttp import hdrs, web
 
 from activitypub.vocabulary import CONTENT_TYPE
 from fedcomm.http import site_of
-from fedcomm.hub import circles, drafts, groups, threads, timelines
+from fedcomm.hub import circles, drafts, groups, submissions, threads, timelines
 from fedcomm.hub.errors import NotAllowed, NotFound
 from fedcomm.hub.visibility import Viewer
 from fedcomm.site import Site
 from fedcomm.store.database import Reader
 from fedcomm.web import paths, presentation
 from fedcomm.web.composer import POLL_LENGTHS, Writing, read_writing
-from fedcomm.web.dry_runs import Spot, keep, read_ready
+from fedcomm.web.dry_runs import Spot, keep, read_ready, submission_of
 from fedcomm.web.federated import activity_answer, object_uri
 from fedcomm.web.forms import path_id, query_id
 from fedcomm.web.quoting import quoted_address
@@ -185,10 +185,14 @@ async def new_topic(request: web.Request) -> web.StreamResponse:
     ready = None if writing.wants_draft else await read_ready(site, writing, member, spot)
     if ready is None:
         return await topic_form(request, group, place, writing)
+    digest = submission_of(writing, member, spot)
     async with site.db.transaction() as tx:
-        topic_id = await threads.create_topic(
-            tx, member.id, group.id, ready.content, reserved=ready.reserved
-        )
+        topic_id = await submissions.earlier(tx, digest)
+        if topic_id is None:
+            topic_id = await threads.create_topic(
+                tx, member.id, group.id, ready.content, reserved=ready.reserved
+            )
+            await submissions.note(tx, digest, topic_id)
         await drafts.delete(tx, member.id, writing.draft_id or 0)
     site.wake()
     return see_other(paths.thread_path(group.name, topic_id, ready.content.title), "posted")
@@ -248,10 +252,14 @@ async def reply(request: web.Request) -> web.StreamResponse:
     ready = None if writing.wants_draft else await read_ready(site, writing, member, spot)
     if ready is None:
         return await reply_page(request, parent, writing)
+    digest = submission_of(writing, member, spot)
     async with site.db.transaction() as tx:
-        reply_id = await threads.create_reply(
-            tx, member.id, parent.thing.id, ready.content, reserved=ready.reserved
-        )
+        reply_id = await submissions.earlier(tx, digest)
+        if reply_id is None:
+            reply_id = await threads.create_reply(
+                tx, member.id, parent.thing.id, ready.content, reserved=ready.reserved
+            )
+            await submissions.note(tx, digest, reply_id)
         await drafts.delete(tx, member.id, writing.draft_id or 0)
     site.wake()
     return see_other(paths.object_path(reply_id))
