@@ -43,6 +43,7 @@ def _add_commands() -> None:
         member,
         migrate,
         policy,
+        portability,
         post,
         queue,
         relay,
@@ -79,6 +80,9 @@ def _add_commands() -> None:
         erasure.erasure,
         backup.backup,
         backup.restore,
+        portability.export,
+        portability.import_,
+        portability.checksum,
         emoji.emoji,
         media.media,
     ):
