@@ -434,6 +434,30 @@ async def _votes(tx: Transaction, actor_id: int, person: Person) -> int:
     return len(rows)
 
 
+async def _participations(tx: Transaction, actor_id: int, person: Person) -> int:
+    """Whoever would have come does not; of events elsewhere their own server counts."""
+    rows = await tx.all(
+        "SELECT p.object_id FROM participations p JOIN objects o ON o.id = p.object_id"
+        " WHERE p.actor_id = ? AND p.state = 'going' AND o.host_id IS NULL LIMIT ?",
+        actor_id,
+        ROWS_STEP,
+    )
+    ids = [row["object_id"] for row in rows]
+    if ids:
+        listed = marks(len(ids))
+        await tx.execute(
+            "UPDATE events SET going_count = going_count - 1"
+            f" WHERE going_count > 0 AND object_id IN ({listed})",
+            *ids,
+        )
+        await tx.execute(
+            f"DELETE FROM participations WHERE actor_id = ? AND object_id IN ({listed})",
+            actor_id,
+            *ids,
+        )
+    return len(ids)
+
+
 async def _reports(tx: Transaction, actor_id: int, person: Person) -> int:
     about = [
         row["report_id"]
@@ -557,6 +581,7 @@ _STEPS: Final[tuple[RowStep, ...]] = (
     _profiles,
     _reactions,
     _votes,
+    _participations,
     _reports,
     _media,
     _place,

@@ -408,3 +408,25 @@ async def test_counts_stay_where_nobody_can_be_read_out_of_them(world: World) ->
     }
     assert counts == {"few": 2, "many": 6}
     assert await world.db.value("SELECT 1 FROM poll_votes WHERE actor_id = ?", crowd[0]) is None
+
+
+async def test_whoever_was_to_come_to_an_event_is_not_counted_any_more(world: World) -> None:
+    await world.member("boss", role="administrator")
+    anna, berta = await world.member("anna"), await world.member("berta")
+    group = await world.group("garden", anna)
+    topic = await world.topic(anna, group)
+    await world.run(
+        "INSERT INTO events (object_id, starts_at, state, joining, going_count)"
+        " VALUES (?, ?, 'CONFIRMED', 'free', 2)",
+        topic,
+        now_ms(),
+    )
+    for person in (anna, berta):
+        await world.run(
+            "INSERT INTO participations (object_id, actor_id, state, created_at) VALUES (?, ?, 'going', ?)",
+            topic,
+            person,
+            now_ms(),
+        )
+    await erase(world, "member", berta)
+    assert await world.db.value("SELECT going_count FROM events WHERE object_id = ?", topic) == 1
