@@ -162,6 +162,15 @@ async def end_session(tx: Transaction, member_id: int, reference: str) -> None:
     )
 
 
+async def end_others(tx: Transaction, member_id: int, token: str) -> None:
+    """End all of the member's sessions but the one of `token`."""
+    await tx.execute(
+        "DELETE FROM sessions WHERE member_id = ? AND token_hash <> ?",
+        member_id,
+        token_hash(token),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Bearer:
     """Who a token speaks for, and what it may do."""

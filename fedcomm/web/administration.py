@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import cast
+from dataclasses import dataclass
+from typing import Final, cast
 
 from aiohttp import web
 
 from fedcomm.http import site_of
-from fedcomm.hub import canary, instance, members, moderation, rules
+from fedcomm.hub import (
+    canary,
+    holding,
+    instance,
+    members,
+    moderation,
+    policies,
+    policy_drafts,
+    reports,
+    rules,
+)
 from fedcomm.hub.errors import Invalid
 from fedcomm.hub.passwords import hash_password
 from fedcomm.i18n import gettext as _
@@ -19,16 +30,58 @@ from fedcomm.web.visits import administrator, visit_of
 
 MEMBERS_PER_PAGE = 50
 
+COUNTED: Final = 100
+"""How far the overview counts what waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How much waits for an administrator, of each kind; `COUNTED` stands for that many or more."""
+
+    reports: int
+    appeals: int
+    held: int
+    hosts: int
+    lists: int
+    faults: int
+
+    @property
+    def is_anything(self) -> bool:
+        return any((self.reports, self.appeals, self.held, self.hosts, self.lists, self.faults))
+
 
 async def overview(request: web.Request) -> web.StreamResponse:
-    """Figures, and how deliveries to other servers do."""
+    """What waits for a decision, and figures."""
+    person = administrator(request)
+    site = site_of(request)
+    federation = site.federation
+    totals = await federation.totals() if federation else {}
+    return await page(
+        request,
+        "admin.html",
+        usage=await instance.usage(site.db),
+        totals=totals,
+        federates=federation is not None,
+        canary=await canary.status(site.db) if site.config.canary.enabled else None,
+        waiting=Waiting(
+            reports=len(await reports.queue(site.db, person.id, "open", limit=COUNTED)),
+            appeals=len(await moderation.open_appeals(site.db, person.id)),
+            held=await holding.count(site.db, person.id),
+            hosts=len(await policies.undecided(site.db, limit=COUNTED)),
+            lists=len(await policy_drafts.drafts(site.db)),
+            faults=totals.get("deliveries_failed", 0) + totals.get("outbox_failed", 0),
+        ),
+    )
+
+
+async def health(request: web.Request) -> web.StreamResponse:
+    """Whether posts come round, and how deliveries to other servers do."""
     administrator(request)
     site = site_of(request)
     federation = site.federation
     return await page(
         request,
-        "admin.html",
-        usage=await instance.usage(site.db),
+        "admin_health.html",
         hosts=await federation.health() if federation else [],
         totals=await federation.totals() if federation else {},
         federates=federation is not None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -25,6 +26,7 @@ from fedcomm.web.rendering import page, see_other
 from fedcomm.web.visits import administrator, visit_of
 
 HERE: Final = "/admin/policies"
+LISTS: Final = f"{HERE}/lists"
 PER_PAGE: Final = 50
 ROWS_SHOWN: Final = 50
 """Rows of each kind that the page of a list shows."""
@@ -55,11 +57,27 @@ async def _policies_page(request: web.Request, errors: dict[str, str]) -> web.Re
         following=found[PER_PAGE - 1].domain if len(found) > PER_PAGE else None,
         total=await policies.count(db),
         containing=containing,
-        drafts=await policy_drafts.drafts(db),
-        subscriptions=await policy_drafts.subscriptions(db),
         published=await published_blocks.audience(db),
         errors=errors,
         asked=Form(),
+    )
+
+
+async def lists_page(request: web.Request) -> web.StreamResponse:
+    """Lists that wait to be looked at, a list to be read, subscriptions, our own to take along."""
+    administrator(request)
+    return await _lists_page(request, {})
+
+
+async def _lists_page(request: web.Request, errors: dict[str, str]) -> web.Response:
+    db = visit_of(request).site.db
+    return await page(
+        request,
+        "admin_policy_lists.html",
+        status=422 if errors else 200,
+        drafts=await policy_drafts.drafts(db),
+        subscriptions=await policy_drafts.subscriptions(db),
+        errors=errors,
     )
 
 
@@ -208,10 +226,10 @@ async def import_list(request: web.Request) -> web.StreamResponse:
             raise Invalid("list", "Choose a file, or write one domain a line.")
         async with site.db.transaction() as tx:
             draft_id = await policy_drafts.add(
-                tx, body, source=f"{name} {now_ms()}", level=_level(form), by=person.id
+                tx, body, source=f"{name} {_moment()}", level=_level(form), by=person.id
             )
     except Invalid as refusal:
-        return await _policies_page(request, {refusal.field: _(refusal.message)})
+        return await _lists_page(request, {refusal.field: _(refusal.message)})
     return see_other(f"{HERE}/drafts/{draft_id}")
 
 
@@ -258,7 +276,7 @@ async def decide_draft(request: web.Request) -> web.StreamResponse:
     except Invalid as refusal:
         return await _draft_page(request, draft_id, {refusal.field: _(refusal.message)})
     _noticed(request)
-    return see_other(HERE, "saved")
+    return see_other(LISTS, "discarded" if form.line("action") == "discard" else "list_applied")
 
 
 async def publish(request: web.Request) -> web.StreamResponse:
@@ -289,10 +307,10 @@ async def subscribe(request: web.Request) -> web.StreamResponse:
                     tx, form.line("url"), level=_level(form), by=person.id
                 )
     except Invalid as refusal:
-        return await _policies_page(request, {refusal.field: _(refusal.message)})
+        return await _lists_page(request, {refusal.field: _(refusal.message)})
     if number is not None and site.federation is not None:
         await site.federation.fetch_list(number)
-    return see_other(HERE, "saved")
+    return see_other(LISTS, "saved" if number is not None else "removed")
 
 
 async def export(request: web.Request) -> web.StreamResponse:
@@ -308,6 +326,11 @@ async def export(request: web.Request) -> web.StreamResponse:
             hdrs.CACHE_CONTROL: "private, no-store",
         },
     )
+
+
+def _moment() -> str:
+    """Now, as it stands beside the name of a file, so that two of one name are two lists."""
+    return datetime.now(UTC).isoformat(" ", "seconds").removesuffix("+00:00")
 
 
 def _entry(form: Form, domain: str, own_host: str) -> Entry:

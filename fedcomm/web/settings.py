@@ -104,13 +104,17 @@ async def change_password(request: web.Request) -> web.StreamResponse:
 
 
 async def end_session(request: web.Request) -> web.StreamResponse:
-    """End one of the member's sessions."""
+    """End one of the member's sessions, or all but this one."""
     member = signed_in(request)
-    site = site_of(request)
+    visit = visit_of(request)
     form = await read_form(request)
-    async with site.db.transaction() as tx:
-        await sessions.end_session(tx, member.id, form.text("session"))
-    return see_other("/settings", "session")
+    reference = form.text("session")
+    async with visit.site.db.transaction() as tx:
+        if reference == "others" and visit.session:
+            await sessions.end_others(tx, member.id, visit.session)
+        else:
+            await sessions.end_session(tx, member.id, reference)
+    return see_other("/settings", "sessions" if reference == "others" else "session")
 
 
 def _padded(form: Form) -> list[tuple[str, str]]:

@@ -210,7 +210,8 @@ async def test_a_missed_cycle_raises_the_alarm_once_and_a_song_ends_it(
     assert "fedcomm_canary_cycle_seconds" in await figures_of(aviary)
     _, admin = await aviary.get("/admin", await aviary.cookie())
     assert "in a row" not in admin
-    assert "The last post came round" in admin
+    _, health = await aviary.get("/admin/health", await aviary.cookie())
+    assert "The last post came round" in health
 
 
 async def figures_of(hub: LocalHub) -> str:

@@ -6,7 +6,7 @@ from fedcomm.hub import actors
 from fedcomm.store.ids import new_id, now_ms
 from tests.web.world import World
 
-PATHS = ("/admin", "/admin/members", "/admin/reports")
+PATHS = ("/admin", "/admin/health", "/admin/members", "/admin/reports")
 
 
 async def test_only_administrators_enter(world: World) -> None:
@@ -62,9 +62,10 @@ async def test_suspending_locks_out_and_reinstating_lets_in(world: World) -> Non
     assert (await anna.post("/admin/members/nobody/suspend")).status == 404
 
 
-async def test_the_overview_says_how_other_servers_do_and_why(world: World) -> None:
+async def test_the_page_of_health_says_how_other_servers_do_and_why(world: World) -> None:
     anna = await world.browser("anna")
-    assert "Nothing waits for another server" in (await anna.get("/admin")).text
+    assert "Nothing waits for another server" in (await anna.get("/admin/health")).text
+    assert "Nothing waits for you." in (await anna.get("/admin")).text
     async with world.site.db.transaction() as tx:
         activity = new_id()
         await tx.execute(
@@ -90,7 +91,8 @@ async def test_the_overview_says_how_other_servers_do_and_why(world: World) -> N
                 now_ms() - 7_200_000,
                 error,
             )
-    page = await anna.get("/admin")
+    assert "1 delivery was given up" in (await anna.get("/admin")).text
+    page = await anna.get("/admin/health")
     assert (
         "slow.example" in page.text
         and "1 delivery waits, the oldest since 2 hours ago" in page.text
@@ -121,6 +123,20 @@ async def test_reports_are_listed_with_their_subjects(world: World) -> None:
                 actor,
                 thing,
             )
-    page = await (await world.browser("anna")).get("/admin/reports")
+    anna = await world.browser("anna")
+    assert "1 report to decide" in (await anna.get("/admin")).text
+    page = await anna.get("/admin/reports")
     assert "Spam &lt;b&gt;" in page.text and "From social.example" in page.text
     assert 'href="/@dario"' in page.text and f'href="/o/{world.topics["garden"]}"' in page.text
+
+
+async def test_the_navigation_says_where_one_is_and_shows_moderators_their_pages_alone(
+    world: World,
+) -> None:
+    anna, bruno = await world.browser("anna"), await world.browser("bruno")
+    for path in ("/admin/members", "/admin/policies/lists", "/moderation/held", "/admin/health"):
+        page = await anna.get(path)
+        assert f'<a href="{path}" aria-current="page">' in page.text, path
+    page = await bruno.get("/moderation")
+    assert 'href="/moderation/held"' in page.text
+    assert "/admin" not in page.text

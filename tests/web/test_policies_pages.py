@@ -17,6 +17,7 @@ PAGES = (
     "/admin/policies",
     f"/admin/policies/preview?domain={DOMAIN}&level=suspend",
     "/admin/policies/mode?mode=cautious",
+    "/admin/policies/lists",
     "/admin/policies/history",
     "/admin/policies/export.csv",
     "/admin/policies/export.txt",
@@ -165,3 +166,14 @@ async def test_the_pages_speak_italian(world: World) -> None:
         )
     page = await anna.get("/admin/policies")
     assert re.search(r"<h1>\s*Altri server", page.text)
+
+
+async def test_lists_have_a_page_of_their_own_where_their_errors_stand(world: World) -> None:
+    anna = await world.browser("anna")
+    answer = await anna.post("/admin/policies/import", {"list": "", "level": "limit"})
+    assert answer.status == 422 and "<h1>Lists</h1>" in answer.text
+    answer = await anna.post("/admin/policies/import", {"list": "bad.example", "level": "limit"})
+    assert answer.location in (await anna.get("/admin/policies/lists")).text
+    assert "1 list of servers to look at" in (await anna.get("/admin")).text
+    answer = await anna.post(answer.location, {"reason": "Agreed."})
+    assert answer.location == "/admin/policies/lists?said=list_applied"

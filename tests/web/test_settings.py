@@ -105,3 +105,22 @@ async def test_a_member_ends_one_of_their_sessions_and_nobody_elses(world: World
     await here.post("/settings/sessions", {"session": reference})
     assert (await elsewhere.get("/settings")).status == 303
     assert (await here.get("/settings")).status == 200
+
+
+async def test_a_member_ends_all_other_sessions_at_once(world: World) -> None:
+    here, elsewhere = await world.browser("chiara"), await world.browser("chiara")
+    dario = await world.browser("dario")
+    answer = await here.post("/settings/sessions", {"session": "others"})
+    assert answer.location == "/settings?said=sessions"
+    assert (await elsewhere.get("/settings")).status == 303
+    page = await here.get("/settings")
+    assert page.status == 200 and "End all others" not in page.text
+    assert (await dario.get("/settings")).status == 200
+
+
+async def test_many_sessions_are_folded_away(world: World) -> None:
+    for _time in range(7):
+        browser = await world.browser("chiara")
+    page = await browser.get("/settings")
+    assert "Show all of them" in page.text
+    assert page.text.count("<details") == page.text.count("</details>")
