@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from typing import Final, Literal
 
 from activitypub import accessors
 from activitypub.documents import ActivityDocument
+from activitypub.ijson import JSONObject
+from activitypub.origins import parse_url
+from activitypub.vocabulary import ITEM_LIMIT, RECIPIENT_LIMIT
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.directory import KnownKey
 from fedcomm.federation.votes import votes_in_create
 from fedcomm.http import network_prefix
 from fedcomm.settings import Abuse
-from fedcomm.store.database import Reader
+from fedcomm.store.database import Reader, marks
 
 Limit = Literal[
     "activities",
@@ -101,34 +104,54 @@ class Floodgates:
             group = self._at.local(activity.object_id, "g")
             if group is not None:
                 keys.append(("follows-of-group", group))
-        elif activity.type == "Create" and not votes_in_create(activity, allow_http=self._http):
+        elif _brings_post(activity) and not votes_in_create(activity, allow_http=self._http):
             if signer.actor_kind not in SPEAKS_FOR_OTHERS:
                 keys.append(("posts", signer.actor_id))
-            group = self._group_of(activity)
-            if group is not None:
-                keys.append(("posts-into-group", f"{signer.host_id} {group}"))
-            elif self._is_message(activity) and not await is_known(db, signer.actor_id):
+            named = self._named(activity)
+            groups = await self._groups_of(db, activity, named)
+            keys += [("posts-into-group", f"{signer.host_id} {group}") for group in groups]
+            if self._is_message(named) and not groups and not await is_known(db, signer.actor_id):
                 keys.append(("messages", signer.host_id))
         return keys
 
-    def _group_of(self, activity: ActivityDocument) -> int | None:
-        """The group of ours that the activity names."""
+    def _named(self, activity: ActivityDocument) -> list[str]:
+        """Everybody whom the activity or its post names, by address or by mention."""
+        post = _post(activity)
         named = [*activity.audience, *activity.to, *activity.cc]
-        if isinstance(activity.object, dict):
-            for key in ("audience", "to", "cc"):
-                named += accessors.links(activity.object, key, 50)
-        for uri in named:
-            group = self._at.local(uri, "g")
-            if group is not None:
-                return group
-        return None
+        for key in ("audience", "to", "cc"):
+            named += accessors.recipients(post, key, RECIPIENT_LIMIT, allow_http=self._http)
+        for tag in accessors.documents(post, "tag", ITEM_LIMIT):
+            if "Mention" in accessors.types(tag):
+                href = parse_url(tag.get("href"), allow_http=self._http)
+                named += [href] if href is not None else []
+        return named
 
-    def _is_message(self, activity: ActivityDocument) -> bool:
+    async def _groups_of(
+        self, db: Reader, activity: ActivityDocument, named: Sequence[str]
+    ) -> list[int]:
+        """The groups of ours that the activity names, or in which what it answers stands.
+
+        Only those that there are: whoever invents one must not be counted there instead."""
+        ids = {group for uri in named if (group := self._at.local(uri, "g")) is not None}
+        found: list[int] = []
+        if ids:
+            rows = await db.all(
+                f"SELECT actor_id FROM groups WHERE actor_id IN ({marks(len(ids))})", *sorted(ids)
+            )
+            found += [row["actor_id"] for row in rows]
+        answered = accessors.url(_post(activity), "inReplyTo", allow_http=self._http)
+        if answered is not None:
+            own = self._at.local(answered, "o")
+            where = ("id", own) if own is not None else ("uri", answered)
+            above = await db.value(
+                f"SELECT group_id FROM objects WHERE {where[0]} = ? AND group_id IS NOT NULL",
+                where[1],
+            )
+            found += [above] if above is not None else []
+        return sorted(set(found))
+
+    def _is_message(self, named: Sequence[str]) -> bool:
         """Whether it is for people of ours alone."""
-        named = [*activity.to, *activity.cc]
-        if isinstance(activity.object, dict):
-            for key in ("to", "cc"):
-                named += accessors.links(activity.object, key, 50)
         return any(self._at.is_ours(uri) for uri in named) and not any(
             accessors.is_public(uri) for uri in named
         )
@@ -171,6 +194,16 @@ class Floodgates:
         self._counters.move_to_end((limit, key))
         while len(self._counters) > MAX_KEYS:
             self._counters.popitem(last=False)
+
+
+def _brings_post(activity: ActivityDocument) -> bool:
+    return activity.type in ("Create", "QuoteRequest")
+
+
+def _post(activity: ActivityDocument) -> JSONObject:
+    """The post inside; what asks to quote brings it as its instrument."""
+    key = "instrument" if activity.type == "QuoteRequest" else "object"
+    return accessors.document(activity.raw, key) or {}
 
 
 async def is_known(db: Reader, actor_id: int) -> bool:

@@ -135,10 +135,55 @@ async def test_what_a_group_sends_is_not_one_persons(gate: Gate) -> None:
 
 async def test_one_host_posts_so_much_into_one_group(gate: Gate) -> None:
     people = [await gate.person(f"p{n}") for n in range(5)]
-    group = f"{HUB}/ap/g/5"
+    group, other = await two_groups(gate)
     said = [await gate.note(who, audience=group) for who in people]
     assert said == [None, None, None, "posts-into-group", "posts-into-group"]
-    assert await gate.note(people[4], audience=f"{HUB}/ap/g/6") is None
+    assert await gate.note(people[4], audience=other) is None
+
+
+async def two_groups(gate: Gate) -> tuple[str, str]:
+    anna = await gate.world.member("anna")
+    made = [await gate.world.group(name, anna) for name in ("soil", "seeds")]
+    return f"{HUB}/ap/g/{made[0]}", f"{HUB}/ap/g/{made[1]}"
+
+
+async def test_a_group_is_counted_however_it_is_named(gate: Gate) -> None:
+    group, other = await two_groups(gate)
+    anna = int(await gate.world.db.value("SELECT actor_id FROM handles WHERE name = 'anna'"))
+    topic = await gate.world.topic(anna, int(group.rpartition("/")[2]))
+    ways: list[dict[str, Any]] = [
+        # Groups that there are not, and one that is named besides, hide nothing.
+        {"audience": [f"{HUB}/ap/g/{n}" for n in range(1, 40)], "cc": [group]},
+        {"audience": other, "cc": [group]},
+        {"cc": [group.replace("https://hub", "HTTPS://HUB")]},
+        {"tag": [{"type": "Mention", "href": group}]},
+        {"inReplyTo": f"{HUB}/ap/o/{topic}"},
+    ]
+    for n, way in enumerate(ways):
+        for m in range(3):
+            host = f"evil{n}.test"
+            assert await gate.note(await gate.person(f"p{m}", host), cc=[group]) is None
+        assert await gate.note(await gate.person("q", host), **way) == "posts-into-group", way
+
+
+async def test_a_message_is_one_whoever_else_it_names(gate: Gate) -> None:
+    mine = f"{HUB}/ap/p/1"
+    ways: list[dict[str, Any]] = [
+        {"to": [mine], "audience": f"{HUB}/ap/g/7"},
+        {"to": ["https://evil.test/x"], "tag": [{"type": "Mention", "href": mine}]},
+    ]
+    for n, way in enumerate(ways):
+        people = [await gate.person(f"p{m}", f"evil{n}.test") for m in range(3)]
+        assert [await gate.note(who, **way) for who in people] == [None, None, "messages"], way
+
+
+async def test_what_a_request_to_quote_brings_is_a_post(gate: Gate) -> None:
+    who = await gate.person("p")
+    note = {"id": f"{who.actor_uri}/1", "type": "Note", "content": "x", "to": [PUBLIC]}
+    said = [
+        await gate.knock(who, "QuoteRequest", f"{HUB}/ap/o/1", instrument=note) for _ in range(3)
+    ]
+    assert said == [None, None, "posts"]
 
 
 async def test_who_is_turned_away_is_not_counted_further(gate: Gate) -> None:
