@@ -104,6 +104,9 @@ async def _give_back_post(tx: Transaction, sweep: Sweep, item: Item) -> None:
     known = await threads.thing(tx, item.subject_id)
     if known is None or known.deleted_at is not None or known.withheld != "removed":
         return  # Its author deleted it meanwhile, or somebody decided anew.
+    author = await actors.actor(tx, known.author_id)
+    if author is None or author.deleted_at is not None:
+        return  # They are being erased: nothing of theirs is told once more.
     before = item.before
     if before["withheld"] is None:
         await removal.restore(tx, sweep.undone_by, item.subject_id)
@@ -140,14 +143,15 @@ async def _erase_post(tx: Transaction, sweep: Sweep, item: Item) -> list[int]:
 async def _take_reactions(tx: Transaction, sweep: Sweep, people: Sequence[int], limit: int) -> int:
     rows = await _made_by(tx, sweep, "reactions", "actor_id", people, limit)
     for row in rows:
-        await _note(tx, sweep, "reactions", row["id"], 0, dict(row))
+        # By whom it is stands beside it, so that it goes when they are erased.
+        await _note(tx, sweep, "reactions", row["id"], row["actor_id"], dict(row))
         await tx.execute("DELETE FROM reactions WHERE id = ?", row["id"])
         await _counted(tx, row, -1)
     return len(rows)
 
 
 async def _give_back_reaction(tx: Transaction, sweep: Sweep, item: Item) -> None:
-    if await _insert(tx, "reactions", item.before):
+    if await _may_return(tx, item.before) and await _insert(tx, "reactions", item.before):
         await _counted(tx, item.before, 1)
 
 
@@ -176,13 +180,14 @@ async def _counted(tx: Transaction, row: Row | Mapping[str, Any], by: int) -> No
 async def _take_notices(tx: Transaction, sweep: Sweep, people: Sequence[int], limit: int) -> int:
     rows = await _made_by(tx, sweep, "notifications", "actor_id", people, limit)
     for row in rows:
-        await _note(tx, sweep, "notifications", row["id"], 0, dict(row))
+        await _note(tx, sweep, "notifications", row["id"], row["actor_id"], dict(row))
         await tx.execute("DELETE FROM notifications WHERE id = ?", row["id"])
     return len(rows)
 
 
 async def _give_back_notice(tx: Transaction, sweep: Sweep, item: Item) -> None:
-    await _insert(tx, "notifications", item.before)
+    if await _may_return(tx, item.before):
+        await _insert(tx, "notifications", item.before)
 
 
 async def _take_reports(tx: Transaction, sweep: Sweep, people: Sequence[int], limit: int) -> int:
@@ -410,6 +415,20 @@ async def _note(
         other_id,
         json.dumps(dict(before)),
     )
+
+
+async def _may_return(tx: Transaction, row: Mapping[str, Any]) -> bool:
+    """Whether everybody whom the row names is still there, and what it is about: undo brings back nothing of who was
+    erased meanwhile (INV-50)."""
+    people = [row[name] for name in ("actor_id", "member_id") if row.get(name) is not None]
+    gone = await tx.value(
+        f"SELECT 1 FROM actors WHERE id IN ({marks(len(people))}) AND deleted_at IS NOT NULL",
+        *people,
+    )
+    if gone is not None or row.get("object_id") is None:
+        return gone is None
+    there = "SELECT 1 FROM objects WHERE id = ? AND deleted_at IS NULL"
+    return await tx.value(there, row["object_id"]) is not None
 
 
 async def _insert(tx: Transaction, table: str, row: Mapping[str, Any]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fedcomm.hub import (
+    erasure,
     follows,
     groups,
     moderation,
@@ -26,6 +27,7 @@ from fedcomm.hub.errors import HubError, Invalid, NotAllowed, NotFound
 from fedcomm.hub.sweep_places import SWEPT
 from fedcomm.hub.sweeps import Scope
 from fedcomm.store.ids import now_ms
+from tests.databases import ORIGIN
 from tests.hub.world import World, words
 
 MARKER = "MARKERSWEEP"
@@ -217,6 +219,79 @@ async def test_what_happened_since_wins_over_undo(town: Town) -> None:
         policy_changes.apply, {"evil.test": None}, by=town.anna, kind="removed", reason="Over."
     )
     assert await town.db.value("SELECT count(*) FROM follows WHERE suspended = 0") == 2
+
+
+async def erase(town: Town, kind: erasure.Kind, subject: int) -> None:
+    """An erasure as far as the database goes."""
+    case_id = await town.world.do(
+        erasure.request, kind, subject, requested_by=town.anna, reason="They asked."
+    )
+    one = await erasure.case(town.db, case_id)
+    assert one is not None
+    while one.state in ("objects", "rows"):
+        one = await erasure.advance(town.db, one, origin=ORIGIN)
+
+
+async def test_inv_50_undo_brings_back_nothing_of_who_was_erased_meanwhile(town: Town) -> None:
+    sweep_id = await town.begin(await town.scope())
+    await town.carry_out(sweep_id)
+    # Somebody who was swept, and somebody here whom the wave had told things.
+    await erase(town, "remote", town.eve)
+    await erase(town, "member", town.ben)
+    for id_or_name in (f'"actor_id": {town.eve},', "users/eve"):
+        left = await town.db.value(
+            "SELECT count(*) FROM sweep_items WHERE before LIKE ?", f"%{id_or_name}%"
+        )
+        assert left == 0, id_or_name
+    await town.world.do(sweeps.undo, sweep_id, by=town.anna, reason="Enough.")
+    assert (await town.carry_out(sweep_id)).state == "undone"
+    for table, column in (
+        ("reactions", "actor_id"),
+        ("notifications", "actor_id"),
+        ("notifications", "member_id"),
+        ("follows", "follower_id"),
+        ("memberships", "actor_id"),
+    ):
+        for gone in (town.eve, town.ben):
+            sql = f"SELECT count(*) FROM {table} WHERE {column} = ?"
+            assert await town.db.value(sql, gone) == 0, (table, column)
+    erased = await threads.thing(town.db, town.spam[0])
+    assert erased is not None and erased.deleted_at is not None and not erased.html
+    # What mallory did is back, as far as it concerns nobody who is gone.
+    likes = await town.db.value("SELECT like_count FROM objects WHERE id = ?", town.topic)
+    assert likes == 1
+
+
+async def test_inv_50_undo_restores_no_post_of_somebody_who_is_being_erased(town: Town) -> None:
+    sweep_id = await town.begin(await town.scope())
+    await town.carry_out(sweep_id)
+    await town.world.do(
+        erasure.request, "remote", town.eve, requested_by=town.anna, reason="They asked."
+    )
+    await town.world.do(sweeps.undo, sweep_id, by=town.anna, reason="Enough.")
+    assert (await town.carry_out(sweep_id)).state == "undone"
+    known = [await threads.thing(town.db, post) for post in town.spam]
+    assert [thing.withheld for thing in known if thing] == ["removed", None]
+
+
+async def test_a_like_does_not_come_back_to_what_is_gone(town: Town) -> None:
+    sweep_id = await town.begin(await town.scope())
+    await town.carry_out(sweep_id)
+    await town.world.do(threads.delete, town.anna, town.topic)
+    await town.world.do(sweeps.undo, sweep_id, by=town.anna, reason="Enough.")
+    assert (await town.carry_out(sweep_id)).state == "undone"
+    sql = "SELECT count(*) FROM reactions WHERE object_id = ?"
+    assert await town.db.value(sql, town.topic) == 0
+
+
+async def test_a_sweep_of_who_is_erased_finds_nothing_and_ends(town: Town) -> None:
+    await erase(town, "remote", town.eve)
+    scope = await town.scope()
+    sweep_id = await town.begin(Scope("actor", town.eve, scope.since, now_ms() + 1))
+    known = await town.carry_out(sweep_id)
+    assert known.state == "done"
+    await town.world.do(sweeps.undo, sweep_id, by=town.anna, reason="Enough.")
+    assert (await town.carry_out(sweep_id)).state == "undone"
 
 
 async def test_a_policy_does_not_bring_back_what_a_sweep_took(town: Town) -> None:
