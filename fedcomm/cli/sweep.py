@@ -107,7 +107,7 @@ async def _begin(
         found = await sweeps.preview(site.db, scope)
         async with site.db.transaction() as tx:
             sweep_id = await sweeps.begin(
-                tx, scope, reason=reason, by=await _administrator(site, by), total=found.total
+                tx, scope, reason=reason, by=await administrator(site, by), total=found.total
             )
         return await _carry_out(site, sweep_id)
 
@@ -141,7 +141,7 @@ async def _undo(number: int, reason: str, by: str | None) -> dict[str, Any]:
     from fedcomm.hub import sweeps
 
     async with hub() as site:
-        person = await _administrator(site, by)
+        person = await administrator(site, by)
         async with site.db.transaction() as tx:
             await sweeps.undo(tx, number, by=person, reason=reason)
         return await _carry_out(site, number)
@@ -210,7 +210,7 @@ async def _scope(site: Site, target: str, since: str, until: str | None, subdoma
     )
 
 
-async def _administrator(site: Site, name: str | None) -> int:
+async def administrator(site: Site, name: str | None) -> int:
     """In whose name the operator decides: removals go out as theirs."""
     if name is not None:
         return (await active_member(site.db, name)).id

@@ -111,6 +111,17 @@ async def due(db: Reader, *, now: int | None = None, limit: int = PURGE_STEP) ->
     return [row["id"] for row in rows]
 
 
+async def purge_one(tx: Transaction, object_id: int) -> list[int]:
+    """Erase something that was removed, before its time if need be; ids of the images that went with it."""
+    known = await threads.thing(tx, object_id)
+    if known is None or known.deleted_at is not None or known.withheld != "removed":
+        return []
+    images = await media.attached_to(tx, object_id)
+    await threads.erase(tx, known)
+    await journal.record(tx, "object_purged", object_id=object_id, group_id=known.group_id)
+    return images
+
+
 async def purge(db: Database, *, now: int | None = None) -> list[int]:
     """Erase what was removed and whose time is over; ids of the images that went with it (their files go with
     `media.remove_orphans`)."""
@@ -119,13 +130,6 @@ async def purge(db: Database, *, now: int | None = None) -> list[int]:
         ids = await due(db, now=now)
         for object_id in ids:
             async with db.transaction() as tx:
-                known = await threads.thing(tx, object_id)
-                if known is None or known.withheld != "removed":
-                    continue
-                images += await media.attached_to(tx, object_id)
-                await threads.erase(tx, known)
-                await journal.record(
-                    tx, "object_purged", object_id=object_id, group_id=known.group_id
-                )
+                images += await purge_one(tx, object_id)
         if len(ids) < PURGE_STEP:
             return images

@@ -103,3 +103,20 @@ def test_the_server_refuses_to_start_without_its_journal(erased: tuple[Hub, str]
     path.unlink()
     hub.run("erasure", "begin-journal", "--yes")
     hub.run("member", "list")
+
+
+def test_one_post_goes_at_once_and_its_author_is_told_why(hub: Hub) -> None:
+    hub.run("member", "create", "bob", "--password-stdin", stdin="a-long-password\n")
+    hub.run("group", "create", "garden", "--title", "Garden", "--owner", "anna")
+    hub.run("group", "add", "garden", "bob")
+    words = ("--title", "A topic", "--text", "zqonepostzq words")
+    post = hub.json("post", "garden", "--as", "bob", *words)
+    number = post["url"].rstrip("/").split("/t/")[1].split("/")[0]
+    asked = ("--reason", "It must not be kept.", "--yes")
+    facts = hub.json("erasure", "object", number, *asked)
+    assert facts["left_on_disk"] == []
+    database = load(hub.config, {}).database.file
+    assert database is not None
+    for file in database.parent.glob(f"{database.name}*"):
+        assert b"zqonepostzq" not in file.read_bytes()
+    assert "no post" in hub.refusal("erasure", "object", number, *asked)
