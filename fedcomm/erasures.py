@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from fedcomm import withdrawals
-from fedcomm.hub import erasure
+from fedcomm.hub import erasure, media
 from fedcomm.hub.register import REGISTER
 from fedcomm.site import Site
 
@@ -33,11 +33,21 @@ async def run(site: Site) -> None:
             await _certify_late(site)
             await site.erasure_journal.catch_up(site.db)
             await withdrawals.proceed(site)
+            await _let_go(site)
             for case in await erasure.open_cases(site.db):
                 await proceed(site, case)
         except Exception:
             log.exception("erasures")
         await asyncio.sleep(EVERY_S)
+
+
+async def _let_go(site: Site) -> None:
+    """What a legal hold kept until now."""
+    gone, images = await erasure.let_go(site.db)
+    if gone:
+        await media.remove_orphans(site.db, site.media_folder, images)
+        await site.db.scrub([name for name, table in REGISTER.items() if table.words])
+        site.wake()
 
 
 async def _certify_late(site: Site) -> None:
@@ -64,6 +74,9 @@ async def proceed(site: Site, case: erasure.Case) -> erasure.Case:
     if case.state == "scrub":
         await _scrub(site, case)
     elif case.state == "tell" and await _everybody_answered(site, case):
+        if await erasure.is_keeping(site.db, case):
+            # A legal hold keeps something of it: not finished, and no certificate says so.
+            return case
         await erasure.finish(site.db, case)
         await site.db.scrub(("actor_keys", "activities", "deliveries"))
         if site.federation is not None:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from fedcomm.hub import actors, audit, journal, media, threads
+from fedcomm.hub import actors, audit, holds, journal, media, threads
 from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
 from fedcomm.hub.neutralising import Person, mentioning, neutralise, neutralise_profiles
 from fedcomm.hub.register import REGISTER, Blank, Delete
@@ -144,9 +144,7 @@ async def request(
     if len(reason) > REASON_CHARACTERS:
         raise Invalid("reason", "The reason is too long.")
     await _require_subject(tx, kind, subject_id, last_may_go=replayed)
-    if not replayed and await tx.value(
-        "SELECT 1 FROM holds WHERE subject_id = ? AND ended_at IS NULL", subject_id
-    ):
+    if not replayed and await holds.of_subject(tx, subject_id) is not None:
         raise NotAllowed("A legal hold forbids to erase this now; an administrator can say why.")
     running = await case_of(tx, subject_id)
     if running is not None and running.finished_at is None:
@@ -260,8 +258,8 @@ async def _erase_objects(tx: Transaction, one: Case) -> None:
         known = await threads.thing(tx, row["id"])
         assert known is not None
         await _count_copies(tx, one, known.id)
-        if known.deleted_at is None:
-            files += len(await media.attached_to(tx, known.id))
+        if known.deleted_at is None and known.withheld != "kept":
+            attached = len(await media.attached_to(tx, known.id))
             await threads.erase(tx, known)
             await journal.record(
                 tx,
@@ -270,8 +268,15 @@ async def _erase_objects(tx: Transaction, one: Case) -> None:
                 object_id=known.id,
                 group_id=known.group_id,
             )
-            erased += 1
+            after = await threads.thing(tx, known.id)
+            known = after if after is not None else known
+            if known.withheld != "kept":
+                erased += 1
+                files += attached
         await _forget_rendered(tx, known.id)
+        if known.withheld == "kept":
+            # A legal hold: out of view and asked back like the rest, but its words stay until the hold ends.
+            continue
         if known.uri is not None:
             await remember(tx, "object", known.uri)
             await tx.execute(
@@ -489,7 +494,9 @@ async def _media(tx: Transaction, actor_id: int, person: Person) -> int:
     return await tx.execute(
         "UPDATE media SET state = 'erased', alt = '', name = '', blurhash = NULL WHERE owner_id = ?"
         " AND state <> 'erased' AND NOT EXISTS (SELECT 1 FROM actors a WHERE a.deleted_at IS NULL"
-        " AND (a.avatar_id = media.id OR a.header_id = media.id))",
+        " AND (a.avatar_id = media.id OR a.header_id = media.id))"
+        " AND NOT EXISTS (SELECT 1 FROM attachments t JOIN objects o ON o.id = t.object_id"
+        "  WHERE t.media_id = media.id AND o.withheld = 'kept')",
         actor_id,
     )
 
@@ -712,6 +719,50 @@ async def finish(db: Database, one: Case) -> None:
         await tx.execute(
             "UPDATE erasures SET state = 'done', finished_at = ? WHERE id = ?", now_ms(), one.id
         )
+
+
+# What a legal hold keeps
+
+
+async def is_keeping(db: Reader, one: Case) -> int:
+    """How many objects of the case a legal hold keeps."""
+    column = {"group": "group_id", "host": "host_id"}.get(one.kind, "author_id")
+    return int(
+        await db.value(
+            f"SELECT count(*) FROM objects WHERE withheld = 'kept' AND {column} = ?", one.subject_id
+        )
+    )
+
+
+async def let_go(db: Database) -> tuple[int, list[int]]:
+    """Erase what was deleted before and no legal hold keeps any longer: how many objects, and the ids of the images
+    that went with them (their files go with `media.remove_orphans`)."""
+    gone, images, last = 0, list[int](), 0
+    while ids := await holds.kept(db, after=last, limit=OBJECTS_STEP):
+        last = ids[-1]
+        async with db.transaction() as tx:
+            for object_id in ids:
+                known = await threads.thing(tx, object_id)
+                if known is None or known.withheld != "kept":
+                    continue
+                if await holds.covers(tx, known.id, known.author_id, known.group_id, known.host_id):
+                    continue
+                images += await media.attached_to(tx, object_id)
+                await threads.erase(tx, known)
+                case = await case_of(tx, known.author_id) or await case_of(tx, known.host_id or 0)
+                if case is not None and known.uri is not None:
+                    await remember(tx, "object", known.uri)
+                    await tx.execute(
+                        "UPDATE objects SET uri = ?, parent_uri = NULL, context_uri = NULL"
+                        " WHERE id = ?",
+                        f"erased:{known.id}",
+                        known.id,
+                    )
+                await journal.record(
+                    tx, "object_purged", object_id=object_id, group_id=known.group_id
+                )
+                gone += 1
+    return gone, images
 
 
 # What was erased does not come back

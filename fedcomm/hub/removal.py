@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from fedcomm.hub import journal, media, threads
-from fedcomm.hub.errors import NotFound
+from fedcomm.hub import holds, journal, media, threads
+from fedcomm.hub.errors import NotAllowed, NotFound
 from fedcomm.store.database import Database, Reader, Transaction
 from fedcomm.store.ids import now_ms
 
@@ -37,7 +37,7 @@ async def withhold(
     known = await threads.thing(tx, object_id)
     if known is None or known.deleted_at is not None:
         raise NotFound("This is not there any more.")
-    if known.withheld == "removed" or known.withheld == how:
+    if known.withheld in ("removed", "kept") or known.withheld == how:
         return known
     if how == "removed":
         # Its own event first: what the spokes have to ask back is decided by it.
@@ -70,6 +70,8 @@ async def restore(tx: Transaction, moderator_id: int | None, object_id: int) -> 
         raise NotFound("The words are erased: it cannot be brought back.")
     if known.withheld is None:
         return False
+    if known.withheld == "kept":
+        raise NotFound("The words are erased: it cannot be brought back.")
     await tx.execute(
         "UPDATE objects SET withheld = NULL, withheld_at = NULL, removed_by = NULL WHERE id = ?",
         object_id,
@@ -104,6 +106,8 @@ async def due(db: Reader, *, now: int | None = None, limit: int = PURGE_STEP) ->
         "SELECT o.id FROM objects o WHERE o.withheld = 'removed' AND o.withheld_at < ?"
         " AND NOT EXISTS (SELECT 1 FROM statements s WHERE s.object_id = o.id"
         "  AND s.action = 'remove' AND s.appealed_at IS NOT NULL AND s.appeal_outcome IS NULL)"
+        " AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.ended_at IS NULL"
+        "  AND h.subject_id IN (o.id, o.author_id, o.group_id, o.host_id))"
         " ORDER BY o.withheld_at LIMIT ?",
         (now or now_ms()) - APPEAL_DAYS * DAY_MS,
         limit,
@@ -112,10 +116,15 @@ async def due(db: Reader, *, now: int | None = None, limit: int = PURGE_STEP) ->
 
 
 async def purge_one(tx: Transaction, object_id: int) -> list[int]:
-    """Erase something that was removed, before its time if need be; ids of the images that went with it."""
+    """Erase what was removed, now; ids of the images that went with it. The caller has checked who may do this.
+
+    Raises NotAllowed when a legal hold keeps it.
+    """
     known = await threads.thing(tx, object_id)
-    if known is None or known.deleted_at is not None or known.withheld != "removed":
+    if known is None or known.withheld != "removed":
         return []
+    if await holds.covers(tx, known.id, known.author_id, known.group_id, known.host_id):
+        raise NotAllowed("A legal hold keeps this: it cannot be erased now.")
     images = await media.attached_to(tx, object_id)
     await threads.erase(tx, known)
     await journal.record(tx, "object_purged", object_id=object_id, group_id=known.group_id)

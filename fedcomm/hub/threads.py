@@ -18,6 +18,7 @@ from fedcomm.hub import (
     emoji,
     events,
     groups,
+    holds,
     journal,
     media,
     notifications,
@@ -35,7 +36,7 @@ from fedcomm.store.ids import new_id, now_ms
 
 Kind = Literal["topic", "reply", "post"]
 
-Withheld = Literal["waiting", "hidden", "removed"]
+Withheld = Literal["waiting", "hidden", "removed", "kept"]
 """How something is out of view without being erased (`fedcomm.hub.removal`)."""
 
 
@@ -379,7 +380,7 @@ async def edit(
     if known.author_id != editor_id:
         raise NotAllowed("Only its author can change this.")
     await require_home(tx, editor_id)
-    if known.withheld in ("hidden", "removed"):
+    if known.withheld in ("hidden", "removed", "kept"):
         # Otherwise what is judged in an appeal would not be what was removed.
         raise NotAllowed("A moderator took this down: it cannot be changed.")
     if known.kind == "topic" and not content.title:
@@ -496,6 +497,8 @@ async def delete(tx: Transaction, actor_id: int, object_id: int) -> None:
     known = await _existing(tx, object_id)
     if known.author_id != actor_id:
         raise NotAllowed("Only its author can delete this.")
+    if known.withheld == "kept":
+        raise NotFound("This is not there any more.")
     await erase(tx, known)
     await journal.record(
         tx, "object_deleted", actor_id=actor_id, object_id=object_id, group_id=known.group_id
@@ -506,6 +509,9 @@ async def erase(tx: Transaction, known: Thing) -> None:
     """Take every word of an object from every table. What remains is a tombstone: id, times, place in the
     thread. The caller says in the journal why."""
     object_id = known.id
+    if await holds.covers(tx, known.id, known.author_id, known.group_id, known.host_id):
+        await _keep_from_view(tx, known)
+        return
     await media.erase_attached(tx, object_id)
     await ballots.erase(tx, object_id)
     await events.erase(tx, object_id)
@@ -519,6 +525,21 @@ async def erase(tx: Transaction, known: Thing) -> None:
         " withheld_at = NULL, pinned_at = NULL WHERE id = ?",
         now_ms(),
         object_id,
+    )
+    if known.withheld is None:
+        await count_reply(tx, known, -1)
+
+
+async def _keep_from_view(tx: Transaction, known: Thing) -> None:
+    """A legal hold: for everybody it is gone, and it is erased when the hold ends."""
+    if known.withheld == "kept":
+        return
+    await tx.execute("DELETE FROM notifications WHERE object_id = ?", known.id)
+    await search.forget(tx, known.id)
+    await tx.execute(
+        "UPDATE objects SET withheld = 'kept', withheld_at = ?, pinned_at = NULL WHERE id = ?",
+        now_ms(),
+        known.id,
     )
     if known.withheld is None:
         await count_reply(tx, known, -1)
