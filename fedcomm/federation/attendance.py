@@ -6,8 +6,6 @@ event's attendees tells a number.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from activitypub import accessors
 from activitypub.accessors import Refused
 from activitypub.ijson import JSONObject
@@ -17,16 +15,13 @@ from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.changes import Change, nothing
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.dispatch import Dispatch, Step, thing_of
-from fedcomm.federation.interventions import Keep
 from fedcomm.federation.library import Library
+from fedcomm.federation.received import Received, keep
 from fedcomm.federation.rendering import Renderer
 from fedcomm.hub import actors, events, journal, participation, threads
 from fedcomm.hub.errors import NotAllowed
 from fedcomm.store.database import Database, Transaction
 from fedcomm.store.ids import new_id
-
-if TYPE_CHECKING:
-    from fedcomm.federation.handlers import Received
 
 
 class Attendance:
@@ -38,7 +33,6 @@ class Attendance:
         directory: Directory,
         library: Library,
         addresses: Addresses,
-        keep: Keep,
         *,
         allow_http: bool,
     ) -> None:
@@ -46,7 +40,6 @@ class Attendance:
         self._directory = directory
         self._library = library
         self._at = addresses
-        self._keep = keep
         self._http = allow_http
 
     async def join(self, received: Received) -> Change:
@@ -58,7 +51,7 @@ class Attendance:
         await self._directory.probe(person.host_id or 0)
 
         async def change(tx: Transaction) -> str:
-            await self._keep(tx, received, object_id=known.id)
+            await keep(tx, received, object_id=known.id)
             try:
                 state = await participation.join(tx, person.id, known.id, uri=uri)
             except NotAllowed:

@@ -73,6 +73,20 @@ async def want_thread(
             await want(tx, thing.topic_id, kind, uri, host_id)
 
 
+async def want_rest(
+    tx: Transaction,
+    object_id: int,
+    document: ObjectDocument,
+    addresses: Addresses,
+    *,
+    allow_http: bool,
+) -> None:
+    """The conversation around something that was just stored is completed in the background (§4.11)."""
+    thing = await threads.thing(tx, object_id)
+    if thing is not None and thing.host_id is not None:
+        await want_thread(tx, thing, document, addresses, allow_http=allow_http)
+
+
 async def want_outbox(tx: Transaction, group: actors.Actor) -> None:
     """Somebody here follows a group of another server from now on: what it announced lately is wanted."""
     if group.kind != "group" or group.host_id is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from activitypub import accessors
 from activitypub.accessors import Refused
@@ -14,12 +13,10 @@ from activitypub.vocabulary import OBJECT_TYPES
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.changes import Change, nothing
 from fedcomm.federation.library import Judge, Library
+from fedcomm.federation.received import Received
 from fedcomm.hub import actors, quotes, threads
 from fedcomm.hub.errors import HubError
 from fedcomm.store.database import Database, Transaction
-
-if TYPE_CHECKING:
-    from fedcomm.federation.handlers import Received
 
 
 class Consents:

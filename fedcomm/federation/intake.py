@@ -21,7 +21,8 @@ from fedcomm.federation import lanes
 from fedcomm.federation.canary import Canary
 from fedcomm.federation.crew import Crew
 from fedcomm.federation.directory import Directory
-from fedcomm.federation.handlers import Handlers, Received
+from fedcomm.federation.handlers import Handlers
+from fedcomm.federation.received import Received
 from fedcomm.federation.watch import Held, Suspect
 from fedcomm.hub import actors, holding
 from fedcomm.hub.errors import HubError

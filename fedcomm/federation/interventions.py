@@ -6,8 +6,7 @@ of the act (INV-6, INV-21). What they do is repeated by the group as it came.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from activitypub import accessors
 from activitypub.accessors import Refused
@@ -15,19 +14,14 @@ from activitypub.ijson import JSONObject
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.changes import Change, nothing
 from fedcomm.federation.library import Library
+from fedcomm.federation.received import Received, keep
 from fedcomm.hub import actors, groups, moderation, reports, threads
 from fedcomm.store.database import Database, Transaction
-
-if TYPE_CHECKING:
-    from fedcomm.federation.handlers import Received
 
 NO_REASON: Final = "The moderator gave no reason."
 """Lemmy's moderators need not give one; ours must, and a statement must have one."""
 
 REASON_CHARACTERS: Final = 5_000
-
-Keep = Callable[..., Awaitable[None]]
-"""Keeps the activity as it came, in the transaction of its effect."""
 
 
 class Interventions:
@@ -38,14 +32,12 @@ class Interventions:
         db: Database,
         library: Library,
         addresses: Addresses,
-        keep: Keep,
         *,
         allow_http: bool,
     ) -> None:
         self._db = db
         self._library = library
         self._at = addresses
-        self._keep = keep
         self._http = allow_http
 
     def bans_from(self, activity: JSONObject) -> int | None:
@@ -64,7 +56,7 @@ class Interventions:
         remove_posts = accessors.boolean(block, "removeData") or False
 
         async def change(tx: Transaction) -> str:
-            await self._keep(tx, received, object_id=person.id)
+            await keep(tx, received, object_id=person.id)
             if lifted:
                 gone = await moderation.unban(tx, group_id, signer_id, person.id)
                 return "ban lifted" if gone else "no ban to lift"
@@ -81,7 +73,7 @@ class Interventions:
 
         return change
 
-    async def moderator(self, received: Received, group_id: int) -> Change:
+    async def _moderator(self, received: Received, group_id: int) -> Change:
         """Add to or Remove from a group's moderators: for its owner alone, whatever others may moderate."""
         person = await self._person(received.activity.object_id)
         if person is None:
@@ -95,7 +87,7 @@ class Interventions:
                 await groups.require_owner(tx, group_id, received.signer.id)
                 return "no moderator to remove"
             await groups.require_owner(tx, group_id, received.signer.id)
-            await self._keep(tx, received, object_id=person.id)
+            await keep(tx, received, object_id=person.id)
             await groups.add_member(tx, group_id, received.signer.id, person.id, role)
             return "moderator added" if role == "moderator" else "moderator removed"
 
@@ -114,7 +106,7 @@ class Interventions:
             await groups.require_moderator(tx, current.group_id, received.signer.id)
             if current.withheld == "removed":
                 return "already removed"
-            await self._keep(tx, received, object_id=known.id)
+            await keep(tx, received, object_id=known.id)
             await moderation.take_down(
                 tx, received.signer.id, known.id, "remove", moderation.Grounds(reason)
             )
@@ -136,9 +128,45 @@ class Interventions:
             await groups.require_moderator(tx, current.group_id, received.signer.id)
             if current.withheld not in ("hidden", "removed"):
                 return "nothing to restore"
-            await self._keep(tx, received, object_id=known.id)
+            await keep(tx, received, object_id=known.id)
             await moderation.restore(tx, received.signer.id, known.id, reason)
             return "restored"
+
+        return change
+
+    async def pin(self, received: Received) -> Change:
+        """Add or Remove by a moderator of a group of ours, to its featured collection (§4.9)."""
+        activity = received.activity
+        target = activity.target or ""
+        moderated = self._at.local(target.removesuffix("/moderators"), "g")
+        if target.endswith("/moderators") and moderated is not None:
+            return await self._moderator(received, moderated)
+        group_id = self._at.local(target.removesuffix("/featured"), "g")
+        known = await self._library.find(self._db, activity.object_id)
+        if not target.endswith("/featured") or group_id is None or known is None:
+            return nothing(f"ignored: {activity.type} to a collection that is not ours")
+        if known.group_id != group_id:
+            raise Refused("other-group")
+
+        async def change(tx: Transaction) -> str:
+            await keep(tx, received, object_id=known.id)
+            await threads.set_pinned(
+                tx, received.signer.id, known.id, pinned=activity.type == "Add"
+            )
+            return "pinned" if activity.type == "Add" else "unpinned"
+
+        return change
+
+    async def lock(self, received: Received, *, locked: bool, target: str | None = None) -> Change:
+        """Lock, or its Undo, by a moderator: nobody answers in the thread meanwhile."""
+        known = await self._library.find(self._db, target or received.activity.object_id)
+        if known is None:
+            return nothing("ignored: Lock of something unknown")
+
+        async def change(tx: Transaction) -> str:
+            await keep(tx, received, object_id=known.id)
+            await threads.set_locked(tx, received.signer.id, known.id, locked=locked)
+            return "locked" if locked else "unlocked"
 
         return change
 

@@ -8,7 +8,7 @@ is fetched from its origin like everything else.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from activitypub.accessors import Refused, identifier
 from activitypub.ijson import JSONObject
@@ -19,15 +19,13 @@ from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.changes import Change, nothing
 from fedcomm.federation.dispatch import Dispatch, Step, thing_of
 from fedcomm.federation.library import Library
+from fedcomm.federation.received import Received
 from fedcomm.federation.recipients import Inbox
 from fedcomm.federation.rendering import Renderer
 from fedcomm.hub import actors, journal, relays, threads
 from fedcomm.hub.policies import PolicyBook
 from fedcomm.store.database import Database, Transaction
 from fedcomm.store.ids import new_id, now_ms
-
-if TYPE_CHECKING:
-    from fedcomm.federation.handlers import Received
 
 OFFERED: Final = "Announce/relay"
 """The type under which an announcement to relays is kept."""
