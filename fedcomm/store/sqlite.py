@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -19,6 +20,7 @@ from fedcomm.store.database import (
     DatabaseUnavailable,
     Row,
     SearchSQL,
+    StorageFull,
     Transaction,
     Value,
     storable,
@@ -28,6 +30,11 @@ from fedcomm.store.pseudonyms import Pseudonyms
 
 BUSY_TIMEOUT_MS = 10_000
 """How long a statement waits for another process's lock (security.md §11: at most 10 s)."""
+
+AT_HAND_TIMEOUT_MS = 20
+"""The same for a read that holds up the process: then it goes the long way."""
+
+_at_hand: ContextVar[bool] = ContextVar("at_hand", default=False)
 
 WRITER_CACHE_KIB = 8_000
 READER_CACHE_KIB = 2_000
@@ -59,16 +66,21 @@ class SQLiteTransaction:
         self.pseudonyms = pseudonyms
 
     async def all(self, sql: str, *args: Value) -> Sequence[Row]:
+        if _at_hand.get():
+            with _translated():
+                return _fetch(self._connection._conn, sql, args)
         return await _all(self._connection, sql, args)
 
     async def one(self, sql: str, *args: Value) -> Row | None:
-        return _first(await _all(self._connection, sql, args))
+        return _first(await self.all(sql, *args))
 
     async def value(self, sql: str, *args: Value) -> Any:
-        return _first_value(await _all(self._connection, sql, args))
+        return _first_value(await self.all(sql, *args))
 
     async def execute(self, sql: str, *args: Value) -> int:
         with _translated():
+            if _at_hand.get():
+                return _changed(self._connection._conn, sql, storable(args))
             return await _run(self._connection, sql, args)
 
     async def many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
@@ -87,9 +99,11 @@ class SQLiteDatabase:
         self,
         writer: aiosqlite.Connection,
         readers: list[aiosqlite.Connection],
+        nearest: sqlite3.Connection,
         pseudonyms: Pseudonyms,
     ) -> None:
         self.pseudonyms = pseudonyms
+        self._nearest = nearest
         self._writer = writer
         self._readers = readers
         self._turn = 0
@@ -97,13 +111,25 @@ class SQLiteDatabase:
         self._appends = GroupCommit(self._write_batch)
 
     async def all(self, sql: str, *args: Value) -> Sequence[Row]:
+        if _at_hand.get():
+            # Whoever holds a lock for longer than a moment is waited for in a thread.
+            with _translated(), contextlib.suppress(sqlite3.OperationalError):
+                return _fetch(self._nearest, sql, args)
         return await _all(self._reader(), sql, args)
 
     async def one(self, sql: str, *args: Value) -> Row | None:
-        return _first(await _all(self._reader(), sql, args))
+        return _first(await self.all(sql, *args))
 
     async def value(self, sql: str, *args: Value) -> Any:
-        return _first_value(await _all(self._reader(), sql, args))
+        return _first_value(await self.all(sql, *args))
+
+    @contextmanager
+    def at_hand(self) -> Iterator[None]:
+        before = _at_hand.set(True)
+        try:
+            yield
+        finally:
+            _at_hand.reset(before)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -137,8 +163,9 @@ class SQLiteDatabase:
             async with self.transaction() as tx:
                 await tx.execute("INSERT INTO search_index (search_index) VALUES ('optimize')")
         async with self._lock:
+            # A cursor that was not read to its end would hold the log.
+            self._nearest.execute("SELECT 1").fetchall()
             for reader in self._readers:
-                # A cursor that was not read to its end would hold the log.
                 await reader.execute_fetchall("SELECT 1")
             with _translated():
                 rows = await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -148,6 +175,7 @@ class SQLiteDatabase:
     async def close(self) -> None:
         await self._appends.close()
         async with self._lock:
+            self._nearest.close()
             for reader in self._readers:
                 await reader.close()
             with contextlib.suppress(sqlite3.Error):
@@ -166,9 +194,11 @@ class SQLiteDatabase:
         await undone
 
     async def _write_batch(self, batch: Batch) -> None:
-        async with self.transaction() as tx:
-            for sql, rows in batch.items():
-                await tx.many(sql, rows)
+        # One trip: nobody decides anything between its statements.
+        async with self._lock:
+            with _translated():
+                writing = self._writer._execute(_written, self._writer._conn, batch)  # type: ignore[no-untyped-call]
+                await asyncio.shield(writing)
 
 
 async def open_sqlite(
@@ -181,18 +211,19 @@ async def open_sqlite(
             connections.append(await _connect(path, WRITER_CACHE_KIB))
             for _ in range(readers):
                 connections.append(await _connect(path, READER_CACHE_KIB, read_only=True))
+            nearest = _nearest_to(path)
     except BaseException:
         # Each has a thread that would keep the process alive.
         for connection in connections:
             await connection.close()
         raise
-    return SQLiteDatabase(connections[0], connections[1:], pseudonyms or Pseudonyms())
+    return SQLiteDatabase(connections[0], connections[1:], nearest, pseudonyms or Pseudonyms())
 
 
-def sqlite_pragmas(cache_kib: int) -> tuple[str, ...]:
+def sqlite_pragmas(cache_kib: int, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> tuple[str, ...]:
     """What every connection sets, with the reasons in security.md §11 and §13."""
     return (
-        f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
+        f"PRAGMA busy_timeout = {busy_timeout_ms}",
         "PRAGMA journal_mode = WAL",
         "PRAGMA synchronous = FULL",
         "PRAGMA foreign_keys = ON",
@@ -203,7 +234,10 @@ def sqlite_pragmas(cache_kib: int) -> tuple[str, ...]:
 
 
 async def _connect(path: Path, cache_kib: int, *, read_only: bool = False) -> aiosqlite.Connection:
-    connection = aiosqlite.connect(path, isolation_level=None, cached_statements=256)
+    # Never used by two threads at once: the writer's lock sees to that.
+    connection = aiosqlite.connect(
+        path, isolation_level=None, cached_statements=256, check_same_thread=False
+    )
     # Whatever was acknowledged is on disk: a process that ends in a hurry must not hang here.
     connection._thread.daemon = True
     try:
@@ -224,6 +258,22 @@ async def _connect(path: Path, cache_kib: int, *, read_only: bool = False) -> ai
     return connection
 
 
+def _nearest_to(path: Path) -> sqlite3.Connection:
+    """A connection for reads at hand."""
+    connection = sqlite3.connect(
+        path, isolation_level=None, cached_statements=256, check_same_thread=False
+    )
+    try:
+        connection.row_factory = sqlite3.Row
+        for pragma in sqlite_pragmas(READER_CACHE_KIB, AT_HAND_TIMEOUT_MS):
+            connection.execute(pragma)
+        connection.execute("PRAGMA query_only = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 async def _run(connection: aiosqlite.Connection, sql: str, args: Sequence[Value]) -> int:
     # One hop to the connection's thread; aiosqlite's own execute() needs a second one.
     changed = connection._execute(_changed, connection._conn, sql, storable(args))  # type: ignore[no-untyped-call]
@@ -232,6 +282,21 @@ async def _run(connection: aiosqlite.Connection, sql: str, args: Sequence[Value]
 
 def _changed(connection: sqlite3.Connection, sql: str, args: Sequence[Value]) -> int:
     return connection.execute(sql, args).rowcount
+
+
+def _written(connection: sqlite3.Connection, batch: Batch) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for sql, rows in batch.items():
+            connection.executemany(sql, [storable(row) for row in rows])
+        connection.execute("COMMIT")
+    except BaseException:
+        _roll_back(connection)
+        raise
+
+
+def _fetch(connection: sqlite3.Connection, sql: str, args: Sequence[Value]) -> Sequence[Row]:
+    return cast("Sequence[Row]", connection.execute(sql, storable(args)).fetchall())
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:
@@ -263,6 +328,8 @@ class _translated:
             raise Conflict(str(error)) from error
         if isinstance(error, sqlite3.OperationalError):
             text = str(error)
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                raise StorageFull(text) from error
             if any(sign in text for sign in ("full", "readonly", "locked", "disk I/O", "unable")):
                 raise DatabaseUnavailable(text) from error
         if isinstance(error, sqlite3.Error):

@@ -385,3 +385,62 @@ def test_marks_are_never_none(count: int) -> None:
 def test_storable_changes_nothing_but_nul(values: list[int | str | bytes | None]) -> None:
     stored = list(storable(values))
     assert stored == [v.replace("\0", "\ufffd") if isinstance(v, str) else v for v in values]
+
+
+async def test_statements_at_hand_read_and_write_as_others_do(db: Database) -> None:
+    with db.at_hand():
+        async with db.transaction() as tx:
+            assert await tx.execute(HOST, 1, "a.test") == 1
+            assert await tx.value("SELECT name FROM hosts WHERE id = ?", 1) == "a.test"
+        row = await db.one("SELECT name FROM hosts WHERE id = ?", 1)
+        assert row is not None and row["name"] == "a.test"
+        assert await db.value("SELECT name FROM hosts WHERE id = ?", 9) is None
+    assert await count(db, "hosts") == 1
+
+
+async def test_a_transaction_at_hand_that_fails_leaves_nothing(db: Database) -> None:
+    with contextlib.suppress(Unexpected), db.at_hand():
+        async with db.transaction() as tx:
+            await tx.execute(HOST, 1, "a.test")
+            raise Unexpected
+    assert await count(db, "hosts") == 0
+
+
+async def test_errors_at_hand_are_the_ports(db: Database) -> None:
+    with db.at_hand():
+        with contextlib.suppress(Conflict):
+            async with db.transaction() as tx:
+                await tx.execute(HOST, 1, "a.test")
+                await tx.execute(HOST, 2, "a.test")
+                raise AssertionError("the second name is the first one's")
+        with pytest.raises(DatabaseError):
+            await db.all("SELECT nothing FROM nowhere")
+    assert await count(db, "hosts") == 0
+
+
+async def test_what_is_at_hand_sees_what_was_committed_and_nothing_else(db: Database) -> None:
+    """INV-9 needs it: what one activity has changed the next one finds."""
+
+    async def look() -> int:
+        with db.at_hand():
+            return await count(db, "hosts")
+
+    with db.at_hand():
+        async with db.transaction() as tx:
+            await tx.execute(HOST, 1, "a.test")
+            assert await look() == 0
+        assert await look() == 1
+
+
+async def test_appends_and_transactions_at_hand_take_turns(db: Database) -> None:
+    async def change(number: int) -> None:
+        with db.at_hand():
+            async with db.transaction() as tx:
+                await tx.execute(HOST, number, f"h{number}.test")
+                await asyncio.sleep(0)
+
+    await asyncio.gather(
+        *(change(number) for number in range(20)),
+        *(db.append(HOST, (100 + number, f"a{number}.test")) for number in range(20)),
+    )
+    assert await count(db, "hosts") == 40
