@@ -283,6 +283,8 @@ async def _found(site: Site, scope: Scope, found: Preview) -> dict[str, Any]:
         "pictures": found.pictures,
         "answers_of_others_below": found.answers,
         "reactions": found.reactions,
+        "votes": found.votes,
+        "participations": found.participations,
         "notifications": found.notifications,
         "reports": found.reports,
         "follows": found.follows,

@@ -9,12 +9,14 @@ Who comes is told to the organiser and to nobody else; everybody sees how many.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from fedcomm.hub import actors, events, journal, notifications, threads
 from fedcomm.hub.errors import NotAllowed, NotFound
 from fedcomm.hub.visibility import can_read, member, remote
-from fedcomm.store.database import Reader, Transaction
+from fedcomm.store.database import Reader, Transaction, marks
 from fedcomm.store.ids import now_ms
 
 
@@ -120,6 +122,29 @@ async def leave(tx: Transaction, actor_id: int, object_id: int) -> bool:
         tx, "event_left", actor_id=actor_id, object_id=object_id, target_id=actor_id
     )
     return True
+
+
+async def forget(tx: Transaction, object_id: int, actor_id: int) -> None:
+    """A sweep takes somebody's answer away; nobody is told, for it may come back."""
+    known = await find(tx, object_id, actor_id)
+    target = await threads.thing(tx, object_id)
+    await tx.execute(
+        "DELETE FROM participations WHERE object_id = ? AND actor_id = ?", object_id, actor_id
+    )
+    if known is not None and known.state == "going" and target is not None and target.is_local:
+        await _count(tx, object_id, -1)
+
+
+async def put_back(tx: Transaction, row: Mapping[str, Any]) -> None:
+    """The answer is there again as it was (every column of its row), unless they gave another one since."""
+    added = await tx.execute(
+        f"INSERT INTO participations ({', '.join(row)}) VALUES ({marks(len(row))})"
+        " ON CONFLICT DO NOTHING",
+        *row.values(),
+    )
+    target = await threads.thing(tx, row["object_id"])
+    if added and row["state"] == "going" and target is not None and target.is_local:
+        await _count(tx, row["object_id"], 1)
 
 
 async def answer(

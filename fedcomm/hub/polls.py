@@ -89,6 +89,36 @@ async def vote(tx: Transaction, actor_id: int, object_id: int, choices: Sequence
     return counted
 
 
+async def count(tx: Transaction, object_id: int, actor_id: int, position: int, by: int) -> None:
+    """Count a vote that a sweep took (`by` is -1: its row is gone already) or brings back (1: not there yet).
+
+    Other servers are told with the next votes; of a poll elsewhere its server's next counts replace ours.
+    """
+    target = await threads.thing(tx, object_id)
+    if target is None:
+        return
+    more = await tx.value(
+        "SELECT 1 FROM poll_votes WHERE object_id = ? AND actor_id = ? LIMIT 1", object_id, actor_id
+    )
+    await tx.execute(
+        "UPDATE poll_options SET vote_count = CASE WHEN vote_count + ? < 0 THEN 0"
+        " ELSE vote_count + ? END WHERE object_id = ? AND position = ?",
+        by,
+        by,
+        object_id,
+        position,
+    )
+    voters = by if more is None else 0
+    await tx.execute(
+        "UPDATE polls SET voter_count = CASE WHEN voter_count + ? < 0 THEN 0"
+        " ELSE voter_count + ? END, report_at = ? WHERE object_id = ?",
+        voters,
+        voters,
+        await _report_time(tx, target, now_ms()),
+        object_id,
+    )
+
+
 async def position_of(db: Reader, object_id: int, name: str) -> int | None:
     """The option that a vote names: exactly, or but for the spaces around it."""
     rows = await db.all(

@@ -16,7 +16,9 @@ from fedcomm.hub import (
     follows,
     journal,
     media,
+    participation,
     policies,
+    polls,
     purged,
     removal,
     statements,
@@ -224,6 +226,63 @@ async def _erase_report(tx: Transaction, sweep: Sweep, item: Item) -> None:
     await tx.execute("DELETE FROM report_notes WHERE report_id = ?", item.subject_id)
 
 
+# Votes, and who comes
+
+
+async def _take_votes(tx: Transaction, sweep: Sweep, people: Sequence[int], limit: int) -> int:
+    rows = await _made_by(tx, sweep, "poll_votes", "actor_id", people, limit)
+    for row in rows:
+        await _note(tx, sweep, "votes", row["id"], row["actor_id"], dict(row))
+        await tx.execute("DELETE FROM poll_votes WHERE id = ?", row["id"])
+        await polls.count(tx, row["object_id"], row["actor_id"], row["position"], -1)
+    return len(rows)
+
+
+async def _give_back_vote(tx: Transaction, sweep: Sweep, item: Item) -> None:
+    before = item.before
+    # Erased with its poll, or another one by now: there is nothing left that was voted for.
+    there = await tx.value(
+        "SELECT 1 FROM poll_options WHERE object_id = ? AND position = ?",
+        before["object_id"],
+        before["position"],
+    )
+    if there is None or not await _may_return(tx, before):
+        return
+    # Counted first: whether it is this person's only vote is seen before it stands there.
+    kept = await tx.value(
+        "SELECT 1 FROM poll_votes WHERE object_id = ? AND actor_id = ? AND slot = ?",
+        before["object_id"],
+        before["actor_id"],
+        before["slot"],
+    )
+    if kept is None:
+        await polls.count(tx, before["object_id"], before["actor_id"], before["position"], 1)
+        await _insert(tx, "poll_votes", before)
+
+
+async def _take_participations(
+    tx: Transaction, sweep: Sweep, people: Sequence[int], limit: int
+) -> int:
+    rows = await tx.all(
+        f"SELECT * FROM participations WHERE actor_id IN ({marks(len(people))})"
+        " AND created_at >= ? AND created_at < ? LIMIT ?",
+        *people,
+        sweep.scope.since,
+        sweep.scope.until,
+        limit,
+    )
+    for row in rows:
+        await _note(tx, sweep, "participations", row["object_id"], row["actor_id"], dict(row))
+        await participation.forget(tx, row["object_id"], row["actor_id"])
+    return len(rows)
+
+
+async def _give_back_participation(tx: Transaction, sweep: Sweep, item: Item) -> None:
+    there = await tx.value("SELECT 1 FROM events WHERE object_id = ?", item.before["object_id"])
+    if there is not None and await _may_return(tx, item.before):
+        await participation.put_back(tx, item.before)
+
+
 # Relations
 
 
@@ -375,6 +434,8 @@ async def _only_forget(tx: Transaction, sweep: Sweep, item: Item) -> None:
 PLACES: Final = (
     Place("posts", _take_posts, _give_back_post, _erase_post),
     Place("reactions", _take_reactions, _give_back_reaction, _only_forget),
+    Place("votes", _take_votes, _give_back_vote, _only_forget),
+    Place("participations", _take_participations, _give_back_participation, _only_forget),
     Place("notifications", _take_notices, _give_back_notice, _only_forget),
     Place("reports", _take_reports, _give_back_report, _erase_report),
     Place("follows", _take_follows, _give_back_follow, _erase_follow),

@@ -208,6 +208,8 @@ class Preview:
     pictures: int
     answers: int
     reactions: int
+    votes: int
+    participations: int
     notifications: int
     reports: int
     follows: int
@@ -219,8 +221,8 @@ class Preview:
     def total(self) -> int:
         """Steps of the work: what is taken one by one."""
         return (
-            self.topics + self.replies + self.posts + self.reactions + self.notifications
-            + self.reports + self.follows + self.memberships + self.waiting
+            self.topics + self.replies + self.posts + self.reactions + self.votes
+            + self.participations + self.notifications + self.reports + self.follows + self.memberships + self.waiting
         )  # fmt: skip
 
 
@@ -288,6 +290,8 @@ async def preview(db: Reader, scope: Scope) -> Preview:
         answers=answers,
         servers=servers,
         reactions=others.get("reactions", 0),
+        votes=others.get("votes", 0),
+        participations=others.get("participations", 0),
         notifications=others.get("notifications", 0),
         reports=others.get("reports", 0),
         follows=others.get("follows", 0),
@@ -312,21 +316,24 @@ async def _others(db: Reader, scope: Scope) -> dict[str, int]:
         )
 
     by_id = "x.id >= ? AND x.id < ?"
-    by_time = "x.created_at >= ? AND x.created_at < ? AND x.suspended <> 2"
+    by_time = "x.created_at >= ? AND x.created_at < ?"
+    not_taken = f"{by_time} AND x.suspended <> 2"
     signed = "" if scope.kind != "actor" else " AND i.signer_uri = a.uri"
     hosts = "i.host_id = a.host_id AND a.id = ?" if signed else f"i.host_id IN {scope.hosts()}"
     source = "inbox i, actors a" if signed else "inbox i"
     return {
         "reactions": await count("reactions", "actor_id", by_id, *scope.ids),
+        "votes": await count("poll_votes", "actor_id", by_id, *scope.ids),
+        "participations": await count("participations", "actor_id", by_time, since, until),
         "notifications": await count("notifications", "actor_id", by_id, *scope.ids),
         "reports": await count(
             "reports", "reporter_id", f"{by_id} AND x.state = 'open'", *scope.ids
         ),
-        "follows": await count("follows", "follower_id", by_time, since, until),
+        "follows": await count("follows", "follower_id", not_taken, since, until),
         "memberships": await count(
             "memberships",
             "actor_id",
-            f"{by_time} AND x.role = 'member' AND x.state <> 'banned'",
+            f"{not_taken} AND x.role = 'member' AND x.state <> 'banned'",
             since,
             until,
         ),

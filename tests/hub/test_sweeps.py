@@ -13,8 +13,10 @@ from fedcomm.hub import (
     follows,
     groups,
     moderation,
+    participation,
     policies,
     policy_changes,
+    polls,
     reactions,
     removal,
     reports,
@@ -23,7 +25,9 @@ from fedcomm.hub import (
     sweeps,
     threads,
 )  # fmt: skip
+from fedcomm.hub.ballots import Ballot
 from fedcomm.hub.errors import HubError, Invalid, NotAllowed, NotFound
+from fedcomm.hub.events import Occasion
 from fedcomm.hub.sweep_places import SWEPT
 from fedcomm.hub.sweeps import Scope
 from fedcomm.store.ids import now_ms
@@ -32,10 +36,12 @@ from tests.hub.world import World, words
 
 MARKER = "MARKERSWEEP"
 DAY_MS = 86_400_000
+DAY_LATER = now_ms() + DAY_MS
 
 TABLES = (
     "objects", "reactions", "notifications", "reports", "follows", "memberships", "attachments",
-    "mentions", "hashtags", "revisions", "media",
+    "mentions", "hashtags", "revisions", "media", "poll_votes", "poll_options", "participations",
+    "events",
 )  # fmt: skip
 
 
@@ -52,12 +58,22 @@ class Town:
         self.ben = await world.member("ben")
         self.group = await world.group("soil", self.anna)
         self.topic = await world.topic(self.anna, self.group, "Clay.", "Which soil?")
+        self.poll = await self.thread(
+            "Clay or sand?", poll=Ballot(("Clay", "Sand"), True, DAY_LATER)
+        )
+        self.feast = await self.thread(
+            "Feast", event=Occasion(DAY_LATER, zone="Europe/Rome", joining="free")
+        )
         self.eve = await world.remote("eve", "evil.test")
         self.mallory = await world.remote("mallory", "evil.test")
         self.quinn = await world.remote("quinn", "quiet.test")
         self.spam = [await self.wave(author) for author in (self.eve, self.mallory)]
         self.fine = await self.answer(self.quinn, "A kind word.")
         return self
+
+    async def thread(self, title: str, **facts: Any) -> int:
+        content = await self.world.compose(self.anna, "", is_topic=True, title=title, **facts)
+        return await self.world.do(threads.create_topic, self.anna, self.group, content)
 
     async def answer(self, author: int, text: str) -> int:
         return await self.world.do(
@@ -78,6 +94,8 @@ class Town:
         spam = await self.answer(author, f"{MARKER} buy now")
         await world.post(author, f"{MARKER} @ben", mentions=[self.ben])
         await world.do(reactions.add, author, self.topic, "like")
+        await world.do(polls.vote, author, self.poll, [0, 1])
+        await world.do(participation.join, author, self.feast, uri=f"https://evil.test/j/{author}")
         await world.do(
             reports.file,
             reporter_id=author,
@@ -124,6 +142,9 @@ class Town:
         for table in TABLES:
             rows = [dict(row) for row in await self.db.all(f"SELECT * FROM {table}")]
             found[table] = sorted(rows, key=lambda row: json.dumps(row, default=str))
+        found["polls"] = [
+            dict(row) for row in await self.db.all("SELECT object_id, voter_count FROM polls")
+        ]
         found["inbox"] = [
             dict(row) for row in await self.db.all("SELECT id, uri, body FROM inbox ORDER BY id")
         ]
@@ -150,6 +171,7 @@ async def test_a_preview_names_and_counts_everything_and_changes_nothing(town: T
     assert found.groups == (("Soil", 2),)
     assert (found.reactions, found.reports, found.follows, found.memberships) == (2, 2, 2, 2)
     assert found.waiting == 2
+    assert (found.votes, found.participations) == (4, 2)
     assert found.notifications > 0
     assert await town.state() == before
 
@@ -162,6 +184,11 @@ async def test_a_sweep_takes_everything_of_a_host_and_leaves_others_alone(town: 
     assert await withheld(town, town.fine) is None
     for sql in (
         "SELECT count(*) FROM reactions",
+        "SELECT count(*) FROM poll_votes",
+        "SELECT sum(vote_count) FROM poll_options",
+        "SELECT voter_count FROM polls",
+        "SELECT count(*) FROM participations",
+        "SELECT going_count FROM events",
         "SELECT count(*) FROM reports WHERE state = 'open'",
         "SELECT count(*) FROM follows WHERE suspended = 0",
         "SELECT count(*) FROM inbox WHERE state = 'waiting'",
@@ -292,6 +319,23 @@ async def test_a_sweep_of_who_is_erased_finds_nothing_and_ends(town: Town) -> No
     assert known.state == "done"
     await town.world.do(sweeps.undo, sweep_id, by=town.anna, reason="Enough.")
     assert (await town.carry_out(sweep_id)).state == "undone"
+
+
+async def test_a_vote_and_an_answer_that_came_since_stand(town: Town) -> None:
+    """What was swept and then said anew counts once when the sweep is undone; what its poll lost is not voted for."""
+    sweep_id = await town.begin(await town.scope())
+    await town.carry_out(sweep_id)
+    report_at = "SELECT report_at FROM polls WHERE object_id = ?"
+    assert await town.db.value(report_at, town.poll) is not None  # Others hear of the new counts.
+    await town.world.do(polls.vote, town.eve, town.poll, [0])
+    await town.world.do(participation.join, town.eve, town.feast, uri="https://evil.test/j/new")
+    await town.world.run("DELETE FROM poll_options WHERE object_id = ? AND position = 1", town.poll)
+    await town.world.do(sweeps.undo, sweep_id, by=town.anna, reason="Enough.")
+    assert (await town.carry_out(sweep_id)).state == "undone"
+    assert await town.db.value("SELECT voter_count FROM polls") == 2
+    assert await town.db.value("SELECT vote_count FROM poll_options WHERE position = 0") == 2
+    assert await town.db.value("SELECT count(*) FROM poll_votes") == 2
+    assert await town.db.value("SELECT going_count FROM events") == 2
 
 
 async def test_a_policy_does_not_bring_back_what_a_sweep_took(town: Town) -> None:
