@@ -39,6 +39,7 @@ def entry_facts(entry: Entry) -> dict[str, Any]:
         "created_at": moment(entry.created_at),
         "expires_at": moment(entry.expires_at),
         "source": entry.source,
+        "obfuscate": bool(entry.obfuscate),
     }
 
 

@@ -134,7 +134,7 @@ def difference(current: Mapping[str, Entry], found: Blocklist, *, source: str = 
         known = current.get(domain)
         if known is None:
             new.append(entry)
-        elif (known.policy, known.public_comment) == (entry.policy, entry.public_comment):
+        elif _agree(known, entry):
             same += 1
         else:
             after = replace(
@@ -149,6 +149,16 @@ def difference(current: Mapping[str, Entry], found: Blocklist, *, source: str = 
     return Difference(tuple(new), tuple(changed), same, tuple(gone), found.refused)
 
 
+def _agree(known: Entry, entry: Entry) -> bool:
+    """Whether a list says what holds already."""
+    letters = known.obfuscate if entry.obfuscate is None else entry.obfuscate
+    return (known.policy, known.public_comment, known.obfuscate) == (
+        entry.policy,
+        entry.public_comment,
+        letters,
+    )
+
+
 def changes(found: Difference, *, keep_existing: bool = False) -> dict[str, Entry | None]:
     """The entries to set so that the difference is gone. `keep_existing`: add only what is new."""
     wanted: dict[str, Entry | None] = {entry.domain: entry for entry in found.new}
@@ -159,7 +169,10 @@ def changes(found: Difference, *, keep_existing: bool = False) -> dict[str, Entr
 
 
 def as_csv(entries: Iterable[Entry]) -> str:
-    """Entries in Mastodon's form. What waits for a decision is left out: Mastodon has no word for it."""
+    """Entries in Mastodon's form, names whole: `#obfuscate` says which are shown to others with letters left out.
+
+    What waits for a decision is left out: Mastodon has no word for it.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEADER)
@@ -167,8 +180,9 @@ def as_csv(entries: Iterable[Entry]) -> str:
         severity = SEVERITY_OF.get(entry.level)
         if severity is None or not (entry.level != "none" or _has_flags(entry)):
             continue
-        flags = ("true" if flag else "false" for flag in (entry.reject_media, entry.reject_reports))
-        writer.writerow((entry.domain, severity, *flags, entry.public_comment, "false"))
+        flags = [_word(flag) for flag in (entry.reject_media, entry.reject_reports)]
+        letters = _word(bool(entry.obfuscate))
+        writer.writerow((entry.domain, severity, *flags, entry.public_comment, letters))
     return out.getvalue()
 
 
@@ -180,6 +194,10 @@ def as_lines(entries: Iterable[Entry], level: Level = "suspend") -> str:
 def as_allow_list(entries: Iterable[Entry]) -> str:
     """The domains that are allowed, in Mastodon's form for limited federation."""
     return f"{HEADER[0]}\n{as_lines(entries, 'none')}"
+
+
+def _word(flag: bool) -> str:
+    return "true" if flag else "false"
 
 
 def _has_flags(entry: Entry) -> bool:
@@ -237,6 +255,7 @@ def _entry(cells: Mapping[str, str], level: Level, source: str) -> Entry:
         cells.get("reject_reports", "").lower() in _TRUE,
         _clean(cells.get("public_comment", ""))[:COMMENT_CHARACTERS],
         source=source,
+        obfuscate=cells["obfuscate"].lower() in _TRUE if cells.get("obfuscate") else None,
     )
     if found == "none" and level != "none" and not _has_flags(entry):
         # As an entry it would put the server on the list of those that are allowed.

@@ -26,7 +26,7 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Final, Literal, cast
 
 import idna
@@ -80,7 +80,11 @@ SUSPENDED: Final = Policy("suspend")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A row of `host_policies`. Times: Unix milliseconds. `source`: the list it came from, if any."""
+    """A row of `host_policies`. Times: Unix milliseconds. `source`: the list it came from, if any.
+
+    `obfuscate`: letters of the name are left out where the list is published. None in an entry that is to be set: as it
+    is. It decides nothing about the host, so two entries are equal without it.
+    """
 
     domain: str
     level: Level
@@ -92,6 +96,7 @@ class Entry:
     created_at: int = 0
     expires_at: int | None = None
     source: str = ""
+    obfuscate: bool | None = field(default=None, compare=False)
 
     @property
     def policy(self) -> Policy:
@@ -100,7 +105,7 @@ class Entry:
 
 COLUMNS: Final = (
     "domain, level, reject_media, reject_reports, public_comment, private_comment, created_by,"
-    " created_at, expires_at, source"
+    " created_at, expires_at, source, obfuscate"
 )
 
 
@@ -117,6 +122,7 @@ def entry_of(row: Row) -> Entry:
         row["created_at"],
         row["expires_at"],
         row["source"],
+        bool(row["obfuscate"]),
     )
 
 

@@ -58,8 +58,9 @@ async def apply(
     """
     reason = _reason(reason)
     known = await _existing(tx, list(changes))
+    now = now_ms()
     after = {
-        domain: replace(entry, created_by=by, created_at=now_ms()) if entry is not None else None
+        domain: _new(known.get(domain), entry, by, now) if entry is not None else None
         for domain, entry in changes.items()
         if not _same(known.get(domain), entry)
     }
@@ -248,12 +249,13 @@ async def _carry_out(
     gone = [domain for domain, entry in after.items() if entry is None]
     await tx.many("DELETE FROM host_policies WHERE domain = ?", [(domain,) for domain in gone])
     await tx.many(
-        f"INSERT INTO host_policies ({policies.COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        f"INSERT INTO host_policies ({policies.COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (domain) DO UPDATE SET level = excluded.level,"
         " reject_media = excluded.reject_media, reject_reports = excluded.reject_reports,"
         " public_comment = excluded.public_comment, private_comment = excluded.private_comment,"
         " created_by = excluded.created_by, created_at = excluded.created_at,"
-        " expires_at = excluded.expires_at, source = excluded.source",
+        " expires_at = excluded.expires_at, source = excluded.source,"
+        " obfuscate = excluded.obfuscate",
         [_row(entry) for entry in after.values() if entry is not None],
     )
     change_id = await _note(
@@ -380,10 +382,20 @@ def _portions(values: Sequence[str]) -> Iterable[Sequence[str]]:
         yield values[start : start + IDS_AT_ONCE]
 
 
+def _new(known: Entry | None, wanted: Entry, by: int | None, now: int) -> Entry:
+    """The entry as it will stand."""
+    letters = wanted.obfuscate
+    if letters is None:
+        letters = known is not None and bool(known.obfuscate)
+    return replace(wanted, created_by=by, created_at=now, obfuscate=letters)
+
+
 def _same(known: Entry | None, wanted: Entry | None) -> bool:
     """Whether setting `wanted` changes nothing that anybody decided."""
     if known is None or wanted is None:
         return known is wanted
+    if wanted.obfuscate is not None and wanted.obfuscate != known.obfuscate:
+        return False
     return known == replace(wanted, created_by=known.created_by, created_at=known.created_at)
 
 
@@ -406,6 +418,7 @@ def _row(entry: Entry) -> tuple[str | int | None, ...]:
         entry.created_at,
         entry.expires_at,
         entry.source,
+        int(bool(entry.obfuscate)),
     )
 
 

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from fedcomm.hub import policies, policy_changes, published_blocks
+from fedcomm.hub import blocklists, policies, policy_changes, published_blocks
 from fedcomm.hub.errors import Invalid
 from tests.hub.world import World
 
@@ -48,3 +48,45 @@ async def test_it_is_off_until_somebody_decides(world: World) -> None:
         assert seen == [strangers, members]
     with pytest.raises(Invalid):
         await world.do(published_blocks.set_audience, "enemies", by=None)
+
+
+async def test_letters_left_out_travel_with_the_list_and_come_back_with_undo(world: World) -> None:
+    mine = {
+        "bad.example": policies.Entry("bad.example", "suspend", obfuscate=True),
+        "loud.example": policies.Entry("loud.example", "limit"),
+    }
+    first = await world.do(policy_changes.apply, mine, by=None, kind="set", reason="Why not.")
+    assert await letters(world) == {"bad.example": True, "loud.example": False}
+    # Whole names in our own list, for whoever administers; the last column says what others see of them.
+    written = blocklists.as_csv((await policies.all_entries(world.db)).values())
+    assert written.splitlines()[1:] == [
+        "bad.example,suspend,false,false,,true",
+        "loud.example,silence,false,false,,false",
+    ]
+    found = blocklists.read(written.encode())
+    known = await policies.all_entries(world.db)
+    assert blocklists.difference(known, found).is_empty
+    # A list that differs in nothing else changes it; one without the column leaves it as it is.
+    for text, after in (
+        (written.replace("true", "false"), False),
+        ("#domain,#severity\nbad.example,noop\nbad.example,suspend", False),
+        (written, True),
+        ("#domain,#severity\nbad.example,silence", True),
+    ):
+        known = await policies.all_entries(world.db)
+        found = blocklists.read(text.encode())
+        wanted = blocklists.changes(blocklists.difference(known, found))
+        await world.do(policy_changes.apply, wanted, by=None, kind="imported", reason="A list.")
+        assert (await letters(world))["bad.example"] is after, text
+    # What was decided about letters alone stands in nobody's way.
+    assert await world.do(published_blocks.set_obfuscated, "loud.example", on=True)
+    assert first is not None
+    left = await world.do(policy_changes.undo, first, by=None, reason="Enough.")
+    assert left == ["bad.example"]  # It is limited by now.
+    assert await letters(world) == {"bad.example": True}
+
+
+async def letters(world: World) -> dict[str, bool | None]:
+    """Of which entries letters are left out."""
+    found = await policies.all_entries(world.db)
+    return {domain: entry.obfuscate for domain, entry in found.items()}
