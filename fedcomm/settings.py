@@ -205,6 +205,14 @@ class Media:
         default=500 * MIB,
         metadata=about("What one member can upload within 24 hours.", "bytes"),
     )
+    keep_free_bytes: int = field(
+        default=256 * MIB,
+        metadata=about(
+            "What stays free on the disk: below it no files are taken from members and none fetched from "
+            "other servers, so that the database can go on. 0: nothing is watched.",
+            "bytes",
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from fedcomm.hub.composition import Content, Draft, compose
 from fedcomm.hub.consents import Consent
 from fedcomm.hub.limits import TextLimits
 from fedcomm.hub.recordings import RecordingLimits
+from fedcomm.hub.space import Space
 from fedcomm.store.database import Database, Reader
 
 if TYPE_CHECKING:
@@ -35,9 +36,11 @@ class Site:
     wakers: list[Callable[[], None]] = field(default_factory=list)
     closed: bool = False
     erasure_journal: ErasureJournal = field(init=False)
+    space: Space = field(init=False)
 
     def __post_init__(self) -> None:
         self.erasure_journal = ErasureJournal(self.config.erasure.journal)
+        self.space = Space(self.config.media.folder, self.config.media.keep_free_bytes)
 
     @property
     def origin(self) -> str:

@@ -29,6 +29,7 @@ from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.library import Library
 from fedcomm.hub import actors, reactions, threads
 from fedcomm.hub.errors import HubError
+from fedcomm.hub.space import Space
 from fedcomm.store.database import Database, DatabaseUnavailable, Reader, Row, Transaction
 from fedcomm.store.ids import now_ms
 
@@ -116,10 +117,15 @@ class Backfill:
             db,
             "backfill",
             self._work_off,
-            hands=lambda: self.bounds.lanes,
+            hands=self._hands,
             lease_ms=lambda: int(self.bounds.seconds * 2000),
         )
         self.on_change: Callable[[], None] = lanes.idle
+        self.space: Space | None = None
+
+    def _hands(self) -> int:
+        """None while the disk is nearly full: what is read here can be read another day."""
+        return 0 if self.space is not None and self.space.is_short() else self.bounds.lanes
 
     def wake(self) -> None:
         """There may be something to read."""

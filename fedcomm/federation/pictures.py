@@ -21,6 +21,7 @@ from activitypub.origins import host as host_of
 from fedcomm.hub import emoji, purged
 from fedcomm.hub.images import EMOJI, ImageRefused, process_image
 from fedcomm.hub.policies import PolicyBook
+from fedcomm.hub.space import Space
 from fedcomm.store.database import Database
 
 log = logging.getLogger("fedcomm.federation")
@@ -55,6 +56,7 @@ class Pictures:
         self._http = allow_http
         self._awake = asyncio.Event()
         self._spent: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self.space: Space | None = None
 
     def wake(self) -> None:
         """There may be something to fetch."""
@@ -75,7 +77,9 @@ class Pictures:
                 continue
 
     async def fetch_due(self) -> int:
-        """Fetch some of what is due; how many were tried."""
+        """Fetch some of what is due; how many were tried. None while the disk is nearly full."""
+        if self.space is not None and self.space.is_short():
+            return 0
         claimed = await emoji.claim(self._db)
         turns = asyncio.Semaphore(AT_ONCE)
 

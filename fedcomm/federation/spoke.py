@@ -64,6 +64,7 @@ from fedcomm.hub.errors import HubError, Invalid, NotAllowed
 from fedcomm.hub.policies import PolicyBook
 from fedcomm.hub.previews import Preview, Proposal
 from fedcomm.hub.reservations import Reservation
+from fedcomm.hub.space import Space
 from fedcomm.site import consent_of
 from fedcomm.store.database import Database
 from fedcomm.version import VERSION
@@ -173,6 +174,9 @@ class FederationSpoke:
         self._pictures = Pictures(
             db, self._client, self._book, config.media.folder, allow_http=allow_http
         )
+        # What only fills caches stops before the disk is full.
+        space = Space(config.media.folder, config.media.keep_free_bytes)
+        self._pictures.space = self._backfill.space = space
         reception.wake = self.canary.on_stored = self._intake.wake
         self.canary.wake = self._outbox.wake
         self._intake.on_change = self._changed

@@ -30,6 +30,7 @@ KEYWORDS: Final[Mapping[str, tuple[int, ...] | None]] = {
     "NotFound": None,
     "NotAllowed": None,
     "Invalid": (2,),
+    "NoRoom": (2,),
     "Unreadable": None,
 }
 """Calls whose arguments are texts; numbers say which."""

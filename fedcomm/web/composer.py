@@ -22,6 +22,7 @@ from fedcomm.hub.permissions import as_policy
 from fedcomm.hub.previews import Preview
 from fedcomm.hub.recordings import size_of
 from fedcomm.hub.sanitizer import SafeHtml
+from fedcomm.hub.space import NoRoom
 from fedcomm.hub.threads import Thing
 from fedcomm.i18n import LANGUAGES
 from fedcomm.i18n import gettext as _
@@ -93,6 +94,8 @@ class Writing:
     unquote: bool = False
     event: EventFields = field(default_factory=EventFields)
     preview_event: events.Event | None = None
+    no_room: bool = False
+    """Whether a file was refused because the disk is nearly full."""
     once: str = field(default_factory=submissions.new_token)
     """The form's own token, so that what is sent twice counts once."""
 
@@ -132,6 +135,13 @@ class Writing:
             quote_policy=as_policy(self.quote_policy),
             event=self.event.occasion,
         )
+
+    @property
+    def status(self) -> int:
+        """With which status the form is shown again."""
+        if self.no_room:
+            return 507
+        return 422 if self.errors else 200
 
     @property
     def has_quote(self) -> bool:
@@ -186,6 +196,7 @@ async def read_writing(request: web.Request, member: Member) -> Writing:
         added = await _store_files(request, form, member)
     except Invalid as refusal:
         writing.errors["media"] = _(refusal.message)
+        writing.no_room = isinstance(refusal, NoRoom)
         added = []
     stored = await media.images(site.db, [*owned, *added])
     writing.pictures = list(stored.values())
@@ -214,6 +225,7 @@ async def store_picture(
     """Store one uploaded picture of the member; its id. Raises Invalid, and 429 past the limit."""
     _spend_upload(request, member)
     site = site_of(request)
+    site.space.require(size_of(file.file))
     if size_of(file.file) > site.config.media.max_image_bytes:
         raise Invalid("media", "The image file is too large.")
     return await media.upload(
@@ -241,6 +253,7 @@ async def _store_attachment(
     """Store a picture, sound, video or document of the member; its id. Raises like `store_picture`."""
     _spend_upload(request, member)
     site = site_of(request)
+    site.space.require(size_of(file.file))
     return await media.upload_file(
         site.db,
         member.id,

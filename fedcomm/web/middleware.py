@@ -3,6 +3,7 @@ from."""
 
 from __future__ import annotations
 
+import errno
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
@@ -13,13 +14,14 @@ from aiohttp.typedefs import Middleware
 
 from fedcomm.http import client_address, network_prefix, site_of
 from fedcomm.hub.errors import HubError, Invalid, NotAllowed, NotFound
+from fedcomm.i18n import current_locale, use_locale
 from fedcomm.i18n import gettext as _
-from fedcomm.store.database import DatabaseError
+from fedcomm.store.database import DatabaseError, StorageFull
 from fedcomm.web import headers
 from fedcomm.web.notices import N_
-from fedcomm.web.rendering import page
+from fedcomm.web.rendering import RENDERER, page
 from fedcomm.web.throttle import Throttle, rules_of
-from fedcomm.web.visits import VISIT, begin_visit
+from fedcomm.web.visits import VISIT, begin_visit, locale_asked_for
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -37,6 +39,14 @@ WITHOUT_VISIT: Final = (
 )
 """Paths that are the same for everybody: no session is read for them."""
 
+RETRY_SECONDS: Final = 60
+"""When somebody may try again whom the database or the disk has turned away."""
+
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the system says when a file finds no room."""
+
+CANNOT_WRITE: Final = NO_ROOM | {errno.EROFS, errno.EIO}
+
 log = logging.getLogger("fedcomm.web")
 
 
@@ -50,7 +60,14 @@ async def secured(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Add the headers of security.md §5 to whatever is answered; of other spokes' answers only say
     that their type is what it says."""
     if headers.is_federation(request.path):
-        response = await handler(request)
+        try:
+            response = await handler(request)
+        except DatabaseError as error:
+            # Other servers come again, and need no page for it.
+            _note(request, error)
+            response = web.json_response(
+                {"error": "storage"}, status=503, headers={hdrs.RETRY_AFTER: str(RETRY_SECONDS)}
+            )
         if not response.prepared:
             response.headers.setdefault("X-Content-Type-Options", "nosniff")
             response.headers[hdrs.SERVER] = "fedcomm"
@@ -102,6 +119,11 @@ async def explained(request: web.Request, handler: Handler) -> web.StreamRespons
         return await _error_page(request, 400, refusal.message)
     except DatabaseError as error:
         return _unavailable(request, error)
+    except OSError as error:
+        if error.errno in CANNOT_WRITE:
+            return _unavailable(request, error)
+        _note(request, error)
+        return await _error_page(request, 500, "")
     except Exception as error:
         _note(request, error)
         return await _error_page(request, 500, "")
@@ -164,12 +186,24 @@ async def _error_page(
 
 
 def _unavailable(request: web.Request, error: Exception) -> web.Response:
-    """The database does not answer or cannot write: say so without asking it anything."""
+    """The database does not answer, or nothing can be written: say so without asking it anything."""
     _note(request, error)
+    if VISIT not in request:
+        use_locale(locale_asked_for(request))
+    full = isinstance(error, StorageFull) or (isinstance(error, OSError) and error.errno in NO_ROOM)
     return web.Response(
-        text=_("The community cannot be reached at the moment. Try again in a minute."),
-        status=503,
-        headers={hdrs.RETRY_AFTER: "60"},
+        text=request.config_dict[RENDERER].render(
+            "unavailable.html",
+            {
+                "locale": current_locale(),
+                "full": full,
+                "reading": request.method in SAFE_METHODS,
+                "path": request.rel_url.raw_path_qs,
+            },
+        ),
+        status=507 if full else 503,
+        content_type="text/html",
+        headers={hdrs.RETRY_AFTER: str(RETRY_SECONDS)},
     )
 
 

@@ -288,7 +288,7 @@ async def _edit_page(
     return await page(
         request,
         "edit.html",
-        status=422 if writing.errors else 200,
+        status=writing.status,
         entry=entry,
         writing=writing,
         is_topic=post.thing.kind == "topic",

@@ -222,7 +222,7 @@ async def topic_form(
         request,
         "new_topic.html",
         poll_lengths=POLL_LENGTHS,
-        status=422 if writing.errors else 200,
+        status=writing.status,
         group=group,
         place=place,
         writing=writing,
@@ -289,7 +289,7 @@ async def reply_page(
     return await page(
         request,
         "reply.html",
-        status=422 if writing.errors else 200,
+        status=writing.status,
         parent=entry,
         writing=writing,
     )

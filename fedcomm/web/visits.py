@@ -44,6 +44,17 @@ class Visit:
 VISIT: Final = web.RequestKey("visit", Visit)
 
 
+def locale_asked_for(request: web.Request) -> str:
+    """The language of whoever is not known, or cannot be looked up now."""
+    chosen = request.cookies.get(LANGUAGE_COOKIE, "")
+    if chosen in LOCALES:
+        return chosen
+    return negotiate(
+        request.headers.get("Accept-Language", ""),
+        site_of(request).config.instance.default_locale,
+    )
+
+
 def visit_of(request: web.Request) -> Visit:
     """The visit of this request."""
     return request[VISIT]
@@ -67,15 +78,7 @@ async def begin_visit(request: web.Request) -> Visit:
         person = await sessions.member_of_session(
             site.db, token, idle_days=limits.idle_days, absolute_days=limits.absolute_days
         )
-    chosen = request.cookies.get(LANGUAGE_COOKIE, "")
-    if person is not None:
-        locale = person.locale
-    elif chosen in LOCALES:
-        locale = chosen
-    else:
-        locale = negotiate(
-            request.headers.get("Accept-Language", ""), site.config.instance.default_locale
-        )
+    locale = person.locale if person is not None else locale_asked_for(request)
     use_locale(locale)
     visit = Visit(site, person, token if person else None, locale)
     request[VISIT] = visit
