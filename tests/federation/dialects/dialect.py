@@ -361,6 +361,12 @@ class Dialect:
             endTime=self.now(86_400),
         )
 
+    def appoint(self, person: Person, ours: Ours, other: str) -> JSON:
+        return self.moderation("Add", person, ours, other, target=f"{ours.group}/moderators")
+
+    def dismiss(self, appoint: JSON) -> JSON:
+        return self.unpin(appoint)
+
     # What its own groups tell
 
     def announce(self, group: str, thing: Any) -> JSON:

@@ -31,6 +31,7 @@ class NodeBB(Dialect):
         "lock": "Locks topics here and tells nobody.",
         "pin": "Pins topics here and tells nobody.",
         "ban": "Bans here and tells nobody.",
+        "appoint": "Names moderators here and tells nobody.",
         "remove": "Sends a Delete only of what is stored in a category of its own.",
     }
 

@@ -69,6 +69,7 @@ GIFTS: Final[tuple[Gift, ...]] = (
     ),
     Gift("our lock", "closing", _wrapped("Announce/Lock/id")),
     Gift("our pin", "pinning", _wrapped("Announce/Add/id")),
+    Gift("our moderator", "a new moderator", _wrapped("Announce/Add/id")),
     Gift("our ban", "a ban", _wrapped("Announce/Block/id")),
     Gift(
         "our removal",
@@ -146,6 +147,7 @@ class Round:
         await self._tell("our edit", self._edit(topic))
         await self._tell("our lock", self._lock(topic))
         await self._tell("our pin", self._pin(topic))
+        await self._tell("our moderator", self._appoint())
         await self._tell("our ban", self._ban())
         doubtful = await self._tell("", self._topic("In doubt"))
         await self._tell("our removal", self._remove(doubtful))
@@ -220,6 +222,10 @@ class Round:
     async def _pin(self, topic: int) -> None:
         async with self.town.db.transaction() as tx:
             await threads.set_pinned(tx, self.town.anna, topic, pinned=True)
+
+    async def _appoint(self) -> None:
+        async with self.town.db.transaction() as tx:
+            await groups.add_member(tx, self.group, self.town.anna, self.town.ben, "moderator")
 
     async def _ban(self) -> None:
         villain = await self._known(self.town.stubs.somebody("villain"))
@@ -349,6 +355,11 @@ def _ban_form(body: JSON, group: str) -> None:
     assert block["target"] == group and block["summary"] == WHY.reason and block["endTime"]
 
 
+def _appointment_form(body: JSON, group: str) -> None:
+    add = body["object"]
+    assert add["target"] == f"{group}/moderators" and "/ap/p/" in add["object"]
+
+
 def _report_form(body: JSON, group: str) -> None:
     assert body["content"] == body["summary"] == "Spam" and len(body["to"]) == 1
     assert "proof" not in body and "signature" not in body
@@ -368,6 +379,7 @@ _CHECKS = {
     "our reply": _reply_form,
     "our removal": _removal_form,
     "our deletion": _deletion_form,
+    "our moderator": _appointment_form,
     "our ban": _ban_form,
     "our report": _report_form,
     "our poll": _poll_form,

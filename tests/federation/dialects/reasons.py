@@ -14,7 +14,7 @@ NO_QUOTES = "No form is known to us in which it quotes."
 NO_REPORTS_SENT = "No form is known to us in which it reports to other servers."
 NO_MESSAGES = "No form is known to us in which its people write to one person."
 
-MODERATES_NOT = dict.fromkeys(("remove", "lock", "pin", "ban"), NO_FOREIGN_MODERATION)
+MODERATES_NOT = dict.fromkeys(("remove", "lock", "pin", "ban", "appoint"), NO_FOREIGN_MODERATION)
 """For microblogs."""
 
 BOOSTS_AS_GROUP_NOT = dict.fromkeys(

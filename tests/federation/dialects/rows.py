@@ -381,6 +381,41 @@ async def ban(scene: Scene) -> str:
     return "banned, lifted"
 
 
+async def appoint(scene: Scene) -> str:
+    """A moderator elsewhere names another one: in our groups that is the owner's right, so it changes nothing. Of an
+    owner (here by hand: a group of ours cannot be given away to another server) it is taken."""
+    person, colleague = await scene.moderator(), await scene.member("colleague")
+    town, colleague_id = scene.town, (await scene.known(colleague)).id
+
+    async def roles(*pairs: tuple[str, Person]) -> None:
+        async with town.db.transaction() as tx:
+            for role, somebody in pairs:
+                await tx.execute(
+                    "UPDATE memberships SET role = ? WHERE group_id = ? AND actor_id = ?",
+                    role,
+                    town.group,
+                    (await scene.known(somebody)).id,
+                )
+
+    async def role() -> str | None:
+        place = await groups.membership(town.db, town.group, colleague_id)
+        return place.role if place is not None else None
+
+    activity = scene.dialect.appoint(person, scene.ours, colleague.id)
+    assert "Only the owner" in await scene.send(activity)
+    assert await role() == "member"
+    await roles(("owner", person))
+    activity = scene.dialect.appoint(person, scene.ours, colleague.id)
+    assert await scene.send(activity) == "done: moderator added"
+    assert await role() == "moderator"
+    await _repeated(scene, activity)
+    back = scene.dialect.dismiss(activity)
+    assert await scene.send(back) == "done: moderator removed"
+    assert await role() == "member"
+    await roles(("moderator", person))
+    return "taken of the owner alone"
+
+
 # What groups of theirs tell us
 
 
@@ -496,6 +531,7 @@ ROWS: Final[tuple[Row, ...]] = (
     _row("lock", "locks, unlocks", MODERATION, "closed, opened", lock),
     _row("pin", "pins, unpins", MODERATION, "pinned, unpinned", pin),
     _row("ban", "bans, lifts", MODERATION, "banned, lifted", ban),
+    _row("appoint", "names moderators", MODERATION, "taken of the owner alone", appoint),
     _row("group topic", "its group announces a topic", GROUPS, "at home, fetched", group_topic),
     _row("group edit", "an edit", GROUPS, "fetched anew", group_edit),
     _row("group delete", "a deletion", GROUPS, "asked, erased", group_delete),
