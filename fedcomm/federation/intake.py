@@ -146,6 +146,8 @@ class Intake:
             async with self._db.transaction() as tx:
                 if not await self._take(tx, row["id"]):
                     return
+                if not await self._is_there(tx, received.signer.id):
+                    raise Refused("signer-gone")
                 verdict = await change(tx)
                 await self._finish(tx, row["id"], "done", verdict)
         except TimeoutError:
@@ -191,6 +193,11 @@ class Intake:
             raise Refused("signer-gone")
         budget = FetchBudget(self._config.federation.fetch_budget)
         return Received(activity, signer, budget, row["body"], row["id"])
+
+    async def _is_there(self, tx: Transaction, actor_id: int) -> bool:
+        """Whether nobody began to erase the sender while we fetched what it needs (INV-50)."""
+        gone = await tx.value("SELECT deleted_at FROM actors WHERE id = ?", actor_id)
+        return gone is None
 
     async def _take(self, tx: Transaction, row_id: int) -> bool:
         """Lock the row; False when another worker has processed it meanwhile (INV-9)."""

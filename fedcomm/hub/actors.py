@@ -311,7 +311,11 @@ async def store_remote(tx: Transaction, profile: RemoteProfile) -> int:
             " followers_uri = excluded.followers_uri, featured_uri = excluded.featured_uri,"
             " locked = excluded.locked, discoverable = excluded.discoverable,"
             " indexable = excluded.indexable, moved_to_uri = excluded.moved_to_uri,"
-            " suspended_at = COALESCE(actors.barred_at, excluded.suspended_at), deleted_at = NULL,"
+            " suspended_at = COALESCE(actors.barred_at, excluded.suspended_at),"
+            # Whoever is being erased does not come back before that has ended (INV-50).
+            " deleted_at = CASE WHEN EXISTS (SELECT 1 FROM erasures e"
+            "  WHERE e.subject_id IN (actors.id, actors.host_id) AND e.finished_at IS NULL)"
+            "  THEN actors.deleted_at ELSE NULL END,"
             " published_at = excluded.published_at,"
             " updated_at = excluded.updated_at, fetched_at = excluded.fetched_at"
             " RETURNING id",

@@ -253,6 +253,25 @@ async def _erase_objects(tx: Transaction, one: Case) -> None:
     if not rows:
         await _turn(tx, one, "rows")
         return
+    await _erase_each(tx, one, rows)
+
+
+async def _erase_late(tx: Transaction, one: Case, actor_id: int) -> bool:
+    """Words that came in after the objects were gone through: somebody had begun to write or to send them before.
+    Whether there were any."""
+    column = "group_id" if one.kind == "group" else "author_id"
+    rows = await tx.all(
+        f"SELECT id FROM objects WHERE {column} = ? AND deleted_at IS NULL"
+        " AND (withheld IS NULL OR withheld <> 'kept') ORDER BY id LIMIT ?",
+        actor_id,
+        OBJECTS_STEP,
+    )
+    if rows:
+        await _erase_each(tx, one, rows)
+    return bool(rows)
+
+
+async def _erase_each(tx: Transaction, one: Case, rows: Sequence[Row]) -> None:
     erased = files = 0
     for row in rows:
         known = await threads.thing(tx, row["id"])
@@ -330,6 +349,8 @@ async def _erase_rows(tx: Transaction, one: Case, origin: str) -> None:
         await _turn(tx, one, "scrub")
         return
     for subject_id in subjects:
+        if await _erase_late(tx, one, subject_id):
+            return
         person = await _person(tx, subject_id, origin)
         gone = 0
         for step in _STEPS:

@@ -55,6 +55,9 @@ async def request(
     followed = await actors.actor(tx, followed_id)
     if followed is None or follower is None or followed.deleted_at or followed.suspended_at:
         raise NotFound("There is no such person.")
+    if follower.deleted_at is not None:
+        # They are being erased since this began.
+        raise NotFound("There is no such person.")
     if followed.is_local and followed.kind != "person":
         raise NotFound("There is no such person.")
     if await policies.level_of(tx, followed.host_id) == "suspend":

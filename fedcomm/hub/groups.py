@@ -416,6 +416,8 @@ async def join(
         return known.state
     joiner = await actors.actor(tx, actor_id)
     assert joiner is not None
+    if joiner.deleted_at is not None:
+        raise NotAllowed("This account is gone.")
     if found.moved_to is not None:
         raise NotAllowed("This group has moved: join it in its new place.")
     if found.mode == "private" or (found.mode == "local" and not joiner.is_local):

@@ -343,7 +343,8 @@ async def store_post(
     """Keep a remote object that belongs to no group of ours, because somebody here follows its
     author or is
     mentioned; its id. `parent_uri`: what it answers, when that is not known here; `community_id`: the private
-    group of another server for whose members it is."""
+    group of another server for whose members it is. Raises NotAllowed."""
+    await require_home(tx, author_id)
     object_id = new_id()
     await _insert(
         tx,
@@ -598,10 +599,20 @@ async def _existing(tx: Transaction, object_id: int) -> Thing:
 
 
 async def require_home(tx: Transaction, author_id: int) -> None:
-    """Raises NotAllowed for a member who has moved away: they write, like and vote from their new account. What they
-    said here they can still take back."""
+    """Raises NotAllowed for somebody who is gone, or whose server is being erased (INV-21, INV-50: whatever was looked
+    at before); for a member who is suspended; and for one who has moved away: they write, like and vote from their new
+    account. What they said here they can still take back."""
     author = await actors.actor(tx, author_id)
-    if author is not None and author.is_local and author.moved_to_uri is not None:
+    if author is None or author.deleted_at is not None:
+        raise NotAllowed("This account is gone.")
+    if not author.is_local:
+        erased = "SELECT 1 FROM erasures WHERE subject_id = ? AND state IN ('objects', 'rows')"
+        if await tx.value(erased, author.host_id) is not None:
+            raise NotAllowed("This account is gone.")
+        return
+    if author.suspended_at is not None:
+        raise NotAllowed("Your account is suspended.")
+    if author.moved_to_uri is not None:
         raise NotAllowed("Your account has moved: use the new one.")
 
 
