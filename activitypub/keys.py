@@ -119,13 +119,18 @@ def generate_ed25519() -> PrivateKey:
     return PrivateKey("ed25519", ed25519.Ed25519PrivateKey.generate())
 
 
-def load_private(pem: str) -> PrivateKey:
+def load_private(pem: str, *, check: bool = True) -> PrivateKey:
     """Read an unencrypted private key (PKCS #8, or PKCS #1 for RSA).
+
+    `check`: whether RSA's numbers belong together, which takes some 50 ms of CPU; not needed for a key that was made
+    here and kept where nobody else writes.
 
     Raises :class:`InvalidKey` for anything else than RSA of 2048 to 4096 bits or Ed25519.
     """
     try:
-        key = serialization.load_pem_private_key(_pem_bytes(pem), password=None)
+        key = serialization.load_pem_private_key(
+            _pem_bytes(pem), password=None, unsafe_skip_rsa_key_validation=not check
+        )
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise InvalidKey("This is not a private key in PEM form without a password.") from error
     if isinstance(key, rsa.RSAPrivateKey):

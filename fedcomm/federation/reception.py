@@ -92,7 +92,10 @@ class Reception:
         try:
             if self._gates.is_barred(address):
                 raise Turned(429, "bad-requests")
-            await self._accept(request, recipient_id)
+            with self._db.at_hand():
+                kept = await self._accept(request, recipient_id)
+            if kept is not None:
+                await self._compare_followers(request, *kept)
         except Turned as turned:
             if turned.status in UNVERIFIED:
                 self._gates.note_bad(address)
@@ -103,7 +106,10 @@ class Reception:
             return _refusal(Turned(503, "storage"))
         return web.Response(status=202)
 
-    async def _accept(self, request: web.Request, recipient_id: int | None) -> None:
+    async def _accept(
+        self, request: web.Request, recipient_id: int | None
+    ) -> tuple[Claim, ActivityDocument, KnownKey] | None:
+        """Whose it is and what it says, once it is durable; None when there was nothing to keep. Raises Turned."""
         if request.headers.get("Content-Encoding", "").strip().lower() not in ("", "identity"):
             # No peer compresses what it posts, and a digest would be of which form?
             raise Turned(415, "content-encoding", "Send it uncompressed.")
@@ -122,7 +128,7 @@ class Reception:
             raise Turned(401, error.reason, error.message) from error
         if self._at.is_ours(activity.actor):
             if self.canary is not None and await self.canary.take(activity, claim, body):
-                return
+                return None
             raise Turned(401, "our-own")
         if not same_origin(claim.key_id, activity.actor, allow_http=self._http):
             # Before anything is fetched: is there any way at all in which this could be believed?
@@ -133,7 +139,7 @@ class Reception:
             # Somebody unknown says that they are gone or changed: nothing to do, nothing to fetch.
             known = await self._directory.known_key(claim.key_id)
             if known is None:
-                return
+                return None
         signer = await self._visitors.signer(claim)
         self._admit(signer.actor_uri)
         await self._check_recipient(recipient_id, signer)
@@ -157,11 +163,11 @@ class Reception:
                 # Hearsay must not take the place of the activity itself (INV-9).
                 uri = f"sha256:{sha256(body).hexdigest()}"
                 if about_themselves and not await self._is_known(activity.actor):
-                    return
+                    return None
         latest, anew = repeats.since_when(activity, claim.signed_at, by_actor=by_actor)
         if uri in self._seen and not latest:
             self._seen.move_to_end(uri)
-            return
+            return None
         closed = await self._gates.closed(self._db, activity, signer)
         if closed is not None:
             raise Turned(
@@ -190,11 +196,11 @@ class Reception:
             statements.append((HEARD, (now, signer.host_id)))
             await self._note_style(claim.style, signer.host_id)
         await self._db.append_together(*statements)
-        await self._compare_followers(request, claim, activity, signer)
         self._seen[uri] = None
         while len(self._seen) > SEEN_ENTRIES:
             self._seen.popitem(last=False)
         self.wake()
+        return claim, activity, signer
 
     async def _check_recipient(self, recipient_id: int | None, signer: KnownKey) -> None:
         """A private group's inbox does not exist for those who may not know of it (INV-20)."""

@@ -188,3 +188,8 @@ def test_multibase_agrees_with_an_independent_codec(data: bytes) -> None:
 def test_the_representation_shows_no_key_material(key: keys.PrivateKey) -> None:
     assert repr(key) == f"PrivateKey(algorithm='{key.algorithm}')"
     assert repr(key.public()) == f"PublicKey(algorithm='{key.algorithm}')"
+
+
+def test_a_key_of_ours_is_the_same_without_the_check() -> None:
+    pem = RSA.to_pem()
+    assert keys.load_private(pem, check=False).public() == keys.load_private(pem).public()
