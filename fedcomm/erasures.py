@@ -14,6 +14,7 @@ from fedcomm import withdrawals
 from fedcomm.hub import erasure, media
 from fedcomm.hub.register import REGISTER
 from fedcomm.site import Site
+from fedcomm.store import snapshots
 
 log = logging.getLogger("fedcomm.erasures")
 
@@ -99,6 +100,9 @@ async def _scrub(site: Site, case: erasure.Case) -> None:
                 await tx.execute("DELETE FROM attachments WHERE media_id = ?", media_id)
                 await tx.execute("DELETE FROM draft_media WHERE media_id = ?", media_id)
                 await tx.execute("DELETE FROM media WHERE id = ?", media_id)
+    # A copy from before an upgrade remembers what the database has forgotten.
+    if site.config.database.file is not None:
+        await asyncio.to_thread(snapshots.remove, site.config.database.file)
     left = await site.db.scrub([name for name, table in REGISTER.items() if table.words])
     if left:
         log.info("erasure %d: %s", case.id, "; ".join(left))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fedcomm.hub import bans, drafts, emoji, media, removal, reservations, sessions, submissions
 from fedcomm.site import Site
+from fedcomm.store import snapshots
 from fedcomm.store.ids import now_ms
 
 log = logging.getLogger("fedcomm.janitor")
@@ -32,6 +33,10 @@ async def run(site: Site) -> None:
 async def tidy(site: Site) -> int:
     """One round; how many images, files, sessions and tokens went."""
     await purge(site)
+    if site.config.database.file is not None:
+        await asyncio.to_thread(
+            snapshots.remove, site.config.database.file, older_than_s=snapshots.KEPT_S
+        )
     return await _drafts(site) + await _images(site) + await _strays(site) + await _sessions(site)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from fedcomm.cli.console import print_json, run, settings, with_config, with_json
+from fedcomm.cli.console import Refused, print_json, run, settings, with_config, with_json
 
 
 @click.command()
@@ -13,7 +13,8 @@ from fedcomm.cli.console import print_json, run, settings, with_config, with_jso
 def migrate(as_json: bool) -> None:
     """Bring the database to the schema of this release.
 
-    Stop the server and make a backup first: an older release refuses a migrated database.
+    All or nothing: when it fails, the database is what it was, and the release before serves on. A copy of a SQLite
+    file is kept beside it for some days, as the way back. Stop the server first; on PostgreSQL make a backup too.
     """
     from fedcomm.store import schema
 
@@ -21,7 +22,12 @@ def migrate(as_json: bool) -> None:
     before = run(_state(config.database.url))
     if before != "current":
         click.echo("Migrating the database …", err=True)
-        schema.migrate(config.database.url)
+        try:
+            schema.migrate(config.database.url, told=_told)
+        except _failures() as error:
+            raise Refused(
+                f"the database could not be migrated and is what it was: {error}".splitlines()[0]
+            ) from error
     after = run(_state(config.database.url))
     if as_json:
         print_json({"before": before, "after": after, "revision": schema.HEAD})
@@ -29,6 +35,19 @@ def migrate(as_json: bool) -> None:
         click.echo(f"The database is up to date (revision {schema.HEAD}).")
     else:
         click.echo(f"The database is at revision {schema.HEAD} now.")
+
+
+def _told(revision: str, words: str) -> None:
+    click.echo(f"  {revision} {words}", err=True)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What can go wrong with the disk or the database."""
+    import sqlite3
+
+    import sqlalchemy.exc
+
+    return OSError, sqlite3.Error, sqlalchemy.exc.SQLAlchemyError
 
 
 async def _state(url: str) -> str:

@@ -9,10 +9,12 @@ one is refused (INV-48).
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 from fedcomm.resources import resource_folder
+from fedcomm.store import snapshots
 from fedcomm.store.database import Database, DatabaseError
 from fedcomm.store.pseudonyms import Pseudonyms
 from fedcomm.store.sqlite import open_sqlite, sqlite_pragmas
@@ -83,11 +85,19 @@ async def schema_state(database: Database) -> State:
     return "older" if str(revision) < HEAD else "newer"
 
 
-def migrate(url: str) -> None:
-    """Bring the database behind `url` to HEAD, each revision in one transaction. Blocks: call it in
-    a thread.
+Told = Callable[[str, str], None]
+"""Called with the number and the first line of each revision that was applied."""
 
-    Raises SchemaMismatch when the schema is newer than this release.
+
+def _nobody(_revision: str, _words: str) -> None:
+    """Who is told when nobody asks."""
+
+
+def migrate(url: str, *, told: Told = _nobody) -> None:
+    """Bring the database behind `url` to HEAD, all revisions in one transaction. Blocks: call it in a thread.
+
+    Of a SQLite file that is not empty a snapshot is taken first, and kept if anything was changed.
+    Raises SchemaMismatch when the schema is newer than this release, OSError without room for the snapshot.
     """
     from alembic import command
     from alembic.config import Config
@@ -96,6 +106,13 @@ def migrate(url: str) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(resource_folder("migrations")))
+    applied: list[str] = []
+
+    def note(revision: str, words: str) -> None:
+        applied.append(revision)
+        told(revision, words)
+
+    config.attributes["told"] = note
 
     def upgrade(connection: Any) -> None:
         config.attributes["connection"] = connection
@@ -109,6 +126,7 @@ def migrate(url: str) -> None:
     if url.startswith("sqlite:///"):
         # Not parsed as an address: `?` and `%` may stand in a path.
         path = URL.create("sqlite", database=url.removeprefix("sqlite:///"))
+        snapshot = snapshots.take(Path(url.removeprefix("sqlite:///")), HEAD)
         engine = create_engine(path, poolclass=pool.NullPool)
 
         @event.listens_for(engine, "connect")
@@ -123,10 +141,18 @@ def migrate(url: str) -> None:
         def _begun(connection: Any) -> None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-        with engine.connect() as connection:
-            upgrade(connection)
-            connection.commit()
-        engine.dispose()
+        try:
+            with engine.connect() as connection:
+                upgrade(connection)
+                connection.commit()
+        except BaseException:
+            # Everything was rolled back: the file itself is what it was.
+            applied.clear()
+            raise
+        finally:
+            engine.dispose()
+            if snapshot is not None and not applied:
+                snapshots.remove(Path(url.removeprefix("sqlite:///")))
     else:
         import asyncio
 

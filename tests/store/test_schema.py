@@ -172,7 +172,7 @@ async def test_inv_48_a_first_migration_that_fails_midway_leaves_nothing(
     await (await open_database(url)).close()
 
 
-async def test_inv_48_revisions_before_the_failing_one_stay(
+async def test_inv_48_revisions_before_the_failing_one_are_taken_back_with_it(
     databases: Databases, history: Path
 ) -> None:
     url = databases.migrated()
@@ -181,12 +181,12 @@ async def test_inv_48_revisions_before_the_failing_one_stay(
     with pytest.raises(sqlalchemy.exc.DBAPIError):
         migrate_apart(url)
     db = await open_database(url, check=False)
-    assert await db.value("SELECT version_num FROM alembic_version") == NEXT
-    assert "second" in await tables(db)
-    assert "third" not in await tables(db)
+    # Half-way nobody could serve: neither this release nor the one before.
+    assert await db.value("SELECT version_num FROM alembic_version") == HEAD
+    assert not await tables(db) & {"second", "third"}
     add_revision(history, AFTER_NEXT, NEXT, "CREATE TABLE third (id BIGINT)")
     migrate_apart(url)
-    assert "third" in await tables(db)
+    assert await tables(db) >= {"second", "third"}
     await db.close()
 
 
