@@ -100,6 +100,7 @@ async def _scrub(site: Site, case: erasure.Case) -> None:
                 await tx.execute("DELETE FROM attachments WHERE media_id = ?", media_id)
                 await tx.execute("DELETE FROM draft_media WHERE media_id = ?", media_id)
                 await tx.execute("DELETE FROM media WHERE id = ?", media_id)
+    await asyncio.to_thread(_forget_archives, site, case)
     # A copy from before an upgrade remembers what the database has forgotten.
     if site.config.database.file is not None:
         await asyncio.to_thread(snapshots.remove, site.config.database.file)
@@ -110,6 +111,14 @@ async def _scrub(site: Site, case: erasure.Case) -> None:
             return
     async with site.db.transaction() as tx:
         await erasure.scrubbed(tx, case)
+
+
+def _forget_archives(site: Site, case: erasure.Case) -> None:
+    """What the member was bringing from elsewhere."""
+    from fedcomm.imports import forget_all_of
+
+    if case.kind == "member":
+        forget_all_of(site.config, case.subject_id)
 
 
 async def _everybody_answered(site: Site, case: erasure.Case) -> bool:

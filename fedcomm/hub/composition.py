@@ -164,7 +164,7 @@ async def compose(
         language=draft.language,
         mentions=tuple(dict.fromkeys(mentioned)),
         hashtags=rendered.hashtags,
-        attachments=await _attachments(db, draft.media, author_id),
+        attachments=await attachments_of(db, draft.media, author_id),
         poll=ballots.checked(poll) if poll is not None else None,
         event=events.checked(event) if event is not None else None,
         quote=draft.quote,
@@ -181,9 +181,10 @@ def profile_url(person: actors.Actor, local_origin: str) -> str:
     return f"{local_origin}/{prefix}{person.name}"
 
 
-async def _attachments(
+async def attachments_of(
     db: Reader, media: tuple[int, ...], author_id: int
 ) -> tuple[Attachment, ...]:
+    """Files that the author uploaded, as parts of what they write. Raises Invalid if one is not theirs."""
     found = []
     for media_id in media:
         row = await db.one(

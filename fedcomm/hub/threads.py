@@ -424,7 +424,7 @@ async def edit(
     }
     for table in ("mentions", "hashtags", "attachments"):
         await tx.execute(f"DELETE FROM {table} WHERE object_id = ?", object_id)
-    await _insert_parts(tx, object_id, content)
+    await insert_parts(tx, object_id, content)
     if known.host_id is not None:
         await emoji.note(tx, known.host_id, content.emoji)
     await permit(tx, known, content.permissions)
@@ -703,7 +703,7 @@ async def _insert(
         allowed.reply,
         allowed.like,
     )
-    await _insert_parts(tx, object_id, content)
+    await insert_parts(tx, object_id, content)
     if provenance is not None:
         await emoji.note(tx, provenance.host_id, content.emoji)
     if content.quote is not None:
@@ -715,7 +715,8 @@ async def _insert(
     await search.index(tx, object_id, content.title, content.plain)
 
 
-async def _insert_parts(tx: Transaction, object_id: int, content: Content) -> None:
+async def insert_parts(tx: Transaction, object_id: int, content: Content) -> None:
+    """Mentions, hashtags and attachments of an object that has none yet."""
     if content.mentions:
         await tx.many(
             "INSERT INTO mentions (object_id, actor_id) VALUES (?, ?)",

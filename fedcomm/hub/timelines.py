@@ -6,7 +6,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fedcomm.hub import actors, avoidance, ballots, events, quotes, reactions, threads
+from fedcomm.hub import (
+    actors,
+    avoidance,
+    ballots,
+    events,
+    imports,
+    quotes,
+    reactions,
+    threads,
+)
 from fedcomm.hub.composition import Attachment
 from fedcomm.hub.visibility import Clause, Viewer, readable
 from fedcomm.store.database import Reader, Row, Value, marks
@@ -35,6 +44,8 @@ class Post:
     quote: quotes.Quote | None = None
     quoted: Post | None = None
     """What it quotes, when its author consents and the viewer may read it (INV-20)."""
+    brought_from: str | None = None
+    """The id that it had elsewhere, when its author has brought it along (`fedcomm.hub.imports`)."""
 
 
 _SELECT = (
@@ -196,7 +207,9 @@ _HOME = (
     # What may stand at home between two ids. Each part walks from the member's own few rows
     # (CROSS JOIN tells SQLite so) into one range of an index.
     # `<>` because SQLite would take an index of `kind` for `=`.
-    "o.kind <> 'reply' AND o.id IN ("
+    # What a member has brought from elsewhere is new to nobody.
+    "o.kind <> 'reply' AND NOT EXISTS (SELECT 1 FROM imported_objects hi WHERE hi.object_id = o.id)"
+    " AND o.id IN ("
     " SELECT t.id FROM memberships hm CROSS JOIN objects t WHERE hm.actor_id = ?"
     "  AND hm.state = 'active' AND hm.suspended = 0 AND t.group_id = hm.group_id AND t.kind = 'topic'"
     "  AND t.id >= ? AND t.id < ?"
@@ -296,6 +309,8 @@ async def _posts(
     polls = await ballots.polls_of(db, viewer.actor_id, asking)
     planned = [thing.id for thing in things if thing.type == "Event"]
     occasions = await events.events_of(db, viewer.actor_id, planned)
+    alone = [thing.id for thing in things if thing.is_local and thing.group_id is None]
+    brought = await imports.sources(db, alone)
     quoting = await quotes.of_objects(db, ids) if with_quotes else {}
     quoted = await _quoted(db, viewer, quoting.values())
     return [
@@ -312,6 +327,7 @@ async def _posts(
             tuple(felt.get(thing.id, ())),
             quoting.get(thing.id),
             _shown_quote(quoting.get(thing.id), quoted),
+            brought.get(thing.id),
         )
         for thing, row in zip(things, rows, strict=True)
     ]
