@@ -19,7 +19,7 @@ from fedcomm.store.database import Database, DatabaseError
 from fedcomm.store.pseudonyms import Pseudonyms
 from fedcomm.store.sqlite import open_sqlite, sqlite_pragmas
 
-HEAD = "0012"
+HEAD = "0013"
 """The revision that this release reads and writes; a test compares it with migrations/versions."""
 
 State = Literal["empty", "older", "current", "newer"]
