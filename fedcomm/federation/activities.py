@@ -12,7 +12,7 @@ from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.directory import KnownKey
 from fedcomm.federation.dispatch import CONSUMER, FORWARD
-from fedcomm.federation.rendering import as_page
+from fedcomm.federation.forms import as_page
 from fedcomm.federation.sanctions import MATTERS
 from fedcomm.federation.sealing import unsealed
 from fedcomm.hub import actors, timelines

@@ -36,8 +36,9 @@ from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.changes import Change, nothing
 from fedcomm.federation.dispatch import Dispatch, Step
 from fedcomm.federation.keyring import Keyring
+from fedcomm.federation.moments import iso
 from fedcomm.federation.recipients import Inbox
-from fedcomm.federation.rendering import Renderer, iso
+from fedcomm.federation.rendering import Renderer
 from fedcomm.federation.visitors import Visitors
 from fedcomm.hub import actors, canary, instance, journal
 from fedcomm.settings import Canary as Settings

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from activitypub.contexts import with_context
 from activitypub.ijson import JSONObject
 from fedcomm.federation.addresses import Addresses
+from fedcomm.federation.forms import Quoted
 from fedcomm.federation.keyring import Keyring
-from fedcomm.federation.rendering import Quoted, Renderer
+from fedcomm.federation.rendering import Renderer
 from fedcomm.hub import actors, circles, emoji, groups, media, profiles, quotes, threads, timelines
 from fedcomm.hub.consents import FREE, Consent
 from fedcomm.hub.visibility import Viewer, can_read, member

@@ -19,7 +19,7 @@ from activitypub.ijson import JSONObject, parse_object
 from activitypub.keys import PublicKey, load_public_multibase
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.keyring import Keyring
-from fedcomm.federation.rendering import iso
+from fedcomm.federation.moments import iso
 from fedcomm.hub import erasure
 from fedcomm.hub.reach import outcome
 from fedcomm.store.database import Database, Reader

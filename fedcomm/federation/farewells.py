@@ -16,9 +16,9 @@ from fedcomm.federation import lanes, peers, recipients
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.dispatch import CONSUMER, Dispatch, Step, thing_of
 from fedcomm.federation.keyring import KeyPair
+from fedcomm.federation.recalls import Recalls
 from fedcomm.federation.recipients import Inbox
 from fedcomm.federation.rendering import Renderer
-from fedcomm.federation.words import Words
 from fedcomm.hub import actors, erasure, groups, journal
 from fedcomm.store.database import Database, Transaction, marks
 from fedcomm.store.ids import new_id, now_ms
@@ -32,11 +32,11 @@ class Farewells:
     """Steps of the outbox for entries about erasure."""
 
     def __init__(
-        self, out: Dispatch, renderer: Renderer, words: Words, addresses: Addresses
+        self, out: Dispatch, renderer: Renderer, recalls: Recalls, addresses: Addresses
     ) -> None:
         self._out = out
         self._renderer = renderer
-        self._words = words
+        self._recalls = recalls
         self._at = addresses
         self.steps: dict[str, Step] = {
             "object_erased": self._object_erased,
@@ -49,21 +49,21 @@ class Farewells:
         if thing is None:
             return
         have_it = await recipients.reached(tx, thing.id)
-        await self._words.forget_undelivered(tx, thing.id)
+        await self._recalls.forget_undelivered(tx, thing.id)
         group = await groups.group(tx, thing.group_id) if thing.group_id is not None else None
         if not thing.is_local:
             # What a group of ours passed on of somebody else is taken back by the group.
             if group is not None:
-                await self._words.undo_announces(tx, group, thing, have_it)
-                await self._words.untell(tx, group, thing, have_it)
+                await self._recalls.undo_announces(tx, group, thing, have_it)
+                await self._recalls.untell(tx, group, thing, have_it)
             return
         author = await actors.actor(tx, thing.author_id)
         if author is None or author.deleted_at is not None:
             have_it = [one for one in have_it if not peers.forgets_with_actor(one.software)]
         group_uri = self._at.group(group.id) if group is not None else None
-        await self._words.send_deletes(tx, thing, self._at.object(thing), group_uri, have_it)
+        await self._recalls.send_deletes(tx, thing, self._at.object(thing), group_uri, have_it)
         if group is not None:
-            await self._words.untell(tx, group, thing, have_it)
+            await self._recalls.untell(tx, group, thing, have_it)
 
     async def _actor_erased(self, tx: Transaction, entry: journal.Entry) -> None:
         actor = await actors.actor(tx, entry.actor_id or 0)

@@ -18,7 +18,9 @@ from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.dispatch import CONSUMER, Booking, Dispatch, KeyMissing, Step
 from fedcomm.federation.farewells import Farewells
 from fedcomm.federation.keyring import Keyring
+from fedcomm.federation.marks import Marks
 from fedcomm.federation.quotations import Quotations
+from fedcomm.federation.recalls import Recalls
 from fedcomm.federation.relations import Relations
 from fedcomm.federation.rendering import Renderer
 from fedcomm.federation.responses import Responses
@@ -51,9 +53,12 @@ def steps_of(
 ) -> dict[str, Step]:
     """What is done for each event of the journal, sending through `out`."""
     words = Words(out, renderer, catalogue, addresses)
+    recalls = Recalls(out, renderer, addresses)
     return {
         **words.steps,
-        **Farewells(out, renderer, words, addresses).steps,
+        **recalls.steps,
+        **Marks(out, renderer, addresses).steps,
+        **Farewells(out, renderer, recalls, addresses).steps,
         **Quotations(out, renderer, addresses, words.steps["object_edited"]).steps,
         **Responses(out, renderer, catalogue, addresses).steps,
         **Relations(out, renderer, catalogue, keyring, addresses).steps,

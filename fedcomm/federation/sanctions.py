@@ -15,8 +15,9 @@ from fedcomm.federation import peers, recipients
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.dispatch import Dispatch, Step, understands
+from fedcomm.federation.moments import iso
 from fedcomm.federation.recipients import Inbox
-from fedcomm.federation.rendering import Renderer, heard_in, iso
+from fedcomm.federation.rendering import Renderer, heard_in
 from fedcomm.hub import actors, bans, groups, journal, reports, statements, threads
 from fedcomm.store.database import Transaction
 from fedcomm.store.ids import new_id, now_ms

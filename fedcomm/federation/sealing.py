@@ -10,7 +10,7 @@ from activitypub import accessors, proofs
 from activitypub.contexts import with_context
 from activitypub.ijson import JSONObject
 from fedcomm.federation.keyring import KeyPair
-from fedcomm.federation.rendering import iso
+from fedcomm.federation.moments import iso
 
 PROVEN = frozenset({"Create", "Update", "Delete", "Announce", "Undo"})
 """What others forward or repeat (§3.8); a Like or a Follow concerns its two ends."""

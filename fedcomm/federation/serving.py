@@ -26,9 +26,9 @@ from fedcomm.federation.assurances import Assurances
 from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.directory import KnownKey
 from fedcomm.federation.dispatch import CONSUMER
+from fedcomm.federation.forms import as_page
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.reception import Reception
-from fedcomm.federation.rendering import as_page
 from fedcomm.federation.sealing import unsealed
 from fedcomm.federation.visitors import Turned, Visitors
 from fedcomm.hub import actors, circles, consents, erasure, events, groups, threads, timelines
