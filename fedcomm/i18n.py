@@ -10,8 +10,8 @@ from __future__ import annotations
 import gettext as _gettext
 from collections.abc import Iterable
 from contextvars import ContextVar
-from datetime import UTC, datetime
-from functools import cache
+from datetime import UTC, datetime, timedelta
+from functools import cache, lru_cache
 from typing import Final
 
 from fedcomm.resources import resource_folder
@@ -21,6 +21,12 @@ DOMAIN: Final = "fedcomm"
 
 RECENT_MS: Final = 7 * 86_400_000
 """Times that are not longer ago than this are told in words: "3 hours ago"."""
+
+MINUTE_MS: Final = 60_000
+DAY_MS: Final = 86_400_000
+
+TIMES_KEPT: Final = 4_096
+"""Times that are remembered as they were said, of each kind."""
 
 LANGUAGES: Final[dict[str, str]] = {
     "ar": "العربية", "bg": "Български", "bn": "বাংলা", "ca": "Català", "cs": "Čeština",
@@ -88,29 +94,45 @@ def iso(at_ms: int) -> str:
 
 def in_words(at_ms: int, now: int) -> str:
     """A time as people say it: "3 hours ago" for a week, then the date."""
-    # Babel's tables cost start-up time and memory: they are read when the first date is shown.
-    from babel.dates import format_date, format_timedelta
-
-    at = datetime.fromtimestamp(at_ms / 1000, UTC)
     ago = at_ms - now
     if abs(ago) < 45_000:
         return gettext("just now")
     if abs(ago) < RECENT_MS:
-        return format_timedelta(
-            at - datetime.fromtimestamp(now / 1000, UTC),
-            add_direction=True,
-            threshold=0.95,
-            locale=_current.get(),
-        )
-    return format_date(at, "long", locale=_current.get())
+        return _ago(ago // 1000, _current.get())
+    return _date(at_ms // DAY_MS, _current.get())
 
 
 def in_full(at_ms: int) -> str:
     """A time with its date, in UTC."""
+    return _minute(at_ms // MINUTE_MS, _current.get())
+
+
+# A page of two hundred posts says four hundred times, most of them again and again. Babel's tables cost start-up time
+# and memory: they are read when the first date is shown.
+
+
+@lru_cache(maxsize=TIMES_KEPT)
+def _ago(seconds: int, locale: str) -> str:
+    from babel.dates import format_timedelta
+
+    return format_timedelta(
+        timedelta(seconds=seconds), add_direction=True, threshold=0.95, locale=locale
+    )
+
+
+@lru_cache(maxsize=TIMES_KEPT)
+def _date(day: int, locale: str) -> str:
+    from babel.dates import format_date
+
+    return format_date(datetime.fromtimestamp(day * DAY_MS / 1000, UTC), "long", locale=locale)
+
+
+@lru_cache(maxsize=TIMES_KEPT)
+def _minute(minute: int, locale: str) -> str:
     from babel.dates import format_datetime
 
-    at = datetime.fromtimestamp(at_ms / 1000, UTC)
-    return format_datetime(at, "d MMMM y, HH:mm", locale=_current.get()) + " UTC"
+    at = datetime.fromtimestamp(minute * MINUTE_MS / 1000, UTC)
+    return format_datetime(at, "d MMMM y, HH:mm", locale=locale) + " UTC"
 
 
 def on_clock(at: datetime, *, weekday: bool = True, date: bool = True) -> str:

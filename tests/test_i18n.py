@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from babel.dates import format_date, format_datetime, format_timedelta
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fedcomm import i18n
+from fedcomm.settings import LOCALES
 
 HOUR = 3_600_000
 NOW = 1_800_000_000_000
@@ -68,3 +73,21 @@ def test_an_unknown_language_is_english() -> None:
     assert i18n.current_locale() == "en"
     assert i18n.gettext("No such text anywhere") == "No such text anywhere"
     assert i18n.gettext("") == ""
+
+
+@given(
+    ago=st.integers(min_value=-i18n.RECENT_MS + 1, max_value=i18n.RECENT_MS - 1),
+    now=st.integers(min_value=10**12, max_value=4 * 10**12),
+    locale=st.sampled_from(sorted(LOCALES)),
+)
+def test_times_are_remembered_as_they_would_be_said(ago: int, now: int, locale: str) -> None:
+    i18n.use_locale(locale)
+    at = datetime.fromtimestamp((now + ago) / 1000, UTC)
+    assert i18n.in_full(now + ago) == format_datetime(at, "d MMMM y, HH:mm", locale=locale) + " UTC"
+    if abs(ago) >= 45_000:
+        delta = timedelta(milliseconds=ago)
+        said = format_timedelta(delta, add_direction=True, threshold=0.95, locale=locale)
+        assert i18n.in_words(now + ago, now) == said
+    long_ago = now - 2 * i18n.RECENT_MS
+    day = format_date(datetime.fromtimestamp(long_ago / 1000, UTC), "long", locale=locale)
+    assert i18n.in_words(long_ago, now) == day
