@@ -9,7 +9,7 @@ from fedcomm.hub import actors, avoidance, follows, moving, profiles
 from fedcomm.hub.errors import HubError, Invalid, NotFound
 from fedcomm.i18n import gettext as _
 from fedcomm.web import paths, presentation
-from fedcomm.web.forms import path_id, read_form
+from fedcomm.web.forms import Form, path_id, read_form
 from fedcomm.web.groups import posted_id
 from fedcomm.web.lookup import find_actor
 from fedcomm.web.rendering import page, see_other
@@ -23,7 +23,7 @@ async def neighbours_page(request: web.Request) -> web.StreamResponse:
 
 
 async def _neighbours_page(
-    request: web.Request, errors: dict[str, str] | None = None
+    request: web.Request, errors: dict[str, str] | None = None, form: Form | None = None
 ) -> web.StreamResponse:
     member = signed_in(request)
     db = visit_of(request).site.db
@@ -36,6 +36,7 @@ async def _neighbours_page(
         "neighbours.html",
         status=422 if errors else 200,
         errors=errors or {},
+        form=form or Form(),
         people=[(face, kind) for face, (_person, kind) in zip(faces, avoided, strict=True)],
         servers=await avoidance.hosts_avoided_by(db, member.id),
         aliases=await profiles.aliases_of(db, member.id),
@@ -83,7 +84,7 @@ async def avoid_server(request: web.Request) -> web.StreamResponse:
                 if kind == "block":
                     await follows.keep_host_away(tx, member.id, host_id)
     except NotFound as refusal:
-        return await _neighbours_page(request, {"name": _(refusal.message)})
+        return await _neighbours_page(request, {"name": _(refusal.message)}, form)
     site.wake()
     return see_other("/settings/people", "saved")
 
@@ -105,7 +106,7 @@ async def name_alias(request: web.Request) -> web.StreamResponse:
             async with site.db.transaction() as tx:
                 await profiles.add_alias(tx, member.id, other.uri)
     except Invalid as refusal:
-        return await _neighbours_page(request, {refusal.field: _(refusal.message)})
+        return await _neighbours_page(request, {refusal.field: _(refusal.message)}, form)
     site.wake()
     return see_other("/settings/people", "saved")
 
@@ -134,6 +135,6 @@ async def move(request: web.Request) -> web.StreamResponse:
             await moving.move_out(tx, member.id, target.id)
     except HubError as refusal:
         field = refusal.field if isinstance(refusal, Invalid) else "target"
-        return await _neighbours_page(request, {field: _(refusal.message)})
+        return await _neighbours_page(request, {field: _(refusal.message)}, form)
     site.wake()
     return see_other("/settings/people", "moved")

@@ -19,6 +19,8 @@ NOTICES: Final = {
     "edited": N_("Your changes are saved."),
     "deleted": N_("Deleted here, and asked back from the servers that had it."),
     "removed": N_("Removed."),
+    "decided_host": N_("Done. It can be undone under “What was changed”."),
+    "undone": N_("Undone. What the change had taken away is back."),
     "discarded": N_("Thrown away. Nothing has changed."),
     "list_applied": N_("The list is applied. It can be undone under “What was changed”."),
     "joined": N_("Welcome! You are a member of this group now."),

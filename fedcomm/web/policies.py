@@ -57,6 +57,7 @@ async def _policies_page(request: web.Request, errors: dict[str, str]) -> web.Re
         following=found[PER_PAGE - 1].domain if len(found) > PER_PAGE else None,
         total=await policies.count(db),
         containing=containing,
+        domain=query_text(request, "domain", 253),
         published=await published_blocks.audience(db),
         errors=errors,
         asked=Form(),
@@ -133,7 +134,7 @@ async def change(request: web.Request) -> web.StreamResponse:
             return await _policies_page(request, {refusal.field: _(refusal.message)})
         return await _preview_page(request, form, {refusal.field: _(refusal.message)})
     _noticed(request)
-    return see_other(HERE, "saved")
+    return see_other(HERE, "decided_host")
 
 
 async def mode_preview(request: web.Request) -> web.StreamResponse:
@@ -172,7 +173,7 @@ async def change_mode(request: web.Request) -> web.StreamResponse:
     except Invalid as refusal:
         return await _mode_page(request, wanted, {refusal.field: _(refusal.message)})
     _noticed(request)
-    return see_other(HERE, "saved")
+    return see_other(HERE, "decided_host")
 
 
 async def history(request: web.Request) -> web.StreamResponse:
@@ -210,7 +211,7 @@ async def undo(request: web.Request) -> web.StreamResponse:
     except HubError as refusal:
         return await _history_page(request, _(refusal.message))
     _noticed(request)
-    return see_other(f"{HERE}/history", "saved")
+    return see_other(f"{HERE}/history", "undone")
 
 
 async def import_list(request: web.Request) -> web.StreamResponse:

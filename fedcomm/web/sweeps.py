@@ -23,7 +23,8 @@ PER_PAGE: Final = 50
 async def sweeps_page(request: web.Request) -> web.StreamResponse:
     """The form that begins one, and those that there were."""
     administrator(request)
-    return await _sweeps_page(request, Form(), {})
+    asked = Form({"target": [query_text(request, "target", 300)]})
+    return await _sweeps_page(request, asked, {})
 
 
 async def _sweeps_page(request: web.Request, form: Form, errors: dict[str, str]) -> web.Response:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedcomm.config import Federation, Instance, Relays, Server
+from fedcomm.config import Canary, Federation, Instance, Relays, Server
 from fedcomm.hub import (
     actors,
     emoji,
@@ -27,6 +27,7 @@ from fedcomm.hub.images import ATTACHMENT, AVATAR, HEADER
 from fedcomm.hub.sanitizer import clean_remote
 from fedcomm.store.database import Transaction
 from fedcomm.store.ids import new_id, now_ms
+from tests.browser.duties import give_duties
 from tests.ports import free_port
 from tests.web.world import MARKER, World, make_world, picture_bytes
 
@@ -62,11 +63,13 @@ async def make_town(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
         instance=instance,
         server=Server(workers=False),
         relays=Relays(enabled=True),
+        canary=Canary(enabled=True),
         federation=Federation(any_port=True),
     ) as world:
         await _enliven(world)
         await _feast(world)
         await _cellar(world)
+        await give_duties(world)
         yield world
 
 
@@ -352,6 +355,7 @@ def views(world: World) -> list[View]:
     path = f"/o/{pictures}"
     reply = f"/o/{world.replies['edited']}"
     board = f"/g/{MARKER}board"
+    preview = "/admin/policies/preview"
     return [
         View("landing", "/"),
         View("about", "/about"),
@@ -392,7 +396,15 @@ def views(world: World) -> list[View]:
         View("notifications", "/notifications", "chiara"),
         View("search", "/search?q=fagioli", "chiara"),
         View("search-elsewhere", "/search?q=@rosa@other.example", "chiara"),
+        View("poll", f"/o/{world.topics['poll']}", "chiara"),
+        View("poll-voted", f"/o/{world.topics['poll']}", "dario"),
+        View("drafts", "/drafts", "chiara"),
+        View("drafts-empty", "/drafts", "dario"),
+        View("report-form", f"{path}/report", "dario"),
+        View("statement", f"/statements/{world.topics['statement']}", "dario"),
         View("settings", "/settings", "chiara"),
+        View("settings-people", "/settings/people", "chiara"),
+        View("settings-people-empty", "/settings/people", "elsa"),
         View("interact", "/interact?uri=https://other.example/@rosa", "chiara"),
         View("manage", "/g/garden/manage", "bruno"),
         View("new-group", "/groups/new", "anna"),
@@ -403,6 +415,23 @@ def views(world: World) -> list[View]:
         View("admin-relays", "/admin/relays", "anna"),
         View("admin", "/admin", "anna"),
         View("admin-members", "/admin/members", "anna"),
+        View("admin-health", "/admin/health", "anna"),
+        View("admin-rules", "/admin/rules", "anna"),
+        View("policies", "/admin/policies", "anna"),
+        View("policies-changed", "/admin/policies?said=decided_host", "anna"),
+        View("policy-preview", f"{preview}?domain=social.example&level=suspend", "anna"),
+        View("policy-removal", f"{preview}?domain=pubblicita.example&action=remove", "anna"),
+        View("policy-mode", "/admin/policies/mode?mode=allow-list", "anna"),
+        View("policy-lists", "/admin/policies/lists", "anna"),
+        View("policy-draft", f"/admin/policies/drafts/{world.topics['list']}", "anna"),
+        View("policy-history", "/admin/policies/history", "anna"),
+        View("sweep", f"/admin/sweeps/{world.topics['sweep']}", "anna"),
+        View("reports", "/moderation", "bruno"),
+        View("reports-decided", "/moderation?state=decided", "bruno"),
+        View("report", f"/moderation/{world.topics['report']}", "bruno"),
+        View("report-decided", f"/moderation/{world.topics['decided']}", "bruno"),
+        View("appeal-answer", f"/statements/{world.topics['statement']}", "anna"),
+        View("held-moderator", "/moderation/held", "bruno"),
         View("admin-reports", "/admin/reports", "anna"),
         View("admin-sweeps", "/admin/sweeps", "anna"),
         View("sweep-preview", "/admin/sweeps/preview?target=social.example&since=all", "anna"),

@@ -65,7 +65,7 @@ async def test_a_server_is_previewed_suspended_and_the_change_undone(world: Worl
         "reason": "A wave.",
     }
     answer = await anna.post("/admin/policies", data)
-    assert (answer.status, answer.location) == (303, "/admin/policies?said=saved")
+    assert (answer.status, answer.location) == (303, "/admin/policies?said=decided_host")
     listed = await anna.get("/admin/policies")
     assert "social.example" in listed.text and "Spam &lt;b&gt;" in listed.text
     assert (await chiara.follow(post)).status == 404
