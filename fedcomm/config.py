@@ -339,8 +339,6 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
     if (server.tls_certificate is None) != (server.tls_key is None):
         missing = "tls_key" if server.tls_key is None else "tls_certificate"
         yield f"server.{missing}", "tls_certificate and tls_key are needed together"
-    if server.processes > 1 and config.database.engine == "sqlite":
-        yield "server.processes", "more than one process needs PostgreSQL (database.url)"
     if config.federation.connect_seconds > config.federation.total_seconds:
         yield "federation.connect_seconds", "must not be more than federation.total_seconds"
     if config.delivery.lease_seconds < config.federation.total_seconds:

@@ -35,6 +35,8 @@ class Site:
     federation: FederationSpoke | None = None
     wakers: list[Callable[[], None]] = field(default_factory=list)
     closed: bool = False
+    stopping: bool = False
+    """Whether this process was told to stop: it is not ready for more."""
     erasure_journal: ErasureJournal = field(init=False)
     space: Space = field(init=False)
 

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import ssl
 import sys
 from collections.abc import Callable
@@ -14,13 +15,14 @@ from types import FrameType
 from typing import Final
 
 import click
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.abc import AbstractAccessLogger
 
 from fedcomm import logs
 from fedcomm.cli.watchdog import Watchdog
 from fedcomm.config import Config
 from fedcomm.server import build_app, close_site, open_site
+from fedcomm.site import Site
 
 log = logging.getLogger(__name__)
 access_log = logging.getLogger("fedcomm.access")
@@ -29,6 +31,13 @@ BACKLOG: Final = 512
 """Connections that wait to be accepted."""
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+FIRST_PASSED: Final = 3
+"""The descriptor of a socket that the supervisor of the service opened (sd_listen_fds(3))."""
+
+FAREWELL_S: Final = 1.0
+"""How long a server that stops still answers on the connections that it has: each answer says that it is the last, so
+that no request is on its way when the connection ends."""
 
 
 class AccessLine(AbstractAccessLogger):
@@ -86,6 +95,7 @@ async def _serve(config: Config, *, announce: bool) -> None:
         app = build_app(site)
         watchdog = Watchdog()
         watchdog.attach(app)
+        _say_farewell(app, site)
         runner = web.AppRunner(
             app,
             access_log=access_log if server.access_log else None,
@@ -99,16 +109,55 @@ async def _serve(config: Config, *, announce: bool) -> None:
                 _announce(runner, config)
             async with watchdog.watch(runner):
                 await stopping.wait()
-            log.info("stopping")
+                log.info("stopping")
+                site.stopping = True
+                for listener in tuple(runner.sites):
+                    await listener.stop()
+                await _until_idle(runner)
         finally:
             await runner.cleanup()
     finally:
         await close_site(site)
 
 
+def _say_farewell(app: web.Application, site: Site) -> None:
+    """While the site stops, tell whoever keeps a connection to open another one next time."""
+
+    async def last_answer(_request: web.Request, response: web.StreamResponse) -> None:
+        if site.stopping:
+            response.force_close()
+            response.headers[hdrs.CONNECTION] = "close"
+
+    app.on_response_prepare.append(last_answer)
+
+
+async def _until_idle(runner: web.AppRunner) -> None:
+    """Wait until every connection had its last answer, `FAREWELL_S` at most."""
+    deadline = asyncio.get_running_loop().time() + FAREWELL_S
+    while runner.server is not None and runner.server.connections:
+        if asyncio.get_running_loop().time() > deadline:
+            return
+        await asyncio.sleep(0.02)
+
+
+def _passed_socket() -> socket.socket | None:
+    """The listening socket that a supervisor handed over: it goes on listening while this server is restarted, so
+    that nobody is turned away (systemd.socket(5))."""
+    if os.environ.get("LISTEN_FDS", "0") == "0":
+        return None
+    # The processes of one server inherit it from the one that it was meant for.
+    if os.environ.get("LISTEN_PID") not in (str(os.getpid()), str(os.getppid())):
+        return None
+    return socket.socket(fileno=os.dup(FIRST_PASSED))
+
+
 async def _listen(runner: web.AppRunner, config: Config) -> None:
     server = config.server
     tls = _tls(config)
+    passed = _passed_socket()
+    if passed is not None:
+        await web.SockSite(runner, passed, ssl_context=tls, backlog=BACKLOG).start()
+        return
     if server.unix_socket is not None:
         # A socket that a killed server left behind would refuse the new one.
         if server.unix_socket.is_socket():
@@ -130,8 +179,8 @@ async def _listen(runner: web.AppRunner, config: Config) -> None:
 
 def _announce(runner: web.AppRunner, config: Config) -> None:
     """One line on standard output: where it listens, and for which address."""
-    if config.server.unix_socket is not None:
-        where = f"unix:{config.server.unix_socket}"
+    if config.server.unix_socket is not None or isinstance(runner.addresses[0], str):
+        where = f"unix:{config.server.unix_socket or runner.addresses[0]}"
     else:
         host, port = runner.addresses[0][:2]
         scheme = "http" if config.server.tls_certificate is None else "https"

@@ -41,8 +41,6 @@ def serve(host: str | None, port: int | None, processes: int | None, migrate: bo
         processes=server.processes if processes is None else processes,
     )
     config = replace(config, server=server)
-    if server.processes > 1 and config.database.file is not None:
-        raise Refused("more than one process needs PostgreSQL (database.url).")
     if migrate:
         _migrate()
     run(_require_readiness(config))

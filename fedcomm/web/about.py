@@ -117,3 +117,10 @@ async def health(request: web.Request) -> web.StreamResponse:
     except DatabaseError:
         return web.Response(text="the database does not answer\n", status=503)
     return web.Response(text="ok\n")
+
+
+async def ready(request: web.Request) -> web.StreamResponse:
+    """Whether this process should be sent more: not while it stops."""
+    if site_of(request).stopping:
+        return web.Response(text="stopping\n", status=503)
+    return await health(request)

@@ -57,7 +57,7 @@ def add_routes(app: web.Application) -> None:
             web.get("/manifest.webmanifest", about.manifest),
             web.get("/source.tar.gz", about.source),
             web.get("/health", about.health),
-            web.get("/ready", about.health),
+            web.get("/ready", about.ready),
             web.get("/metrics", metrics.metrics),
             web.get("/static/{file:.+}", files.static_file),
             web.get("/media/{file}", files.media_file),

@@ -146,10 +146,6 @@ def test_an_unusable_certificate_is_not_told_as_a_taken_port(hub: Hub) -> None:
     assert "Traceback" not in errors
 
 
-def test_several_processes_need_postgresql(hub: Hub) -> None:
-    assert "needs PostgreSQL" in hub.refusal("serve", "--processes", "2")
-
-
 def test_several_processes_share_a_port_and_stop_together(
     migrated_postgresql: tuple[PostgreSQLServer, str], tmp_path: Path
 ) -> None:
