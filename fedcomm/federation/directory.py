@@ -400,6 +400,11 @@ class Directory:
         for key_id in [k for k, known in self._keys.items() if known.actor_id == actor_id]:
             del self._keys[key_id]
 
+    def forget_signer(self, uri: str) -> None:
+        """Drop cached keys of whoever was called so and is gone: if they come back, they are asked anew."""
+        for key_id in [k for k, known in self._keys.items() if known.actor_uri == uri]:
+            del self._keys[key_id]
+
 
 def _load(text: str) -> PublicKey:
     return (

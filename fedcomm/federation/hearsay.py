@@ -135,7 +135,7 @@ class Hearsay:
                 tx,
                 author.id,
                 known.id,
-                fitted(content, known.kind),
+                fitted(await self._library.without_absent(tx, thing, content), known.kind),
                 edited_at=min(updated or now_ms(), now_ms()),
                 visibility=audience,
             )

@@ -190,6 +190,7 @@ class Intake:
         activity = read_activity(parse_object(row["body"].encode()), allow_http=self._http)
         signer = await actors.actor_by_uri(self._db, row["signer_uri"])
         if signer is None or signer.deleted_at is not None:
+            self._directory.forget_signer(row["signer_uri"])
             raise Refused("signer-gone")
         budget = FetchBudget(self._config.federation.fetch_budget)
         return Received(activity, signer, budget, row["body"], row["id"])

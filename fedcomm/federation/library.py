@@ -26,6 +26,7 @@ from activitypub.documents import (
 from activitypub.failures import FetchBudget, FetchError
 from activitypub.origins import host as host_of
 from activitypub.origins import same_origin
+from fedcomm.federation import absentees
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.emotes import named_emoji
@@ -209,7 +210,8 @@ class Library:
         if await holding.is_held(tx, document.id):
             # It waits for a moderator, and does not come in by another door meanwhile.
             return None
-        stored = await self._store(tx, arrival)
+        content = await self.without_absent(tx, document, arrival.content)
+        stored = await self._store(tx, replace(arrival, content=content))
         if stored is not None and arrival.quotation is not None:
             await self.quoting.keep(tx, stored, arrival.quotation)
         return stored
@@ -255,6 +257,25 @@ class Library:
                 community_id=arrival.community_id,
             )
         return None
+
+    async def without_absent(
+        self, tx: Transaction, document: ObjectDocument, content: Content
+    ) -> Content:
+        """What is stored of `content`: without the names of people who were erased here, be it since it was prepared
+        (INV-50)."""
+        people = await absentees.mentioned(tx, document, self._at, allow_http=self._http)
+        if not people or not content.mentions:
+            return absentees.without(content, people)
+        gone = await tx.all(
+            f"SELECT id FROM actors WHERE deleted_at IS NOT NULL AND id IN ({marks(len(content.mentions))})",
+            *content.mentions,
+        )
+        left = tuple(set(content.mentions) - {row["id"] for row in gone})
+        return absentees.without(replace(content, mentions=left), people)
+
+    async def names_absent(self, tx: Transaction, document: ObjectDocument) -> bool:
+        """Whether it mentions somebody who was erased here: then it is not passed on as it came."""
+        return bool(await absentees.mentioned(tx, document, self._at, allow_http=self._http))
 
     async def _require_not_erased(self, document: ObjectDocument) -> None:
         """What was erased here is not made anew when somebody repeats it (INV-50). Somebody who comes back after

@@ -103,7 +103,8 @@ class Writings:
             stored = await self._library.store(tx, arrival)
             if stored is None:
                 return "ignored: concerns nobody here"
-            await keep(tx, received, object_id=stored)
+            if not await self._library.names_absent(tx, thing):
+                await keep(tx, received, object_id=stored)
             await backlog.want_rest(tx, stored, thing, self._at, allow_http=self._http)
             return "stored"
 
@@ -176,25 +177,29 @@ class Writings:
             assert current is not None
             if thing.updated is not None and thing.updated < (current.edited_at or 0):
                 return "ignored: older than what is known"
+            said = await self._library.without_absent(tx, thing, content)
+            as_it_came = not await self._library.names_absent(tx, thing)
             if (thing.updated is None or thing.updated <= latest) and await threads.says(
-                tx, current, content, audience
+                tx, current, said, audience
             ):
                 # Mastodon: consent to a quote came, or what others may do has changed. No word was edited.
-                await threads.permit(tx, current, content.permissions)
+                await threads.permit(tx, current, said.permissions)
                 await self._library.quoting.keep(tx, known.id, quotation)
-                await keep(tx, received, object_id=known.id)
+                if as_it_came:
+                    await keep(tx, received, object_id=known.id)
                 await journal.record(tx, "object_refreshed", object_id=known.id)
                 return "refreshed"
             await threads.edit(
                 tx,
                 received.signer.id,
                 known.id,
-                content,
+                said,
                 edited_at=min(thing.updated or now_ms(), now_ms()),
                 visibility=audience,
             )
             await self._library.quoting.keep(tx, known.id, quotation)
-            await keep(tx, received, object_id=known.id)
+            if as_it_came:
+                await keep(tx, received, object_id=known.id)
             return "edited"
 
         return change
