@@ -36,7 +36,12 @@ KEYWORDS: Final[Mapping[str, tuple[int, ...] | None]] = {
 """Calls whose arguments are texts; numbers say which."""
 
 TEMPLATES: Final = [("**.html", "jinja2"), ("**.xml", "jinja2")]
-CODE: Final = [("web/**.py", "python"), ("hub/**.py", "python"), ("i18n.py", "python")]
+CODE: Final = [
+    ("web/**.py", "python"),
+    ("hub/**.py", "python"),
+    ("portability/lists.py", "python"),
+    ("i18n.py", "python"),
+]
 
 TEMPLATE_OPTIONS: Final = {
     pattern: {"newstyle_gettext": "true", "trim_blocks": "true", "lstrip_blocks": "true"}

@@ -30,6 +30,8 @@ NOTICES: Final = {
     "unfollowed": N_("You do not follow them any more."),
     "accepted": N_("Accepted."),
     "refused": N_("Refused."),
+    "brought": N_("It is here, and is being read now."),
+    "taken_back": N_("All of it is being taken back."),
     "password": N_("Your password is changed. All other sessions have ended."),
     "blocked": N_("You have blocked them. They are not told here."),
     "muted": N_("You have muted them. Nobody is told."),

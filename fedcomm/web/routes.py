@@ -28,6 +28,7 @@ from fedcomm.web import (
     notifications,
     people,
     policies,
+    portability,
     posts,
     quoting,
     relays,
@@ -141,6 +142,15 @@ def add_routes(app: web.Application) -> None:
             web.post("/settings/profile", settings.save_profile),
             web.post("/settings/password", settings.change_password),
             web.get("/settings/people", neighbours.neighbours_page),
+            web.get("/settings/take", portability.take_page),
+            web.get("/settings/take/{file:[a-z_-]+[.](?:zip|csv)}", portability.take),
+            web.get(
+                f"/g/{{name:{NAME}}}/take/{{file:[a-z-]+[.]zip}}", portability.take_group
+            ),
+            web.get("/settings/bring", portability.bring_page),
+            web.post("/settings/bring/archive", portability.bring_archive),
+            web.post("/settings/bring/list", portability.bring_list),
+            web.post(f"/settings/bring/{{id:{ID}}}/undo", portability.undo),
             web.post("/settings/servers", neighbours.avoid_server),
             web.post("/settings/aliases", neighbours.name_alias),
             web.post("/settings/move", neighbours.move),
