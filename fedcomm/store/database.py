@@ -16,7 +16,7 @@ journal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -122,6 +122,11 @@ class Database(Reader, Protocol):
 
     async def append_together(self, *statements: tuple[str, Sequence[Value]]) -> None:
         """Group commit of statements that stand or fall together."""
+        ...
+
+    async def state(self) -> Hashable:
+        """Which state the database is in: equal to an earlier answer only if nobody has committed anything since, in
+        this process or another. Not kept over restarts."""
         ...
 
     def at_hand(self) -> AbstractContextManager[None]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, Literal, cast
 
@@ -160,6 +160,10 @@ class PostgreSQLDatabase:
 
     async def append_together(self, *statements: tuple[str, Sequence[Value]]) -> None:
         await self._appends.append(*statements)
+
+    async def state(self) -> Hashable:
+        # Which transactions a reader sees: every commit makes another one.
+        return str(await self.value("SELECT CAST(pg_current_snapshot() AS TEXT)"))
 
     def at_hand(self) -> AbstractContextManager[None]:
         """The server is another process: every statement is a trip."""

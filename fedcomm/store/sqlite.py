@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Hashable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -122,6 +122,12 @@ class SQLiteDatabase:
 
     async def value(self, sql: str, *args: Value) -> Any:
         return _first_value(await self.all(sql, *args))
+
+    async def state(self) -> Hashable:
+        # The number changes with each commit of any other connection, and this one never writes.
+        with contextlib.suppress(sqlite3.OperationalError):
+            return cast(int, self._nearest.execute("PRAGMA data_version").fetchone()[0])
+        return object()
 
     @contextmanager
     def at_hand(self) -> Iterator[None]:

@@ -18,6 +18,7 @@ from fedcomm.i18n import current_locale, use_locale
 from fedcomm.i18n import gettext as _
 from fedcomm.store.database import DatabaseError, StorageFull
 from fedcomm.web import headers
+from fedcomm.web.copies import copied
 from fedcomm.web.notices import N_
 from fedcomm.web.rendering import RENDERER, page
 from fedcomm.web.throttle import Throttle, rules_of
@@ -52,7 +53,7 @@ log = logging.getLogger("fedcomm.web")
 
 def middlewares() -> list[Middleware]:
     """In the order in which they wrap each other, the outermost first."""
-    return [secured, visited, explained, same_origin, throttled]
+    return [secured, visited, explained, same_origin, throttled, copied]
 
 
 @web.middleware

@@ -38,6 +38,7 @@ from fedcomm.web import (
     sweeps,
     threads,
 )
+from fedcomm.web.copies import COPIES, Copies
 from fedcomm.web.middleware import THROTTLE
 from fedcomm.web.rendering import RENDERER, Renderer
 from fedcomm.web.throttle import Throttle
@@ -200,4 +201,5 @@ async def _prepare(app: web.Application) -> None:
     config = app[SITE].config
     app[RENDERER] = Renderer(config)
     app[THROTTLE] = Throttle(config.rates)
+    app[COPIES] = Copies()
     app[about.SOURCE] = []

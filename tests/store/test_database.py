@@ -444,3 +444,35 @@ async def test_appends_and_transactions_at_hand_take_turns(db: Database) -> None
         *(db.append(HOST, (100 + number, f"a{number}.test")) for number in range(20)),
     )
     assert await count(db, "hosts") == 40
+
+
+async def test_the_state_is_another_after_every_commit(db: Database) -> None:
+    states = {await db.state()}
+    async with db.transaction() as tx:
+        await tx.execute(HOST, 1, "a.test")
+    states.add(await db.state())
+    await db.append(HOST, (2, "b.test"))
+    states.add(await db.state())
+    async with db.queue_transaction() as tx:
+        await tx.execute("DELETE FROM hosts WHERE id = 1")
+    states.add(await db.state())
+    assert len(states) == 4
+
+
+async def test_the_state_stays_while_nobody_writes(db: Database) -> None:
+    # PostgreSQL's own housekeeping may commit in between, once in a while.
+    pairs = [(await db.state(), await count(db, "hosts"), await db.state()) for _ in range(20)]
+    assert any(before == after for before, _, after in pairs)
+
+
+async def test_another_process_changes_the_state(tmp_path: Path, migrated_sqlite: Path) -> None:
+    path = tmp_path / "hub.db"
+    path.write_bytes(migrated_sqlite.read_bytes())
+    db = await open_sqlite(path, readers=1)
+    before = await db.state()
+    assert await db.state() == before
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute(HOST, (7, "other.test"))
+        other.commit()
+    assert await db.state() != before
+    await db.close()

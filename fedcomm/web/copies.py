@@ -1,0 +1,193 @@
+"""Copies of public answers, for visitors of whom nothing is known: made once, given while nothing has changed.
+
+A copy belongs to a state of the database. Each request asks which state that is (`Database.state`), and the first one
+that finds another drops every copy: whatever is written, by whichever process, what was true before is not shown
+again. Nothing has to say which pages it touches, so nothing can forget to. What pages say of the time (*3 minutes
+ago*) may be `KEEP_S` old, and no copy stays in memory for longer, asked for or not: words that were erased are gone
+from here when the seconds are over, or with the next request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
+
+from activitypub.vocabulary import wants_activity
+from fedcomm.http import site_of
+from fedcomm.web import headers
+from fedcomm.web.visits import VISIT
+
+KEEP_S: Final = 5.0
+"""Seconds for which a copy is given at most."""
+
+MOST_BYTES: Final = 8_000_000
+"""Of all copies together; more are not kept."""
+
+LARGEST_BYTES: Final = 1_000_000
+
+ACCEPT_CHARACTERS: Final = 300
+"""A longer `Accept` is nobody's whom we know."""
+
+PACKED_BYTES: Final = 1_024
+"""From this size an answer is worth packing."""
+
+PACKED_HERE_BYTES: Final = 16_384
+"""More is packed in a thread."""
+
+_OF_SOMEBODY: Final = ("Signature", "Signature-Input", hdrs.AUTHORIZATION, hdrs.RANGE)
+"""Headers of requests that are answered for themselves."""
+
+_GZIP: Final = 16 + zlib.MAX_WBITS
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(slots=True)
+class Copy:
+    """An answer, and the same packed once somebody wanted it so."""
+
+    body: bytes
+    fields: CIMultiDict[str]
+    packed: bytes | None = None
+
+    async def pack(self) -> bytes:
+        """The body as gzip."""
+        if self.packed is None:
+            if len(self.body) <= PACKED_HERE_BYTES:
+                self.packed = _packed(self.body)
+            else:
+                self.packed = await asyncio.to_thread(_packed, self.body)
+        return self.packed
+
+
+class Copies:
+    """The copies of one process, all of one state of the database."""
+
+    def __init__(self) -> None:
+        self._state: Hashable = None
+        self._kept: dict[Hashable, Copy] = {}
+        self._making: dict[tuple[Hashable, Hashable], asyncio.Future[None]] = {}
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def found(self, state: Hashable, key: Hashable) -> Copy | None:
+        """The copy for `key` in this state; copies of others are dropped."""
+        if state != self._state:
+            self._kept.clear()
+            self._bytes = 0
+            self._state = state
+        return self._kept.get(key)
+
+    def keep(self, state: Hashable, key: Hashable, copy: Copy) -> None:
+        """Keep a copy that was made after the database was in `state`: if it is not any more, nobody asks for it."""
+        room = MOST_BYTES - self._bytes
+        if state != self._state or key in self._kept or len(copy.body) > min(room, LARGEST_BYTES):
+            return
+        self._kept[key] = copy
+        self._bytes += len(copy.body)
+        asyncio.get_running_loop().call_later(KEEP_S, self._drop, key, copy)
+
+    def _drop(self, key: Hashable, copy: Copy) -> None:
+        if self._kept.get(key) is copy:
+            del self._kept[key]
+            self._bytes -= len(copy.body)
+
+    async def made(
+        self, state: Hashable, key: Hashable, make: Callable[[], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse | None:
+        """What `make` answers, or None if it was just made for somebody else who asked at the same time."""
+        under_way = self._making.get((state, key))
+        if under_way is not None:
+            await asyncio.shield(under_way)
+            return None
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._making[state, key] = done
+        try:
+            answer = await make()
+            copy = copy_of(answer)
+            if copy is not None:
+                self.keep(state, key, copy)
+            return answer
+        finally:
+            del self._making[state, key]
+            done.set_result(None)
+
+
+COPIES: Final = web.AppKey("copies", Copies)
+
+
+@web.middleware
+async def copied(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer with a copy, if there is one."""
+    key = _key(request)
+    if key is None:
+        return await handler(request)
+    copies = request.config_dict[COPIES]
+    state = await site_of(request).db.state()
+    copy = copies.found(state, key)
+    if copy is None:
+        answer = await copies.made(state, key, lambda: handler(request))
+        if answer is not None:
+            return answer
+        # Made for somebody who asked in the same state; or it was not one to be copied.
+        copy = copies.found(state, key) if state == await site_of(request).db.state() else None
+        if copy is None:
+            return await handler(request)
+    return await _answer(request, copy)
+
+
+def _key(request: web.Request) -> Hashable | None:
+    """What the answer depends on besides the database; None where it is made for each."""
+    if request.method != hdrs.METH_GET or any(name in request.headers for name in _OF_SOMEBODY):
+        return None
+    accept = request.headers.get(hdrs.ACCEPT, "")
+    if len(accept) > ACCEPT_CHARACTERS:
+        return None
+    address = request.rel_url.raw_path_qs
+    if headers.is_federation(request.path):
+        return address, accept
+    visit = request.get(VISIT)
+    if visit is None or visit.member is not None:
+        return None
+    return address, visit.locale, accept if wants_activity(accept) else ""
+
+
+def copy_of(answer: web.StreamResponse) -> Copy | None:
+    """A copy of an answer that is the same for everybody, else None."""
+    if not isinstance(answer, web.Response) or answer.status != 200 or answer.prepared:
+        return None
+    body, control = answer.body, answer.headers.get(hdrs.CACHE_CONTROL, "")
+    if not isinstance(body, bytes) or not control.startswith("public") or answer.cookies:
+        return None
+    return Copy(body, CIMultiDict(answer.headers))
+
+
+async def _answer(request: web.Request, copy: Copy) -> web.Response:
+    fields = copy.fields.copy()
+    fields.popall(hdrs.CONTENT_LENGTH, None)
+    tag = fields.get(hdrs.ETAG)
+    if tag is not None and request.headers.get(hdrs.IF_NONE_MATCH) == tag:
+        fields.popall(hdrs.CONTENT_TYPE, None)
+        return web.Response(status=304, headers=fields)
+    body = copy.body
+    if tag is None and len(body) >= PACKED_BYTES and _takes_gzip(request):
+        body = await copy.pack()
+        fields[hdrs.CONTENT_ENCODING] = "gzip"
+    return web.Response(body=body, headers=fields)
+
+
+def _takes_gzip(request: web.Request) -> bool:
+    return "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, "").lower()
+
+
+def _packed(body: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=_GZIP)
+    return packer.compress(body) + packer.flush()

@@ -1,0 +1,192 @@
+"""Copies of public answers: made once while nothing changes, and never of what was."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+
+import pytest
+
+from fedcomm.hub import reactions, removal, threads
+from fedcomm.hub.composition import Draft
+from fedcomm.hub.errors import HubError
+from fedcomm.web import copies
+from fedcomm.web.copies import COPIES, Copies
+from fedcomm.web.rendering import Renderer
+from tests.web.world import Browser, World
+
+ACTIVITY = "application/activity+json"
+
+
+def kept(world: World) -> Copies:
+    """The copies that the application has."""
+    app = world.client.app
+    assert app is not None
+    return app[COPIES]
+
+
+@pytest.fixture
+def rendered(world: World, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The templates that were rendered, in their order."""
+    names: list[str] = []
+    original = Renderer.render
+
+    def render(self: Renderer, template: str, context: dict[str, object]) -> str:
+        names.append(template)
+        return original(self, template, context)
+
+    monkeypatch.setattr(Renderer, "render", render)
+    return names
+
+
+async def anew(browser: Browser, path: str, **headers: str) -> tuple[int, str]:
+    """The answer as it is made for this request alone."""
+    page = await browser.get(path, Authorization="none", **headers)
+    return page.status, page.text
+
+
+async def test_a_page_that_nobody_changed_is_made_once(world: World, rendered: list[str]) -> None:
+    stranger = world.stranger()
+    first, second = [await stranger.get("/g/garden") for _ in range(2)]
+    assert first.status == second.status == 200
+    assert first.text == second.text
+    assert rendered == ["group.html"]
+    for name in ("Content-Type", "Cache-Control", "Vary", "Content-Security-Policy"):
+        assert first.headers[name] == second.headers[name]
+
+
+async def test_who_asks_at_the_same_time_waits_for_one_page(
+    world: World, rendered: list[str]
+) -> None:
+    pages = await asyncio.gather(*(world.stranger().get("/g/garden") for _ in range(8)))
+    assert len({page.text for page in pages}) == 1
+    assert rendered == ["group.html"]
+
+
+async def test_languages_and_forms_have_copies_of_their_own(world: World) -> None:
+    stranger = world.stranger()
+    for _turn in range(2):
+        english = await stranger.get("/g/garden", Accept_Language="en")
+        italian = await stranger.get("/g/garden", Accept_Language="it")
+        document = await stranger.get("/g/garden", Accept=ACTIVITY)
+        assert 'lang="en"' in english.text
+        assert 'lang="it"' in italian.text
+        assert document.headers["Content-Type"] == ACTIVITY
+    assert len(kept(world)) == 3
+
+
+async def test_members_and_who_signs_get_no_copies_and_leave_none(world: World) -> None:
+    chiara = await world.browser("chiara")
+    page = await chiara.get("/g/garden")
+    assert "Chiara" in page.text
+    await world.stranger().get(f"/ap/g/{world.groups['garden']}", Signature="bad")
+    await world.stranger().get("/g/workshop")
+    await world.stranger().get("/settings")
+    assert len(kept(world)) == 0
+    assert "Chiara" not in (await world.stranger().get("/g/garden")).text.split("<main")[0]
+
+
+async def test_a_notice_stands_on_the_page_that_was_asked_for_alone(world: World) -> None:
+    stranger = world.stranger()
+    plain = await stranger.get("/g/garden")
+    assert (await stranger.get("/g/garden?said=posted")).text != plain.text
+    assert (await stranger.get("/g/garden")).text == plain.text
+
+
+async def test_a_copy_of_a_document_answers_whether_it_is_current(world: World) -> None:
+    stranger = world.stranger()
+    path = f"/ap/g/{world.groups['garden']}"
+    first = await stranger.get(path, Accept=ACTIVITY)
+    again = await stranger.get(path, Accept=ACTIVITY, If_None_Match=first.headers["ETag"])
+    assert (again.status, again.body) == (304, b"")
+    assert again.headers["ETag"] == first.headers["ETag"]
+    assert (await stranger.get(path, Accept=ACTIVITY)).body == first.body
+
+
+async def test_copies_end_by_themselves(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copies, "KEEP_S", 0.01)
+    await world.stranger().get("/g/garden")
+    async with asyncio.timeout(5):
+        while len(kept(world)):
+            await asyncio.sleep(0.01)
+
+
+async def test_copies_have_a_bound(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copies, "MOST_BYTES", 10_000)
+    for number in range(20):
+        await world.stranger().get(f"/.well-known/nodeinfo?{number}")
+        await world.stranger().get(f"/g/garden?{number}")
+    assert sum(len(copy.body) for copy in kept(world)._kept.values()) <= 10_000
+
+
+async def test_inv_50_deleted_words_are_in_no_copy(world: World) -> None:
+    stranger = world.stranger()
+    secret = await world.reply(world.topics["garden"], "dario", "The unsayable word.")
+    path = (await stranger.get(world.thread("garden"))).location
+    assert "unsayable" in (await stranger.get(path)).text
+    assert any(b"unsayable" in copy.body for copy in kept(world)._kept.values())
+    async with world.site.db.transaction() as tx:
+        await threads.delete(tx, world.people["dario"], secret)
+    assert "unsayable" not in (await stranger.get(path)).text
+    assert not any(b"unsayable" in copy.body for copy in kept(world)._kept.values())
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_copy_is_what_would_be_made_now_whatever_happens(world: World, seed: int) -> None:
+    """INV-20, INV-50: pages and documents with copies are those without, after any operation."""
+    chance = random.Random(seed)
+    stranger = world.stranger()
+    thread = (await stranger.get(world.thread("garden"))).location
+    group = world.groups["garden"]
+    objects = [world.topics["garden"], world.replies["garden"]]
+    addresses = [
+        ("/", "text/html"), ("/g/garden", "text/html"), (thread, "text/html"), ("/groups", "text/html"),
+        ("/@dario", "text/html"), (f"/ap/g/{group}", ACTIVITY), (f"/ap/g/{group}/outbox", ACTIVITY),
+        (f"/ap/o/{objects[0]}", ACTIVITY), (f"/ap/o/{objects[0]}/replies", ACTIVITY),
+        (f"/ap/p/{world.people['dario']}", ACTIVITY), (f"/o/{objects[1]}", "text/html"),
+    ]  # fmt: skip
+    for _step in range(30):
+        with contextlib.suppress(HubError):
+            await _something(world, chance, objects)
+        for path, accept in chance.sample(addresses, 4) + chance.sample(addresses, 4):
+            page = await stranger.get(path, Accept=accept)
+            assert (page.status, page.text) == await anew(stranger, path, Accept=accept), path
+
+
+async def _something(world: World, chance: random.Random, objects: list[int]) -> None:
+    """One operation, by whoever may."""
+    people, which = world.people, chance.choice(objects)
+    who = chance.choice(["chiara", "dario", "bruno"])
+    operation = chance.randrange(9)
+    if operation == 0:
+        objects.append(await world.reply(which, who, f"Words number {chance.random()}."))
+        return
+    async with world.site.db.transaction() as tx:
+        thing = await threads.thing(tx, which)
+        assert thing is not None
+        if operation == 1:
+            draft = Draft(f"Other words {chance.random()}.", title=f"Title {chance.random()}")
+            is_topic = thing.kind == "topic"
+            content = await world.site.compose(
+                tx, draft, is_topic=is_topic, author_id=thing.author_id
+            )
+            await threads.edit(tx, thing.author_id, which, content)
+        elif operation == 2:
+            await reactions.add(tx, people[who], which, "like")
+        elif operation == 3:
+            await reactions.withdraw(tx, people[who], which, "like")
+        elif operation == 4 and thing.kind == "reply":
+            await threads.delete(tx, thing.author_id, which)
+        elif operation == 5:
+            await threads.set_locked(tx, people["bruno"], objects[0], locked=chance.random() < 0.5)
+        elif operation == 6:
+            await threads.set_pinned(tx, people["bruno"], objects[0], pinned=chance.random() < 0.5)
+        elif operation == 7 and thing.kind == "reply":
+            await removal.withhold(tx, people["bruno"], which, "hidden")
+        elif operation == 8:
+            await tx.execute(
+                "UPDATE actors SET display_name = ? WHERE id = ?",
+                f"{who} {chance.random()}",
+                people[who],
+            )
