@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 from activitypub.accessors import Refused
-from activitypub.documents import read_activity
+from activitypub.documents import ActivityDocument, read_activity
 from activitypub.failures import FetchBudget, FetchError
 from activitypub.ijson import IJSONError, parse_object
 from fedcomm.config import Config
@@ -45,6 +46,13 @@ FULL_MS = 600_000
 """What should wait for a moderator, of a host of which so much waits already, is looked at again after this."""
 
 BATCH = 50
+
+AT_HAND = frozenset(
+    {"Create", "Update", "Like", "Dislike", "EmojiReact", "Announce", "Undo", "Follow", "Accept"}
+)
+"""Activities that find and change a few rows by their keys, whoever they are about. Others may touch as much as
+somebody has written or whoever follows them."""
+
 VERDICT_CHARACTERS = 200
 
 
@@ -129,12 +137,19 @@ class Intake:
         )
 
     async def _process(self, row: Row) -> None:
+        with ExitStack() as near:
+            await self._process_one(row, near)
+
+    async def _process_one(self, row: Row, near: ExitStack) -> None:
         try:
             async with asyncio.timeout(ACTIVITY_SECONDS):
                 if self.canary is not None and self.canary.concerns(row["signer_uri"]):
                     await self._come_round(self.canary, row)
                     return
-                received = await self._received(row)
+                activity = read_activity(parse_object(row["body"].encode()), allow_http=self._http)
+                if activity.type in AT_HAND:
+                    near.enter_context(self._db.at_hand())
+                received = await self._received(row, activity)
                 # Asked again now: what was let in may have been decided about meanwhile (INV-21).
                 level = (await self._book.policy(received.signer.host or "")).level
                 if level == "queue":
@@ -186,8 +201,7 @@ class Intake:
                 await self._finish(tx, row["id"], "done", await change(tx))
         self.on_change()
 
-    async def _received(self, row: Row) -> Received:
-        activity = read_activity(parse_object(row["body"].encode()), allow_http=self._http)
+    async def _received(self, row: Row, activity: ActivityDocument) -> Received:
         signer = await actors.actor_by_uri(self._db, row["signer_uri"])
         if signer is None or signer.deleted_at is not None:
             self._directory.forget_signer(row["signer_uri"])
