@@ -259,8 +259,14 @@ def duration(milliseconds: int | float | None) -> str:
 
 
 def print_json(value: object) -> None:
-    """Print `value` as JSON."""
-    click.echo(json.dumps(value, indent=JSON_INDENT, ensure_ascii=False, default=str))
+    """Print `value` as JSON. Within its texts nothing can steer a terminal: JSON itself escapes only up to U+001F."""
+    text = json.dumps(value, indent=JSON_INDENT, ensure_ascii=False, default=str)
+    click.echo(
+        "".join(
+            character if character == "\n" or character.isprintable() else json.dumps(character)[1:-1]
+            for character in text
+        )
+    )
 
 
 def print_facts(facts: Mapping[str, object]) -> None:
