@@ -7,7 +7,17 @@ import logging
 import time
 from pathlib import Path
 
-from fedcomm.hub import bans, drafts, emoji, media, removal, reservations, sessions, submissions
+from fedcomm.hub import (
+    bans,
+    drafts,
+    emoji,
+    media,
+    moderation,
+    removal,
+    reservations,
+    sessions,
+    submissions,
+)
 from fedcomm.site import Site
 from fedcomm.store import snapshots
 from fedcomm.store.ids import now_ms
@@ -47,6 +57,8 @@ async def purge(site: Site) -> int:
     await media.remove_orphans(site.db, site.media_folder, images)
     async with site.db.queue_transaction() as tx:
         await bans.tidy(tx)
+    async with site.db.transaction() as tx:
+        await moderation.end_suspensions(tx)
     site.wake()
     return len(images)
 

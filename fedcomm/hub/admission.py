@@ -1,14 +1,15 @@
-"""What a group asks of those who write in it: who opens topics, how many in an hour, and whose first posts wait.
+"""What a group asks of those who write in it: who opens topics, how many in an hour, and whose posts wait.
 
 A host is unknown to a group until something from it was let in. Its posts wait as `withheld = 'waiting'`
-(`fedcomm.hub.removal`) until a moderator lets them in or refuses them.
+(`fedcomm.hub.removal`) until a moderator lets them in or refuses them; so does what restricted people write
+(`fedcomm.hub.restrictions`).
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from fedcomm.hub import audit, group_hosts, groups, journal, notifications, policies
+from fedcomm.hub import audit, group_hosts, groups, journal, notifications, policies, restrictions
 from fedcomm.hub.errors import Invalid, NotAllowed
 from fedcomm.hub.group_hosts import Access
 from fedcomm.store.database import Reader, Transaction
@@ -101,10 +102,18 @@ async def _note_hosts(
 
 
 async def must_wait(
-    tx: Transaction, group: groups.Group, host_id: int | None, place: groups.Membership | None
+    tx: Transaction,
+    group: groups.Group,
+    author_id: int,
+    host_id: int | None,
+    place: groups.Membership | None,
 ) -> bool:
-    """Whether something from this host waits for a moderator."""
-    if host_id is None or not group.first_posts_wait or (place is not None and place.moderates):
+    """Whether something by this person, from this host, waits for a moderator."""
+    if place is not None and place.moderates:
+        return False
+    if await restrictions.holds(tx, author_id, group.id):
+        return True
+    if host_id is None or not group.first_posts_wait:
         return False
     known = await tx.value(
         "SELECT 1 FROM objects WHERE group_id = ? AND host_id = ? AND withheld IS NULL"
@@ -113,6 +122,17 @@ async def must_wait(
         host_id,
     )
     return known is None
+
+
+async def require_free(tx: Transaction, group_id: int, author_id: int) -> None:
+    """Raises NotAllowed for somebody whose words wait: what is shown cannot become something that nobody looked at."""
+    place = await groups.membership(tx, group_id, author_id)
+    if place is not None and place.moderates:
+        return
+    if await restrictions.holds(tx, author_id, group_id):
+        raise NotAllowed(
+            "What you write waits for a moderator, so what is shown cannot be changed."
+        )
 
 
 async def hold(tx: Transaction, group: groups.Group, object_id: int, author_id: int) -> None:

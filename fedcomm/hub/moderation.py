@@ -5,8 +5,10 @@ and appeal against, and stands in the audit log.
     warn      the person is told
     hide      the post is shown to nobody here; other servers are not told
     remove    the post is shown to nobody and asked back from every server that has it
+    restrict  what the person writes in the group, or on this hub, waits for a moderator; other servers are not told
     ban       the person may neither join the group nor write in it
-    suspend   the person cannot use this hub any more (from elsewhere: nothing of theirs is taken)
+    suspend   the person cannot use this hub (from elsewhere: nothing of theirs is taken), for some days or, as a ban
+              from the hub, for good
 """
 
 from __future__ import annotations
@@ -37,8 +39,10 @@ from fedcomm.hub.visibility import Clause
 from fedcomm.store.database import Reader, Transaction
 from fedcomm.store.ids import now_ms
 
-Action = Literal["dismiss", "warn", "hide", "remove", "ban", "suspend"]
-ACTIONS: Final[tuple[Action, ...]] = ("dismiss", "warn", "hide", "remove", "ban", "suspend")
+Action = Literal["dismiss", "warn", "hide", "remove", "restrict", "ban", "suspend"]
+ACTIONS: Final[tuple[Action, ...]] = (
+    *("dismiss", "warn", "hide", "remove", "restrict", "ban", "suspend"),
+)
 
 DAYS_MOST: Final = 3_650
 
@@ -65,7 +69,8 @@ async def decide(
     days: int | None = None,
     remove_posts: bool = False,
 ) -> list[int]:
-    """Decide an open report; ids of the statements. `days`: how long a ban holds (None: for good).
+    """Decide an open report; ids of the statements. `days`: how long a restriction, ban or suspension holds (None: for
+    good).
 
     Raises NotFound, NotAllowed, Invalid; then nothing has happened.
     """
@@ -91,6 +96,11 @@ async def decide(
                     tx, moderator_id, subject.person.id, grounds, known.group_id, subject.object_id
                 )
             )
+    elif action == "restrict":
+        for person in known.people:
+            made.append(
+                await restrict(tx, moderator_id, person.id, grounds, known.group_id, days=days)
+            )
     elif action == "ban":
         if known.group_id is None:
             raise Invalid(
@@ -106,7 +116,9 @@ async def decide(
     elif action == "suspend":
         for person in known.people:
             made.append(
-                await suspend(tx, moderator_id, person.id, grounds, remove_posts=remove_posts)
+                await suspend(
+                    tx, moderator_id, person.id, grounds, days=days, remove_posts=remove_posts
+                )
             )
     else:
         raise Invalid("action", "Choose what to do.")
@@ -181,6 +193,62 @@ async def restore(tx: Transaction, moderator_id: int, object_id: int, reason: st
     await audit.record(tx, "object_restored", actor_id=moderator_id, subject_id=object_id)
 
 
+async def restrict(
+    tx: Transaction,
+    moderator_id: int,
+    person_id: int,
+    grounds: Grounds,
+    group_id: int | None = None,
+    *,
+    days: int | None = None,
+) -> int:
+    """Let what a person writes wait for a moderator, in a group or (None, for staff) in all of them, for `days` or for
+    good; the statement's id. A second restriction in the same place replaces the first."""
+    role = await _require_judge(tx, moderator_id, person_id, group_id)
+    person = await actors.actor(tx, person_id)
+    if person is None or person.deleted_at is not None or person.kind == "group":
+        raise NotFound("There is no such person.")
+    place = await groups.membership(tx, group_id, person_id) if group_id is not None else None
+    if place is not None and place.moderates:
+        raise NotAllowed("Who looks after the group cannot be restricted in it.")
+    until = _until(days)
+    statements.required(grounds.reason)
+    await _end_all(tx, person_id, "restrict", group_id)
+    return await _state(
+        tx, "restrict", person_id, moderator_id, role, grounds, group_id=group_id, expires_at=until
+    )
+
+
+async def lift_restriction(tx: Transaction, moderator_id: int, statement_id: int) -> None:
+    """What the person writes is shown at once again; what waits still waits. Raises NotFound, NotAllowed."""
+    known = await statements.statement(tx, statement_id)
+    if (
+        known is None
+        or known.action != "restrict"
+        or known.ended_at is not None
+        or await authority.role_in(tx, moderator_id, known.group_id) is None
+    ):
+        raise NotFound("There is no such decision.")
+    if known.person_id == moderator_id:
+        raise NotAllowed("Nobody decides about themselves.")
+    await statements.end(tx, statement_id)
+    await audit.record(
+        tx,
+        "restriction_lifted",
+        actor_id=moderator_id,
+        subject_id=known.person_id,
+        detail={"statement": str(statement_id)},
+    )
+
+
+def _until(days: int | None) -> int | None:
+    if days is None:
+        return None
+    if not 1 <= days <= DAYS_MOST:
+        raise Invalid("days", "This lasts from 1 to 3650 days, or for good.")
+    return now_ms() + days * removal.DAY_MS
+
+
 async def ban(
     tx: Transaction,
     group_id: int,
@@ -238,10 +306,11 @@ async def suspend(
     person_id: int,
     grounds: Grounds,
     *,
+    days: int | None = None,
     remove_posts: bool = False,
 ) -> int:
-    """Keep a person out of the whole hub; the statement's id. Only staff does so, and not to an administrator
-    unless as one."""
+    """Keep a person out of the whole hub, for `days` or for good; the statement's id. Only staff does so, and not to an
+    administrator unless as one. A second suspension replaces the first."""
     await authority.require_staff(tx, moderator_id)
     role = await _require_judge(tx, moderator_id, person_id, None)
     person = await actors.actor(tx, person_id)
@@ -254,7 +323,10 @@ async def suspend(
             raise NotFound("There is no such person.")
         if theirs.role == "administrator" and mine.role != "administrator":
             raise NotAllowed("Only administrators suspend administrators.")
-    made = await _state(tx, "suspend", person_id, moderator_id, role, grounds)
+    until = _until(days)
+    statements.required(grounds.reason)
+    await _end_all(tx, person_id, "suspend", None)
+    made = await _state(tx, "suspend", person_id, moderator_id, role, grounds, expires_at=until)
     await _set_suspended(tx, person, True)
     if remove_posts:
         await _remove_all(tx, "suspension", person_id, moderator_id, role, grounds, None)
@@ -270,6 +342,28 @@ async def unsuspend(tx: Transaction, moderator_id: int, person_id: int) -> None:
     await _set_suspended(tx, person, False)
     await _end_all(tx, person_id, "suspend", None)
     await audit.record(tx, "person_unsuspended", actor_id=moderator_id, subject_id=person_id)
+
+
+async def end_suspensions(tx: Transaction, *, limit: int = 100) -> int:
+    """Let those back in whose suspension is over; how many. Who is suspended by another decision stays so."""
+    rows = await tx.all(
+        "SELECT id, person_id FROM statements WHERE action = 'suspend' AND ended_at IS NULL"
+        " AND expires_at IS NOT NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?",
+        now_ms(),
+        limit,
+    )
+    for row in rows:
+        await statements.end(tx, row["id"])
+        others = await tx.value(
+            "SELECT 1 FROM statements WHERE person_id = ? AND action = 'suspend'"
+            " AND ended_at IS NULL LIMIT 1",
+            row["person_id"],
+        )
+        person = await actors.actor(tx, row["person_id"])
+        if others is None and person is not None and person.deleted_at is None:
+            await _set_suspended(tx, person, False)
+            await audit.record(tx, "suspension_over", actor_id=None, subject_id=row["person_id"])
+    return len(rows)
 
 
 async def suspend_by_operator(tx: Transaction, member_id: int, reason: str) -> int:

@@ -15,7 +15,7 @@ from fedcomm.hub.removal import APPEAL_DAYS, DAY_MS
 from fedcomm.store.database import Reader, Row, Transaction
 from fedcomm.store.ids import new_id, now_ms
 
-Action = Literal["warn", "hide", "remove", "ban", "suspend", "refuse"]
+Action = Literal["warn", "hide", "remove", "restrict", "ban", "suspend", "refuse"]
 """What was done; `refuse`: a first post was not let in (`fedcomm.hub.admission`)."""
 
 Role = Literal["group", "hub"]

@@ -206,7 +206,8 @@ async def create_topic(
     await _require_place(tx, group, author_id)
     place = await groups.membership(tx, group_id, author_id)
     await admission.require_topic(tx, group, author_id, place)
-    waits = await admission.must_wait(tx, group, provenance.host_id if provenance else None, place)
+    host_id = provenance.host_id if provenance else None
+    waits = await admission.must_wait(tx, group, author_id, host_id, place)
     object_id = reserved.object_id if reserved is not None else new_id()
     await _insert(
         tx,
@@ -265,7 +266,7 @@ async def create_reply(
     if group is not None:
         place = await groups.membership(tx, group.id, author_id)
         host_id = provenance.host_id if provenance else None
-        waits = await admission.must_wait(tx, group, host_id, place)
+        waits = await admission.must_wait(tx, group, author_id, host_id, place)
     object_id = reserved.object_id if reserved is not None else new_id()
     await _insert(
         tx,
@@ -384,6 +385,8 @@ async def edit(
     if known.withheld in ("hidden", "removed", "kept"):
         # Otherwise what is judged in an appeal would not be what was removed.
         raise NotAllowed("A moderator took this down: it cannot be changed.")
+    if known.group_id is not None and known.withheld is None:
+        await admission.require_free(tx, known.group_id, editor_id)
     if known.kind == "topic" and not content.title:
         raise Invalid("title", "A topic needs a title.")
     number = int(

@@ -16,6 +16,7 @@ from fedcomm.hub import (
     reactions,
     removal,
     reports,
+    restrictions,
     rules,
     search,
     statements,
@@ -204,7 +205,7 @@ async def test_p1_nothing_is_decided_without_a_reason(
     assert (await world.thing(town.reply)).withheld is None
 
 
-@pytest.mark.parametrize("action", ["warn", "hide", "remove", "ban", "suspend"])
+@pytest.mark.parametrize("action", ["warn", "hide", "remove", "restrict", "ban", "suspend"])
 async def test_p1_each_decision_leaves_a_statement_that_can_be_appealed(
     world: World, town: Town, action: moderation.Action
 ) -> None:
@@ -403,6 +404,111 @@ async def test_where_a_private_group_has_one_moderator_an_administrator_answers(
 
 
 # Bans
+
+
+async def test_what_a_restricted_person_writes_waits_until_it_is_let_in(
+    world: World, town: Town
+) -> None:
+    other = await world.group("bici", town.anna)
+    await world.do(groups.add_member, other, town.anna, town.carla)
+    made = await world.do(moderation.restrict, town.mara, town.carla, WHY, town.group, days=3)
+    stated = await moderation.readable_statement(world.db, town.carla, made)
+    assert stated.expires_at is not None and stated.group_id == town.group
+    last = await world.db.value("SELECT max(seq) FROM journal")
+    reply = await world.reply(town.carla, town.topic, "Again.")
+    topic = await world.topic(town.carla, town.group)
+    assert {(await world.thing(each)).withheld for each in (reply, topic)} == {"waiting"}
+    for each in (reply, topic):
+        assert not await can_read(world.db, ANONYMOUS, each)
+    assert (await world.thing(town.topic)).reply_count == 1
+    # The journal, which every spoke reads, tells of nothing but what waits.
+    assert set(await world.events(last)) == {"object_held"}
+    assert "post_waiting" in await told(world, town.mara)
+    # What stands cannot become what nobody looked at; what waits can still be changed.
+    with pytest.raises(NotAllowed, match="waits for a moderator"):
+        await world.do(threads.edit, town.carla, town.reply, words("Worse."))
+    await world.do(threads.edit, town.carla, reply, words("Better."))
+    # She reads, likes and writes elsewhere as before.
+    await world.do(reactions.add, town.carla, town.topic, "like")
+    assert (await world.thing(await world.topic(town.carla, other))).withheld is None
+    await world.do(moderation.let_in, town.mara, reply)
+    assert (await world.thing(reply)).withheld is None
+    # Let in once is not let in for ever.
+    assert (await world.thing(await world.reply(town.carla, town.topic))).withheld == "waiting"
+    assert [each.person.id for each in await restrictions.restrictions(world.db, town.group)] == [
+        town.carla
+    ]
+    await world.do(moderation.lift_restriction, town.mara, made)
+    assert (await world.thing(await world.reply(town.carla, town.topic))).withheld is None
+    assert await restrictions.restrictions(world.db, town.group) == []
+
+
+async def test_a_restriction_is_over_at_its_time_and_a_new_one_replaces_it(
+    world: World, town: Town
+) -> None:
+    first = await world.do(moderation.restrict, town.mara, town.carla, WHY, town.group)
+    second = await world.do(moderation.restrict, town.mara, town.carla, WHY, town.group, days=1)
+    (holding,) = await restrictions.restrictions(world.db, town.group)
+    assert holding.statement_id == second
+    known = await statements.statement(world.db, first)
+    assert known is not None and known.ended_at is not None
+    await world.run("UPDATE statements SET expires_at = ? WHERE id = ?", now_ms() - 1, second)
+    assert (await world.thing(await world.reply(town.carla, town.topic))).withheld is None
+    with pytest.raises(Invalid):
+        await world.do(moderation.restrict, town.mara, town.carla, WHY, town.group, days=0)
+
+
+async def test_staff_restricts_in_all_groups_and_a_reversed_appeal_ends_it(
+    world: World, town: Town
+) -> None:
+    made = await world.do(moderation.restrict, town.boss, town.carla, WHY)
+    reply = await world.reply(town.carla, town.topic)
+    assert (await world.thing(reply)).withheld == "waiting"
+    await world.do(moderation.appeal, made, town.carla, "I was right.")
+    await world.do(moderation.answer_appeal, made, town.bruno, "reversed", "She was.")
+    assert (await world.thing(await world.reply(town.carla, town.topic))).withheld is None
+
+
+async def test_inv_21_who_may_not_judge_neither_restricts_nor_lifts(
+    world: World, town: Town
+) -> None:
+    for judge, person, group in (
+        (town.berta, town.carla, town.group),  # A member.
+        (town.mara, town.carla, None),  # A moderator of one group, for all of them.
+        (town.mara, town.mara, town.group),  # Oneself.
+        (town.boss, town.anna, town.group),  # Who looks after the group.
+    ):
+        with pytest.raises(NotAllowed):
+            await world.do(moderation.restrict, judge, person, WHY, group)
+    made = await world.do(moderation.restrict, town.mara, town.carla, WHY, town.group)
+    for stranger in (town.berta, town.carla):
+        with pytest.raises(NotFound):
+            await world.do(moderation.lift_restriction, stranger, made)
+    warned = await world.do(moderation.warn, town.mara, town.berta, WHY, town.group)
+    with pytest.raises(NotFound):
+        await world.do(moderation.lift_restriction, town.mara, warned)
+
+
+async def test_a_suspension_ends_by_itself_unless_another_one_holds(
+    world: World, town: Town
+) -> None:
+    remote = await world.remote("rex")
+    for person in (town.carla, remote):
+        made = await world.do(moderation.suspend, town.boss, person, WHY, days=2)
+        assert (await world.actor(person)).suspended_at is not None
+        assert await world.do(moderation.end_suspensions) == 0
+        await world.run("UPDATE statements SET expires_at = ? WHERE id = ?", now_ms() - 1, made)
+        assert await world.do(moderation.end_suspensions) == 1
+        assert (await world.actor(person)).suspended_at is None
+        stated = await statements.statement(world.db, made)
+        assert stated is not None and stated.ended_at is not None
+    assert "suspension_over" in await audited(world)
+    first = await world.do(moderation.suspend, town.boss, town.carla, WHY, days=2)
+    # The second is for good, a ban from the hub. It replaces the first, whose end changes nothing any more.
+    await world.do(moderation.suspend, town.boss, town.carla, WHY)
+    await world.run("UPDATE statements SET expires_at = ? WHERE id = ?", now_ms() - 1, first)
+    assert await world.do(moderation.end_suspensions) == 0
+    assert (await world.actor(town.carla)).suspended_at is not None
 
 
 async def test_who_is_banned_is_out_and_stays_out_until_the_ban_is_lifted(

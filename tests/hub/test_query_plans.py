@@ -39,6 +39,7 @@ from fedcomm.hub import (
     removal,
     reports,
     reservations,
+    restrictions,
     rules,
     search,
     sessions,
@@ -447,6 +448,10 @@ async def hold_back(world: World, boss: int, eve: int, host: int) -> None:
     await world.do(admission.set_other_hosts, group, boss, "read")
     await group_hosts.access(db, group, host)
     await group_hosts.rules(db, group)
+    zoe = await world.remote("zoe", "zoe.test")
+    await world.do(moderation.restrict, boss, zoe, moderation.Grounds("Spam."), group, days=1)
+    await restrictions.restrictions(db, group)
+    await world.do(moderation.end_suspensions)
 
 
 @pytest.fixture
