@@ -263,7 +263,9 @@ def print_json(value: object) -> None:
     text = json.dumps(value, indent=JSON_INDENT, ensure_ascii=False, default=str)
     click.echo(
         "".join(
-            character if character == "\n" or character.isprintable() else json.dumps(character)[1:-1]
+            character
+            if character == "\n" or character.isprintable()
+            else json.dumps(character)[1:-1]
             for character in text
         )
     )
