@@ -12,7 +12,7 @@ from activitypub import accessors
 from activitypub.ijson import JSONObject, parse_object
 from fedcomm.federation.peers import Look
 from fedcomm.hub.previews import Likeness, Remark, RemarkCode, ShownFile
-from fedcomm.hub.sanitizer import SafeHtml, clean_remote, text_of
+from fedcomm.hub.sanitizer import EMPTY, SafeHtml, clean_remote, text_of
 
 NAMES = 200
 """Characters of a name that are shown."""
@@ -66,7 +66,7 @@ def draw(
 
 def unsent(look: Look) -> Likeness:
     """Of a kind of server that would not get it."""
-    nothing = SafeHtml("")
+    nothing = EMPTY
     return Likeness(look.name, (), "", "", nothing, "", (), (), (_remark(look, "not_sent"),))
 
 

@@ -73,6 +73,10 @@ class SafeHtml(str):
         return self
 
 
+EMPTY: Final = SafeHtml("")
+"""No words at all."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Policy:
     tags: frozenset[str]
