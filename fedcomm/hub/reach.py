@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from fedcomm.hub.sanitizer import SafeHtml, text_of
+from fedcomm.hub.sanitizer import text_of
 from fedcomm.store.database import Reader, Row
 
 LOOKED_AT: Final = 2_000
@@ -171,7 +171,7 @@ async def pieces_of(
         Piece(
             row["id"],
             row["kind"],
-            row["title"] or _begin(text_of(SafeHtml(row["html"]))),
+            row["title"] or _begin(text_of(row["html"])),
             row["visibility"],
             row["published_at"],
             row["deleted_at"],
