@@ -13,6 +13,7 @@ from fedcomm.cli.console import (
     active_member,
     actor_url,
     hub,
+    print_answer,
     print_facts,
     print_json,
     run,
@@ -40,11 +41,7 @@ def actor() -> None:
 @with_json
 def fetch(target: str, as_json: bool) -> None:
     """Look somebody up: name@host, or the address of their page or actor."""
-    facts = run(_fetch(target))
-    if as_json:
-        print_json(facts)
-    else:
-        print_facts(facts)
+    print_facts(run(_fetch(target)), as_json=as_json)
 
 
 async def _fetch(target: str) -> dict[str, object]:
@@ -104,10 +101,7 @@ async def _follow(target: str, author: str, wait: float) -> dict[str, object]:
 def unfollow(target: str, author: str, as_json: bool) -> None:
     """Stop following a person or a group; a group of this hub is left."""
     facts = run(_unfollow(target, author))
-    if as_json:
-        print_json(facts)
-    else:
-        click.echo(f"{author} does not follow {facts['handle']} any more.")
+    print_answer(facts, f"{author} does not follow {facts['handle']} any more.", as_json=as_json)
 
 
 async def _unfollow(target: str, author: str) -> dict[str, object]:

@@ -15,7 +15,6 @@ from fedcomm.cli.console import (
     Refused,
     config_path,
     print_facts,
-    print_json,
     run,
     settings,
     with_config,
@@ -143,10 +142,7 @@ def _print(contents: Contents, as_json: bool, more: dict[str, Any]) -> None:
         "with_key": contents.has_key,
         **more,
     }
-    if as_json:
-        print_json(facts)
-    else:
-        print_facts(facts)
+    print_facts(facts, as_json=as_json)
 
 
 def _size(config: Config) -> int:

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from fedcomm.cli.console import Nouns, config_path, print_json, settings, with_config, with_json
+from fedcomm.cli.console import (
+    Nouns,
+    config_path,
+    print_answer,
+    print_json,
+    settings,
+    with_config,
+    with_json,
+)
 
 if TYPE_CHECKING:
     from fedcomm.config import Option
@@ -27,10 +35,11 @@ def check(as_json: bool) -> None:
     origin = settings().instance.origin
     path = config_path()
     source = "the environment" if path is None else str(path)
-    if as_json:
-        print_json({"config": source, "origin": origin})
-    else:
-        click.echo(f"The configuration of {origin} is right ({source}).")
+    print_answer(
+        {"config": source, "origin": origin},
+        f"The configuration of {origin} is right ({source}).",
+        as_json=as_json,
+    )
 
 
 @config.command()
@@ -58,7 +67,7 @@ def show(as_json: bool) -> None:
 
 def _shown(option: Option, value: object) -> object:
     """`value` as plain TOML and JSON can hold it."""
-    if option.about.secret and not str(value).startswith("sqlite:"):
+    if option.about.secret and value and not str(value).startswith("sqlite:"):
         return HIDDEN
     if isinstance(value, tuple):
         return tuple(item if isinstance(item, int | float) else str(item) for item in value)

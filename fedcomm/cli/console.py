@@ -103,6 +103,20 @@ def with_json(command: Command) -> Command:
     )
 
 
+def with_yes(command: Command) -> Command:
+    """Adds `--yes`, for what is asked about first."""
+    return click.option("--yes", is_flag=True, help="Do not ask first.")(command)
+
+
+def with_administrator(command: Command) -> Command:
+    """Adds `--as`, passed on as `by`, for `administrator`."""
+    return click.option(
+        *("--as", "by"),
+        metavar="MEMBER",
+        help="The administrator who decides.  [default: the first one]",
+    )(command)
+
+
 def config_path() -> Path | None:
     """The configuration file that the command uses, or None when variables alone must do."""
     named = click.get_current_context().find_root().obj
@@ -203,6 +217,20 @@ async def active_member(db: Reader, name: str) -> Member:
     return found
 
 
+async def administrator(site: Site, name: str | None) -> int:
+    """In whose name the operator decides: `name`, or the first administrator. Removals go out as theirs. Raises
+    Refused."""
+    if name is not None:
+        return (await active_member(site.db, name)).id
+    first = await site.db.value(
+        "SELECT actor_id FROM members WHERE role = 'administrator' AND state = 'active'"
+        " ORDER BY actor_id LIMIT 1"
+    )
+    if first is None:
+        raise Refused("there is no administrator in whose name this could be done.")
+    return int(first)
+
+
 async def group_named(db: Reader, name: str) -> Group:
     """The group called `name`. Raises Refused."""
     from fedcomm.hub import groups
@@ -271,8 +299,19 @@ def print_json(value: object) -> None:
     )
 
 
-def print_facts(facts: Mapping[str, object]) -> None:
-    """Print names and values, one a line."""
+def print_answer(value: object, sentence: str, *, as_json: bool) -> None:
+    """Print what was done: a sentence for people, or `value` for programs."""
+    if as_json:
+        print_json(value)
+    else:
+        click.echo(sentence)
+
+
+def print_facts(facts: Mapping[str, object], *, as_json: bool = False) -> None:
+    """Print names and values, one a line, or as JSON."""
+    if as_json:
+        print_json(facts)
+        return
     width = max(map(len, facts), default=0)
     for name, value in facts.items():
         if value not in (None, "", [], ()):

@@ -11,6 +11,7 @@ from fedcomm.cli.console import (
     hub,
     member_named,
     moment,
+    print_answer,
     print_facts,
     print_json,
     print_table,
@@ -74,10 +75,7 @@ def preview_draft(draft_id: int, with_bytes: bool, as_json: bool) -> None:
 def delete_draft(draft_id: int, as_json: bool) -> None:
     """Delete the draft ID, every word of it."""
     run(_delete(draft_id))
-    if as_json:
-        print_json({"deleted": draft_id})
-    else:
-        click.echo("The draft is deleted.")
+    print_answer({"deleted": draft_id}, "The draft is deleted.", as_json=as_json)
 
 
 async def _list(member_name: str) -> list[dict[str, Any]]:

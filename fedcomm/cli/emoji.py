@@ -12,6 +12,7 @@ from fedcomm.cli.console import (
     Nouns,
     Refused,
     hub,
+    print_answer,
     print_json,
     print_table,
     run,
@@ -93,10 +94,9 @@ async def _list(foreign: bool, limit: int) -> list[tuple[Emoji, str | None]]:
 def remove(shortcode: str, host: str | None, as_json: bool) -> None:
     """Remove an emoji with its picture; where it was used, its shortcode is shown."""
     gone = run(_remove(shortcode, host))
-    if as_json:
-        print_json({"removed": gone.shortcode, "host": host})
-    else:
-        click.echo(f"Removed :{gone.shortcode}:.")
+    print_answer(
+        {"removed": gone.shortcode, "host": host}, f"Removed :{gone.shortcode}:.", as_json=as_json
+    )
 
 
 async def _remove(shortcode: str, host: str | None) -> Emoji:
@@ -168,7 +168,4 @@ def _facts(one: Emoji, host: str | None = None) -> dict[str, object]:
 
 
 def _print(one: Emoji, as_json: bool) -> None:
-    if as_json:
-        print_json(_facts(one))
-    else:
-        click.echo(f":{one.shortcode}: is {_state(one)}.")
+    print_answer(_facts(one), f":{one.shortcode}: is {_state(one)}.", as_json=as_json)

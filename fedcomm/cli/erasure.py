@@ -11,14 +11,17 @@ import click
 from fedcomm.cli.console import (
     Nouns,
     Refused,
+    administrator,
     hub,
     moment,
     print_facts,
     print_json,
     print_table,
     run,
+    with_administrator,
     with_config,
     with_json,
+    with_yes,
 )
 
 if TYPE_CHECKING:
@@ -35,7 +38,7 @@ def erasure() -> None:
 @click.argument("target")
 @click.option("--reason", required=True, help="Why; kept with the case. Name nobody in it.")
 @click.option("--own", is_flag=True, help="The member asked for it themselves.")
-@click.option("--yes", is_flag=True, help="Do not ask first.")
+@with_yes
 @with_config
 @with_json
 def request(target: str, reason: str, own: bool, yes: bool, as_json: bool) -> None:
@@ -66,10 +69,8 @@ async def _request(target: str, reason: str, own: bool) -> dict[str, Any]:
 @erasure.command("object")
 @click.argument("number", type=int)
 @click.option("--reason", required=True, help="Why; its author is told. Name nobody in it.")
-@click.option(
-    "--as", "by", metavar="MEMBER", help="The administrator who decides.  [default: the first one]"
-)
-@click.option("--yes", is_flag=True, help="Do not ask first.")
+@with_administrator
+@with_yes
 @with_config
 @with_json
 def erase_object(number: int, reason: str, by: str | None, yes: bool, as_json: bool) -> None:
@@ -83,7 +84,6 @@ def erase_object(number: int, reason: str, by: str | None, yes: bool, as_json: b
 
 
 async def _erase_object(number: int, reason: str, by: str | None) -> dict[str, Any]:
-    from fedcomm.cli.sweep import administrator
     from fedcomm.erasures import shred
     from fedcomm.hub import media, moderation, removal, threads
 
@@ -203,10 +203,7 @@ def verify(number: int, words: tuple[str, ...], rows_only: bool, as_json: bool) 
         asked = click.prompt("Words to look for, separated by ;", hide_input=True, err=True)
         words = tuple(word.strip() for word in asked.split(";") if word.strip())
     facts = run(_verify(number, words))
-    if as_json:
-        print_json(facts)
-    else:
-        print_facts(facts)
+    print_facts(facts, as_json=as_json)
     if facts["found"]:
         raise Refused("something is still there.")
 
@@ -266,10 +263,7 @@ def verify_certificate(file: Path, instance: Path | None, name: str | None, as_j
     facts: dict[str, Any] = {"valid": fault is None, "fault": fault}
     if name is not None and fault is None:
         facts["about_this_name"] = certificates.is_about(json.loads(file.read_bytes()), name)
-    if as_json:
-        print_json(facts)
-    else:
-        print_facts(facts)
+    print_facts(facts, as_json=as_json)
     if fault is not None:
         raise Refused(fault)
 
@@ -281,7 +275,7 @@ async def _instance() -> dict[str, Any]:
 
 
 @erasure.command("begin-journal")
-@click.option("--yes", is_flag=True, help="Do not ask first.")
+@with_yes
 @with_config
 @with_json
 def begin_journal(yes: bool, as_json: bool) -> None:
@@ -292,11 +286,7 @@ def begin_journal(yes: bool, as_json: bool) -> None:
             abort=True,
             err=True,
         )
-    facts = run(_begin_journal())
-    if as_json:
-        print_json(facts)
-    else:
-        print_facts(facts)
+    print_facts(run(_begin_journal()), as_json=as_json)
 
 
 async def _begin_journal() -> dict[str, Any]:
@@ -362,7 +352,4 @@ async def _facts(site: Site, case: Case) -> dict[str, Any]:
 
 
 def _print(facts: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print_json(facts)
-    else:
-        print_facts(facts)
+    print_facts(facts, as_json=as_json)

@@ -14,6 +14,7 @@ from fedcomm.cli.console import (
     hub,
     member_named,
     moment,
+    print_answer,
     print_facts,
     print_json,
     print_table,
@@ -66,10 +67,7 @@ def create(
 ) -> None:
     """Create the group NAME. Its mode cannot change later."""
     facts = run(_create(name, title, owner, description, mode, approval, language))
-    if as_json:
-        print_json(facts)
-    else:
-        click.echo(f"Group {facts['name']} is created: {facts['url']}")
+    print_answer(facts, f"Group {facts['name']} is created: {facts['url']}", as_json=as_json)
 
 
 async def _create(
@@ -138,11 +136,7 @@ async def _list() -> list[dict[str, object]]:
 @with_json
 def show(name: str, as_json: bool) -> None:
     """Show the group NAME and its moderators."""
-    facts = run(_show(name))
-    if as_json:
-        print_json(facts)
-    else:
-        print_facts(facts)
+    print_facts(run(_show(name)), as_json=as_json)
 
 
 async def _show(name: str) -> dict[str, object]:
@@ -168,10 +162,11 @@ async def _show(name: str) -> dict[str, object]:
 def add(name: str, member_name: str, role: str, as_json: bool) -> None:
     """Add MEMBER to the group NAME, let in who asked, or change a role."""
     run(_add(name, member_name, role))
-    if as_json:
-        print_json({"group": name, "member": member_name, "role": role})
-    else:
-        click.echo(f"{member_name} is in {name} now ({role}).")
+    print_answer(
+        {"group": name, "member": member_name, "role": role},
+        f"{member_name} is in {name} now ({role}).",
+        as_json=as_json,
+    )
 
 
 async def _add(name: str, member_name: str, role: str) -> None:
@@ -202,10 +197,11 @@ async def _add(name: str, member_name: str, role: str) -> None:
 def remove(name: str, person: str, as_json: bool) -> None:
     """Remove PERSON (a member, or name@server) from the group NAME, or refuse who asked to join."""
     run(_remove(name, person))
-    if as_json:
-        print_json({"group": name, "person": person, "removed": True})
-    else:
-        click.echo(f"{person} is not in {name} any more.")
+    print_answer(
+        {"group": name, "person": person, "removed": True},
+        f"{person} is not in {name} any more.",
+        as_json=as_json,
+    )
 
 
 async def _remove(name: str, person: str) -> None:
@@ -359,10 +355,11 @@ async def _hosts(
 def unban(name: str, person: str, as_json: bool) -> None:
     """Let PERSON (a member, or name@server) come back to the group NAME."""
     run(_unban(name, person))
-    if as_json:
-        print_json({"group": name, "person": person, "banned": False})
-    else:
-        click.echo(f"{person} is not banned from {name} any more.")
+    print_answer(
+        {"group": name, "person": person, "banned": False},
+        f"{person} is not banned from {name} any more.",
+        as_json=as_json,
+    )
 
 
 async def _unban(name: str, person: str) -> None:

@@ -11,6 +11,7 @@ from fedcomm.cli.console import (
     active_member,
     hub,
     moment,
+    print_answer,
     print_json,
     print_table,
     run,
@@ -108,7 +109,4 @@ async def _decide(number: int, by: str, reach: str, reason: str | None) -> int:
 
 
 def _print(done: str, number: int, as_json: bool) -> None:
-    if as_json:
-        print_json({done.replace(" ", "_"): number})
-    else:
-        click.echo(f"{number} {done}.")
+    print_answer({done.replace(" ", "_"): number}, f"{number} {done}.", as_json=as_json)

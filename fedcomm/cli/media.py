@@ -11,6 +11,7 @@ from fedcomm.cli.console import (
     Refused,
     hub,
     moment,
+    print_answer,
     print_json,
     print_table,
     run,
@@ -35,10 +36,11 @@ def media() -> None:
 def block(name: str, reason: str, as_json: bool) -> None:
     """Never take the upload again that is served as /media/FILE, nor pictures that look the same."""
     added = run(_block(name.rpartition("/")[2], reason))
-    if as_json:
-        print_json({"file": name, "blocked": bool(added)})
-    else:
-        click.echo("It is not taken again." if added else "It was on the list already.")
+    print_answer(
+        {"file": name, "blocked": bool(added)},
+        "It is not taken again." if added else "It was on the list already.",
+        as_json=as_json,
+    )
 
 
 async def _block(name: str, reason: str) -> int:
@@ -83,10 +85,7 @@ async def _blocked() -> list[Blocked]:
 def unblock(sha256: str, as_json: bool) -> None:
     """Take a file again."""
     run(_unblock(sha256))
-    if as_json:
-        print_json({"sha256": sha256, "blocked": False})
-    else:
-        click.echo("It is taken again.")
+    print_answer({"sha256": sha256, "blocked": False}, "It is taken again.", as_json=as_json)
 
 
 async def _unblock(sha256: str) -> None:

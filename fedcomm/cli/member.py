@@ -132,11 +132,7 @@ async def _list() -> list[Member]:
 @with_json
 def show(name: str, as_json: bool) -> None:
     """Show the account NAME, its groups and whom it follows."""
-    facts = run(_show(name))
-    if as_json:
-        print_json(facts)
-    else:
-        print_facts(facts)
+    print_facts(run(_show(name)), as_json=as_json)
 
 
 async def _show(name: str) -> dict[str, object]:

@@ -12,6 +12,7 @@ from fedcomm.cli.console import (
     Refused,
     hub,
     moment,
+    print_answer,
     print_json,
     print_table,
     run,
@@ -186,10 +187,11 @@ async def _subscribe(url: str, level: str) -> tuple[str | None, Difference | Non
 def unsubscribe(url: str, as_json: bool) -> None:
     """Fetch the list at URL no longer; entries that came from it stay."""
     run(_unsubscribe(url))
-    if as_json:
-        print_json({"url": url, "subscribed": False})
-    else:
-        click.echo("Unsubscribed; entries that came from it stay.")
+    print_answer(
+        {"url": url, "subscribed": False},
+        "Unsubscribed; entries that came from it stay.",
+        as_json=as_json,
+    )
 
 
 async def _unsubscribe(url: str) -> None:

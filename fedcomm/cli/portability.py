@@ -215,10 +215,7 @@ def _print_summary(summary: Summary, as_json: bool, more: dict[str, Any]) -> Non
 
 
 def _print(facts: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print_json(facts)
-    else:
-        print_facts(facts)
+    print_facts(facts, as_json=as_json)
 
 
 @contextmanager

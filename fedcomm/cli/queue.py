@@ -11,6 +11,7 @@ from fedcomm.cli.console import (
     Refused,
     duration,
     hub,
+    print_answer,
     print_json,
     print_table,
     run,
@@ -77,10 +78,11 @@ async def _status(host: str | None) -> tuple[dict[str, int], list[HostHealth]]:
 def flush(host: str | None, as_json: bool) -> None:
     """Try everything that waits now, instead of at its next time."""
     number = run(_flush(host))
-    if as_json:
-        print_json({"flushed": number})
-    else:
-        click.echo(f"Due now: {number} queues; the running server takes them up within seconds.")
+    print_answer(
+        {"flushed": number},
+        f"Due now: {number} queues; the running server takes them up within seconds.",
+        as_json=as_json,
+    )
 
 
 async def _flush(host: str | None) -> int:
@@ -95,10 +97,9 @@ async def _flush(host: str | None) -> int:
 def retry(host: str | None, as_json: bool) -> None:
     """Put what was given up or set aside back into the queue."""
     number = run(_retry(host))
-    if as_json:
-        print_json({"retried": number})
-    else:
-        click.echo(f"Put back into the queue: {number} deliveries.")
+    print_answer(
+        {"retried": number}, f"Put back into the queue: {number} deliveries.", as_json=as_json
+    )
 
 
 async def _retry(host: str | None) -> int:

@@ -9,6 +9,7 @@ import click
 from fedcomm.cli.console import (
     Refused,
     hub,
+    print_answer,
     print_json,
     print_table,
     run,
@@ -93,10 +94,9 @@ async def _list() -> list[dict[str, Any]]:
 def remove(address: str, as_json: bool) -> None:
     """Leave the relay at ADDRESS."""
     facts = run(_remove(address))
-    if as_json:
-        print_json(facts)
-    else:
-        click.echo(f"Left {facts['address']}. What it brought goes after its time.")
+    print_answer(
+        facts, f"Left {facts['address']}. What it brought goes after its time.", as_json=as_json
+    )
 
 
 async def _remove(address: str) -> dict[str, Any]:

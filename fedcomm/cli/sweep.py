@@ -10,16 +10,17 @@ import click
 
 from fedcomm.cli.console import (
     Nouns,
-    Refused,
-    active_member,
+    administrator,
     hub,
     moment,
     print_facts,
     print_json,
     print_table,
     run,
+    with_administrator,
     with_config,
     with_json,
+    with_yes,
 )
 
 if TYPE_CHECKING:
@@ -35,9 +36,6 @@ _since = click.option(
 _until = click.option("--until", metavar="TIME", help="Until when.  [default: now]")
 _subdomains = click.option(
     "--subdomains", is_flag=True, help="Every server of the domain, not this one alone."
-)
-_as = click.option(
-    "--as", "by", metavar="MEMBER", help="The administrator who decides.  [default: the first one]"
 )
 
 
@@ -55,11 +53,7 @@ def sweep() -> None:
 @with_json
 def preview(target: str, since: str, until: str | None, subdomains: bool, as_json: bool) -> None:
     """Show what a sweep of TARGET (name@server, a member, a server) would take; nothing is changed."""
-    facts = run(_preview(target, since, until, subdomains))
-    if as_json:
-        print_json(facts)
-    else:
-        print_facts(facts)
+    print_facts(run(_preview(target, since, until, subdomains)), as_json=as_json)
 
 
 async def _preview(target: str, since: str, until: str | None, subdomains: bool) -> dict[str, Any]:
@@ -76,8 +70,8 @@ async def _preview(target: str, since: str, until: str | None, subdomains: bool)
 @_until
 @_subdomains
 @click.option("--reason", required=True, help="Why; it is kept with the sweep.")
-@_as
-@click.option("--yes", is_flag=True, help="Do not ask first.")
+@with_administrator
+@with_yes
 @with_config
 @with_json
 def run_sweep(
@@ -129,7 +123,7 @@ async def _resume(number: int) -> dict[str, Any]:
 @sweep.command("undo")
 @click.argument("number", type=int)
 @click.option("--reason", required=True, help="Why; it is kept with the sweep.")
-@_as
+@with_administrator
 @with_config
 @with_json
 def undo(number: int, reason: str, by: str | None, as_json: bool) -> None:
@@ -210,19 +204,6 @@ async def _scope(site: Site, target: str, since: str, until: str | None, subdoma
     )
 
 
-async def administrator(site: Site, name: str | None) -> int:
-    """In whose name the operator decides: removals go out as theirs."""
-    if name is not None:
-        return (await active_member(site.db, name)).id
-    first = await site.db.value(
-        "SELECT actor_id FROM members WHERE role = 'administrator' AND state = 'active'"
-        " ORDER BY actor_id LIMIT 1"
-    )
-    if first is None:
-        raise Refused("there is no administrator in whose name this could be done.")
-    return int(first)
-
-
 async def _carry_out(site: Site, sweep_id: int) -> dict[str, Any]:
     """Do the work here and now, with a bar for people."""
     from fedcomm.hub import sweeping, sweeps
@@ -296,7 +277,4 @@ async def _found(site: Site, scope: Scope, found: Preview) -> dict[str, Any]:
 
 
 def _print_sweep(facts: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print_json(facts)
-    else:
-        print_facts(facts)
+    print_facts(facts, as_json=as_json)

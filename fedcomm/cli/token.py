@@ -6,7 +6,15 @@ from typing import Final
 
 import click
 
-from fedcomm.cli.console import Nouns, active_member, hub, print_json, run, with_config, with_json
+from fedcomm.cli.console import (
+    Nouns,
+    active_member,
+    hub,
+    print_answer,
+    run,
+    with_config,
+    with_json,
+)
 
 SCOPES: Final = ("read", "write")
 
@@ -35,10 +43,11 @@ def create(
     """Create a token and print it; the hub keeps only its hash."""
     wanted = list(dict.fromkeys(scopes or SCOPES))
     made = run(_create(member_name, value, wanted, label))
-    if as_json:
-        print_json({"token": made, "member": member_name, "scopes": wanted, "name": label})
-    else:
-        click.echo(made)
+    print_answer(
+        {"token": made, "member": member_name, "scopes": wanted, "name": label},
+        made,
+        as_json=as_json,
+    )
 
 
 async def _create(member_name: str, value: str | None, scopes: list[str], label: str) -> str:
