@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from fedcomm import erasures, imports, janitor, sweeper
+from fedcomm import access_files, erasures, imports, janitor, sweeper
 from fedcomm.config import Config
 from fedcomm.federation.spoke import FederationSpoke
 from fedcomm.federation.vault import Vault
@@ -101,7 +101,14 @@ async def _life(app: web.Application) -> AsyncIterator[None]:
     tallies = Tallies(site.db)
     tallies.on_change = site.wake
     workers = (
-        [janitor.run(site), sweeper.run(site), erasures.run(site), imports.run(site), tallies.run()]
+        [
+            janitor.run(site),
+            sweeper.run(site),
+            erasures.run(site),
+            imports.run(site),
+            access_files.run(site),
+            tallies.run(),
+        ]
         if site.config.server.workers
         else []
     )

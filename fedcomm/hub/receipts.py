@@ -29,10 +29,11 @@ PROGRESS: Final[tuple[Progress, ...]] = (
 )
 
 
-def reference(pseudonyms: Pseudonyms, case_id: int) -> str:
-    """The last part of the receipt's address: `<case>-<token>`. Raises ValueError on a hub without a key file."""
+def reference(pseudonyms: Pseudonyms, case_id: int) -> str | None:
+    """The last part of the receipt's address: `<case>-<token>`; None on a hub without a key file, where anybody
+    could make one."""
     if not pseudonyms.secret:
-        raise ValueError("a hub without a key file has no receipts")
+        return None
     return f"{case_id}-{pseudonyms.of('receipt', str(case_id))[:TOKEN_CHARACTERS]}"
 
 
@@ -40,10 +41,10 @@ async def find(db: Database, text: str) -> erasure.Case | None:
     """The case to which this reference leads; None for one that this hub did not make."""
     number, _, token = text.partition("-")
     case_id = parse_id(number)
-    if case_id is None or not db.pseudonyms.secret:
+    expected = reference(db.pseudonyms, case_id) if case_id is not None else None
+    if case_id is None or expected is None:
         return None
-    expected = reference(db.pseudonyms, case_id).partition("-")[2]
-    if not hmac.compare_digest(expected.encode(), token.encode()):
+    if not hmac.compare_digest(expected.encode(), f"{case_id}-{token}".encode()):
         return None
     return await erasure.case(db, case_id)
 

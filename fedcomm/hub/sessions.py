@@ -21,7 +21,7 @@ SCOPES = ("read", "write")
 
 def token_hash(token: str) -> str:
     """What the database keeps of a token of 256 random bits: a plain SHA-256 suffices."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
 
 
 async def log_in(db: Database, name: str, password: str) -> str:
@@ -67,6 +67,16 @@ async def member_of_session(
             "UPDATE sessions SET seen_at = ? WHERE token_hash = ?", (now, token_hash(token))
         )
     return await member(db, row["member_id"])
+
+
+async def began_within(db: Reader, token: str, milliseconds: int) -> bool:
+    """Whether somebody has logged in so recently in this session."""
+    found = await db.value(
+        "SELECT 1 FROM sessions WHERE token_hash = ? AND created_at > ?",
+        token_hash(token),
+        now_ms() - milliseconds,
+    )
+    return found is not None
 
 
 APPEAL_MS = 2 * 3_600_000

@@ -22,7 +22,7 @@ from fedcomm.web.visits import visit_of
 
 NOT_FOR_CRAWLERS = (
     *("/settings", "/notifications", "/following", "/search", "/interact", "/admin"),
-    *("/moderation", "/statements", "/report", "/drafts"),
+    *("/moderation", "/statements", "/report", "/drafts", "/erasures"),
 )
 
 SOURCE_SUFFIXES: Final = frozenset(

@@ -17,6 +17,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
+from fedcomm.hub.register import REGISTER, RETENTION
 from fedcomm.i18n import DOMAIN
 from fedcomm.resources import resource_folder
 from fedcomm.settings import LOCALES
@@ -40,6 +41,8 @@ CODE: Final = [
     ("web/**.py", "python"),
     ("hub/**.py", "python"),
     ("portability/lists.py", "python"),
+    ("portability/reading.py", "python"),
+    ("processing.py", "python"),
     ("i18n.py", "python"),
 ]
 
@@ -83,6 +86,9 @@ def extract() -> Catalog:
             found.add(message, locations=[(f"{prefix}/{file}", 0)], auto_comments=comments)
     for text in OTHER_TEXTS:
         found.add(text, locations=[("fedcomm/hub/images.py", 0)])
+    # What the register says of each table is shown to members and printed in the record of processing.
+    for text in (*(table.holds for table in REGISTER.values()), *RETENTION.values()):
+        found.add(text, locations=[("fedcomm/hub/register.py", 0)])
     return found
 
 

@@ -61,5 +61,11 @@ NOTICES: Final = {
     "banned": N_("They are banned from the group."),
     "unbanned": N_("The ban is lifted."),
     "hidden": N_("Hidden here."),
+    "consent_granted": N_("Saved. It holds for what you write from now on."),
+    "consent_withdrawn": N_("Saved. Nothing new leaves; earlier copies are being asked back."),
+    "copy_asked": N_("Your file is being made. Come back in a minute."),
+    "hold_placed": N_("Held."),
+    "hold_released": N_("The hold has ended. What it alone kept is erased now."),
+    "erasing": N_("The erasure has begun."),
     "read": N_("All marked as read."),
 }

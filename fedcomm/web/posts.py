@@ -151,6 +151,8 @@ async def delete(request: web.Request) -> web.StreamResponse:
     pictures = await media.attached_to(site.db, thing.id)
     async with site.db.transaction() as tx:
         await threads.delete(tx, member.id, thing.id)
+    # Said only when it is written down where no backup can undo it (INV-51).
+    await site.erasure_journal.catch_up(site.db)
     site.wake()
     await media.remove_orphans(site.db, site.media_folder, pictures)
     return see_other(back, "deleted")
