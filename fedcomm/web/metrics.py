@@ -32,7 +32,7 @@ async def metrics(request: web.Request) -> web.StreamResponse:
     """The figures, or 404 as for any page that does not exist."""
     site = site_of(request)
     token = site.config.metrics.token
-    sent = request.headers.get(hdrs.AUTHORIZATION, "").encode()
+    sent = request.headers.get(hdrs.AUTHORIZATION, "").encode(errors="surrogateescape")
     if not token or not compare_digest(sent, f"Bearer {token}".encode()):
         raise web.HTTPNotFound()
     lines = list(_gauge("fedcomm_info", "This program.", 1, f'{{version="{VERSION}"}}'))
