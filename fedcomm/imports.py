@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import IO, Final
@@ -20,17 +21,18 @@ from typing import IO, Final
 from activitypub.ijson import JSONObject
 from fedcomm.config import Config
 from fedcomm.erasures import shred
-from fedcomm.hub import actors, avoidance, follows, groups, imports, media
+from fedcomm.hub import actors, avoidance, follows, groups, imports, media, members, profiles
 from fedcomm.hub.composition import Content, attachments_of
-from fedcomm.hub.errors import HubError, Invalid
+from fedcomm.hub.errors import HubError, Invalid, NotAllowed
 from fedcomm.hub.images import ATTACHMENT
 from fedcomm.hub.imports import Import, Line
 from fedcomm.hub.markup import NAME_CHARACTERS
 from fedcomm.hub.sanitizer import clean_remote, plain_name, text_of
-from fedcomm.portability import containers, past
+from fedcomm.portability import containers, lists, past
 from fedcomm.portability.past import Owner, PastFile, PastPost
 from fedcomm.portability.tables import PortabilityError
 from fedcomm.site import Site
+from fedcomm.store.database import Transaction
 from fedcomm.store.ids import new_id
 
 log = logging.getLogger("fedcomm.imports")
@@ -76,6 +78,94 @@ async def take_in(site: Site, member_id: int, file: IO[bytes]) -> int:
     except BaseException:
         await asyncio.to_thread(shred, place)
         raise
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A member who came with an archive: the account, the import of the posts, and how many wishes wait."""
+
+    member_id: int
+    posts: Import
+    wishes: dict[lists.Kind, int]
+
+
+async def take_in_member(
+    site: Site,
+    archive: Path,
+    *,
+    name: str | None = None,
+    into: int | None = None,
+    email: str | None = None,
+    told: Told = lambda count: None,
+) -> Arrival:
+    """Make an account out of an archive, or fill the empty account `into`: profile, posts, files. Follows, blocks and
+    mutes become wishes that the worker fulfils. The old account is named as an alias.
+
+    The archive is read to its end before anything is written. Raises PortabilityError, Invalid (the name is taken),
+    NotAllowed.
+    """
+    with tempfile.TemporaryDirectory(dir=folder_of(site.config)) as place:
+        folder = Path(place)
+        index = await asyncio.to_thread(containers.unpack, archive, folder)
+        await asyncio.to_thread(containers.verify, folder, index)
+        if "actor.json" not in index or "outbox.json" not in index:
+            raise PortabilityError("the archive holds no actor.json and outbox.json.")
+        whose = await asyncio.to_thread(past.owner, folder / index["actor.json"])
+        outbox = folder / index["outbox.json"]
+        await asyncio.to_thread(lambda: sum(1 for _ in past.items(outbox)))
+        wanted: dict[lists.Kind, lists.List] = {}
+        for kind, called in lists.NAMES.items():
+            if called in index:
+                with suppress(Invalid):
+                    data = await asyncio.to_thread((folder / index[called]).read_bytes)
+                    wanted[kind] = lists.read(data, kind)
+    kept = f"{into or 0}-{new_id()}.archive"
+    await asyncio.to_thread(_keep, archive, folder_of(site.config) / kept)
+    async with site.db.transaction() as tx:
+        member_id = await _account(tx, site, whose, name=name, into=into, email=email)
+        number = await imports.begin_archive(tx, member_id, kept)
+        for kind, found in wanted.items():
+            await imports.begin_list(tx, member_id, kind, found.addresses, found.refused)
+    posts = await imports.find(site.db, member_id, number)
+    assert posts is not None
+    posts = await proceed(site, posts, told)
+    return Arrival(member_id, posts, {kind: len(found.addresses) for kind, found in wanted.items()})
+
+
+def _keep(archive: Path, place: Path) -> None:
+    shutil.copyfile(archive, place)
+    place.chmod(0o600)
+
+
+async def _account(
+    tx: Transaction,
+    site: Site,
+    whose: Owner,
+    *,
+    name: str | None,
+    into: int | None,
+    email: str | None,
+) -> int:
+    if into is None:
+        into = await members.create_member(tx, name or whose.name, email=email)
+    elif await tx.value("SELECT 1 FROM objects WHERE author_id = ? LIMIT 1", into) is not None:
+        raise NotAllowed("This account is not empty.")
+    member = await members.member(tx, into)
+    assert member is not None
+    await members.edit_profile(
+        tx,
+        into,
+        display_name=plain_name(whose.display_name, site.limits.name_chars),
+        summary=text_of(whose.summary)[: site.limits.profile_chars],
+        locale=member.locale,
+        local_origin=site.origin,
+        fields=[profiles.field_of(label, text_of(value)) for label, value in whose.fields][
+            : profiles.FIELDS
+        ],
+        limits=site.limits,
+    )
+    await profiles.add_alias(tx, into, whose.uri)
+    return into
 
 
 async def run(site: Site) -> None:
@@ -221,6 +311,7 @@ def _unpacked(archive: Path, folder: Path) -> dict[str, str]:
             raise PortabilityError("the archive is not there any more: bring it again.")
         folder.mkdir(mode=0o700)
         index = containers.unpack(archive, folder)
+        containers.verify(folder, index)
     return index
 
 

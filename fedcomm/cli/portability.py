@@ -176,6 +176,66 @@ async def _import_site(file: Path) -> Summary:
     return summary
 
 
+@import_.command("member")
+@_file
+@click.option("--name", help="What the new account is called. Without it: as in the archive.")
+@click.option("--into", help="An account that is there and empty, instead of a new one.")
+@click.option("--email", help="The e-mail address of the new account.")
+@with_config
+@with_json
+def import_member(
+    file: Path, name: str | None, into: str | None, email: str | None, as_json: bool
+) -> None:
+    """Take in a member from FILE: their zip from another hub, or the archive of an account at Mastodon.
+
+    What they wrote becomes their past here and is told to nobody. Whom they followed, blocked and muted is asked and
+    avoided once the server runs. The old account is named as an alias.
+    """
+    if not file.exists():
+        raise Refused(f"there is no file {file}.")
+    if name and into:
+        raise click.UsageError("--name and --into exclude each other.")
+    facts = run(_import_member(file, name, into, email))
+    _print(facts, as_json)
+    if facts["state"] != "done":
+        raise Refused("the posts could not be taken in to the end; what came was taken back.")
+
+
+async def _import_member(
+    file: Path, name: str | None, into: str | None, email: str | None
+) -> dict[str, Any]:
+    from fedcomm import imports as worker
+    from fedcomm.hub import imports, members
+
+    async with hub() as site:
+        target = await member_named(site.db, into) if into else None
+        with _counter("Import") as told:
+            came = await worker.take_in_member(
+                site,
+                file,
+                name=name,
+                into=target.id if target else None,
+                email=email,
+                told=lambda count: told("posts", count),
+            )
+        if came.posts.state != "done":
+            async with site.db.transaction() as tx:
+                await imports.ask_undo(tx, came.member_id, came.posts.id)
+            undone = await imports.find(site.db, came.member_id, came.posts.id)
+            assert undone is not None
+            await worker.proceed(site, undone)
+        member = await members.member(site.db, came.member_id)
+        assert member is not None
+        return {
+            "name": member.name,
+            "source": came.posts.source,
+            "state": came.posts.state,
+            "posts": came.posts.made,
+            "left_out": came.posts.skipped,
+            "wishes": dict(came.wishes),
+        }
+
+
 @click.command()
 @with_config
 @with_json

@@ -120,7 +120,8 @@ class Renderer(Portraits):
             document["language"] = language(thing.language)
         if parent_uri is not None:
             document["inReplyTo"] = parent_uri
-        if is_topic:
+        if is_topic or thing.title:
+            # A title without a group: what a member has brought along from another hub.
             text = text_of(thing.html)
             document["name"] = thing.title
             # Mastodon shows name, summary and a link of a Page and nothing else (§4.4).

@@ -23,7 +23,7 @@ from fedcomm.store.ids import EPOCH_MS, TAIL_BITS, new_id, now_ms
 Kind = Literal["archive", "follows", "blocks", "mutes", "servers"]
 State = Literal["waiting", "working", "done", "failed", "undoing", "undone"]
 
-OPEN: Final = 5
+OPEN: Final = 6
 """Imports of one member that may be open at a time."""
 
 ATTEMPTS: Final = 3
@@ -231,9 +231,10 @@ async def store_past(
     await tx.execute(
         "INSERT INTO objects (id, kind, type, author_id, topic_id, parent_id, visibility, title, source,"
         " html, summary, sensitive, language, created_at, published_at, active_at, quote_policy)"
-        " VALUES (?, ?, 'Note', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'nobody')",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'nobody')",
         object_id,
         "post" if above is None else "reply",
+        "Page" if content.title else "Note",
         one.member_id,
         object_id if above is None else above.topic_id,
         above.id if above is not None else None,

@@ -6,6 +6,7 @@ from the archive ever becomes a path here, and links, devices and everything els
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -21,6 +22,7 @@ from fedcomm.portability.tables import PortabilityError
 
 CHUNK: Final = 1 << 16
 INDEX: Final = "index.json"
+MANIFEST_BYTES: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,32 @@ def index_of(folder: Path) -> dict[str, str] | None:
     except (OSError, ValueError):
         return None
     return {str(name): str(file) for name, file in found.items()}
+
+
+def verify(folder: Path, index: dict[str, str]) -> None:
+    """Compare what was unpacked with the manifest, if there is one (ours have). Blocks. Raises PortabilityError."""
+    if "manifest.json" not in index:
+        return
+    place = folder / index["manifest.json"]
+    try:
+        if place.stat().st_size > MANIFEST_BYTES:
+            raise ValueError("too large")
+        listed = json.loads(place.read_text("utf-8"))["files"]
+        expected = {
+            name: (facts["bytes"], facts["sha256"])
+            for name, facts in listed.items()
+            if USEFUL.fullmatch(name)
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PortabilityError("the manifest of the archive cannot be read.") from error
+    found = {}
+    for name, file in index.items():
+        if name != "manifest.json":
+            with (folder / file).open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+                found[name] = (stream.tell(), digest)
+    if found != expected:
+        raise PortabilityError("the archive was changed, or files are missing.")
 
 
 def _files(path: Path) -> Iterator[tuple[str, IO[bytes]]]:

@@ -63,3 +63,44 @@ def test_a_broken_export_is_refused_and_changes_nothing(hub: Hub, tmp_path: Path
 
 def test_the_description_of_a_format_is_printed(hub: Hub) -> None:
     assert "objects" in hub.run("export", "schema", "--format", "xml")
+
+
+def test_a_member_moves_from_one_hub_to_another_with_what_they_wrote(
+    hub: Hub, tmp_path: Path
+) -> None:
+    hub.run("group", "create", "garden", "--title", "Garden", "--owner", "anna")
+    hub.run("post", "garden", "--as", "anna", "--title", "Bees", "--text", "They *fly*.")
+    file = tmp_path / "anna.zip"
+    hub.run("export", "member", "anna", str(file))
+
+    taken = hub.refusal("import", "member", str(file))
+    assert "name" in taken
+    came = hub.json("import", "member", str(file), "--name", "anna2", "--email", "a2@hub.example")
+    assert (came["state"], came["posts"], came["left_out"]) == ("done", 1, 0)
+    assert came["source"].startswith("https://hub.example/ap/p/")
+    assert came["wishes"] == {"follows": 1}
+    second = tmp_path / "anna2.zip"
+    hub.run("export", "member", "anna2", str(second))
+    with zipfile.ZipFile(second) as archive:
+        (item,) = json.loads(archive.read("outbox.json"))["orderedItems"]
+        actor = json.loads(archive.read("actor.json"))
+    assert item["object"]["name"] == "Bees"
+    assert "<em>fly</em>" in item["object"]["content"]
+    assert actor["alsoKnownAs"] == [came["source"]]
+
+    assert "not empty" in hub.refusal("import", "member", str(file), "--into", "anna2")
+
+
+def test_a_changed_parcel_is_refused_and_makes_no_account(hub: Hub, tmp_path: Path) -> None:
+    file = tmp_path / "anna.zip"
+    hub.run("export", "member", "anna", str(file))
+    changed = tmp_path / "changed.zip"
+    with zipfile.ZipFile(file) as source, zipfile.ZipFile(changed, "w") as target:
+        for name in source.namelist():
+            data = source.read(name)
+            target.writestr(name, data.replace(b"anna", b"bert") if name == "actor.json" else data)
+    assert "changed" in hub.refusal("import", "member", str(changed), "--name", "bert")
+    cut = tmp_path / "cut.zip"
+    cut.write_bytes(file.read_bytes()[:-100])
+    assert "damaged" in hub.refusal("import", "member", str(cut), "--name", "bert")
+    assert [one["name"] for one in hub.json("member", "list")] == ["anna"]
