@@ -16,6 +16,7 @@ from fedcomm.hub import (
     groups,
     media,
     moderation,
+    restrictions,
     threads,
 )
 from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
@@ -131,6 +132,15 @@ async def members(request: web.Request) -> web.StreamResponse:
                     remove_posts=form.flag("remove_posts"),
                 )
                 said = "banned"
+            elif action == "restrict":
+                await moderation.restrict(
+                    tx,
+                    member.id,
+                    await _person_to_ban(tx, form),
+                    moderation.Grounds(form.text("reason")),
+                    group.id,
+                    days=_number(form, "days") or None,
+                )
             elif action == "unban":
                 await moderation.unban(tx, group.id, member.id, posted_id(form, "person"))
                 said = "unbanned"
@@ -265,6 +275,7 @@ async def _manage_page(
         )
     faces = await presentation.faces(db, [person for person, _role in shown])
     banned = await bans.bans(db, group.id)
+    restricted = await restrictions.restrictions(db, group.id)
     held = [await threads.thing(db, each) for each in await admission.waiting(db, group.id)]
     posts = [thing for thing in held if thing is not None]
     authors = await actors.actors(db, sorted({thing.author_id for thing in posts}))
@@ -281,6 +292,13 @@ async def _manage_page(
         requests=await presentation.faces(db, [person for person, _role in requests]),
         banned=list(
             zip(await presentation.faces(db, [ban.person for ban in banned]), banned, strict=True)
+        ),
+        restricted=list(
+            zip(
+                await presentation.faces(db, [each.person for each in restricted]),
+                restricted,
+                strict=True,
+            )
         ),
         waiting=[
             ((await presentation.faces(db, [authors[thing.author_id]]))[0], thing)

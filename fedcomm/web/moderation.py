@@ -126,10 +126,14 @@ async def appeal(request: web.Request) -> web.StreamResponse:
 
 
 async def answer(request: web.Request) -> web.StreamResponse:
-    """Decide an appeal."""
+    """Decide an appeal, or lift a restriction before its time."""
     member = signed_in(request)
     site = visit_of(request).site
     form = await read_form(request)
+    if form.text("outcome") == "lifted":
+        async with site.db.transaction() as tx:
+            await moderation.lift_restriction(tx, member.id, path_id(request))
+        return see_other(f"/statements/{path_id(request)}", "saved")
     try:
         async with site.db.transaction() as tx:
             await moderation.answer_appeal(
@@ -146,12 +150,12 @@ async def answer(request: web.Request) -> web.StreamResponse:
 
 
 def _days(form: Form) -> int | None:
-    """How long a ban lasts; empty is for good."""
+    """How long a measure lasts; empty is for good."""
     text = form.line("days")
     if not text:
         return None
     if not text.isascii() or not text.isdigit() or len(text) > 5:
-        raise Invalid("days", "A ban lasts from 1 to 3650 days, or for good.")
+        raise Invalid("days", "This lasts from 1 to 3650 days, or for good.")
     return int(text)
 
 
@@ -213,6 +217,10 @@ async def _statement_page(
         and known.person_id != member.id
         and thing is not None
         and thing.withheld in ("hidden", "removed"),
+        may_lift=known.action == "restrict"
+        and known.ended_at is None
+        and known.person_id != member.id
+        and await authority.role_in(db, member.id, known.group_id) is not None,
         kept_days=removal.APPEAL_DAYS,
         form=form,
         errors=errors,

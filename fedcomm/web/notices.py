@@ -14,6 +14,7 @@ def N_(message: str) -> str:
 NOTICES: Final = {
     "saved": N_("Saved."),
     "posted": N_("Posted."),
+    "waits": N_("It waits for a moderator, and is shown once it is let in."),
     "draft_saved": N_("Saved as a draft."),
     "draft_deleted": N_("The draft is deleted."),
     "edited": N_("Your changes are saved."),

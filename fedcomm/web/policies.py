@@ -349,6 +349,7 @@ def _entry(form: Form, domain: str, own_host: str) -> Entry:
         form.line("public_comment")[: policies.COMMENT_CHARACTERS],
         form.line("private_comment")[: policies.COMMENT_CHARACTERS],
         expires_at=now_ms() + int(days) * DAY_MS if days else None,
+        obfuscate=form.flag("obfuscate"),
     )
 
 

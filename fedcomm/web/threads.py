@@ -195,6 +195,8 @@ async def new_topic(request: web.Request) -> web.StreamResponse:
             await submissions.note(tx, digest, topic_id)
         await drafts.delete(tx, member.id, writing.draft_id or 0)
     site.wake()
+    if await _waits(site, topic_id):
+        return see_other(paths.group_path(group.name), "waits")
     return see_other(paths.thread_path(group.name, topic_id, ready.content.title), "posted")
 
 
@@ -262,7 +264,15 @@ async def reply(request: web.Request) -> web.StreamResponse:
             await submissions.note(tx, digest, reply_id)
         await drafts.delete(tx, member.id, writing.draft_id or 0)
     site.wake()
+    if await _waits(site, reply_id):
+        return see_other(paths.object_path(parent.thing.id), "waits")
     return see_other(paths.object_path(reply_id))
+
+
+async def _waits(site: Site, object_id: int) -> bool:
+    """Whether what was just written waits for a moderator, so that there is no page of it to go to."""
+    made = await threads.thing(site.db, object_id)
+    return made is not None and made.withheld == "waiting"
 
 
 async def _parent(request: web.Request) -> timelines.Post:

@@ -188,3 +188,28 @@ async def test_a_report_is_a_notification_for_who_judges(world: World) -> None:
     assert any(line.kind == "report" and line.matter_id == number for line in lines)
     page = await (await world.browser("bruno")).get("/notifications")
     assert f'href="/moderation/{number}"' in page.text
+
+
+async def test_whose_posts_wait_is_told_so_and_shown_once_let_in(world: World) -> None:
+    bruno, chiara = await world.browser("bruno"), await world.browser("chiara")
+    path = "/g/garden/members"
+    restrict = {"action": "restrict", "handle": "@chiara", "reason": "Too <much>.", "days": "3"}
+    assert (await chiara.post(path, restrict)).status == 403
+    assert (await bruno.post(path, {**restrict, "reason": ""})).status == 422
+    assert (await bruno.post(path, restrict)).status == 303
+    manage = await bruno.get("/g/garden/manage")
+    assert "Their posts wait" in manage.text and "Too &lt;much&gt;." in manage.text
+    (made,) = await statements.about(world.site.db, world.people["chiara"])
+    shown = await chiara.get(f"/statements/{made.id}")
+    assert "Restricted: what they write waits" in shown.text
+    assert "Lift the restriction" not in shown.text
+    answered = await chiara.post(f"/o/{world.topics['garden']}/reply", {"text": "MARKERWAITS"})
+    assert answered.status == 303 and answered.location.endswith("said=waits")
+    assert "MARKERWAITS" not in (await bruno.follow(world.thread("garden"))).text
+    assert "MARKERWAITS" in (await bruno.get("/g/garden/manage")).text
+    lift = {"outcome": "lifted"}
+    assert (await chiara.post(f"/statements/{made.id}/answer", lift)).status == 404
+    assert "Lift the restriction" in (await bruno.get(f"/statements/{made.id}")).text
+    assert (await bruno.post(f"/statements/{made.id}/answer", lift)).status == 303
+    await chiara.post(f"/o/{world.topics['garden']}/reply", {"text": "MARKERSHOWN"})
+    assert "MARKERSHOWN" in (await bruno.follow(world.thread("garden"))).text

@@ -62,10 +62,16 @@ async def test_a_server_is_previewed_suspended_and_the_change_undone(world: Worl
         "level": "suspend",
         "public_comment": "Spam <b>",
         "days": "7",
+        "obfuscate": "1",
         "reason": "A wave.",
     }
     answer = await anna.post("/admin/policies", data)
     assert (answer.status, answer.location) == (303, "/admin/policies?said=decided_host")
+    assert (
+        "suspend,false,false,Spam <b>,true" in (await anna.get("/admin/policies/export.csv")).text
+    )
+    again = await anna.get(f"/admin/policies/preview?domain={DOMAIN}&level=limit")
+    assert 'name="obfuscate" value="1" checked' in again.text
     listed = await anna.get("/admin/policies")
     assert "social.example" in listed.text and "Spam &lt;b&gt;" in listed.text
     assert (await chiara.follow(post)).status == 404
