@@ -22,11 +22,16 @@ import psutil
 
 from activitypub import cavage
 from activitypub.keys import generate_rsa
+from benchmarks import report
 from tests.federation.hub import Hub, running_hub
 from tests.federation.stub import ACTIVITY, PUBLIC, Stubs, stubs, test_key
 from tests.federation.test_durability import _join_from
 
 CONNECTIONS = 32
+
+DOCS = Path(__file__).parent.parent / "docs"
+PAGE = DOCS / "performance.md"
+PLOT = DOCS / "images" / "performance.svg"
 
 
 @dataclass
@@ -39,6 +44,15 @@ class Figure:
     cpu_s_per_1000: float
     ratio: float | None = None
     floor: str = ""
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+
+    def timed(self, seconds: list[float]) -> Figure:
+        """The same with how long single answers took; `seconds` of each, as the asking process saw them."""
+        ordered = sorted(seconds)
+        self.p50_ms = round(ordered[len(ordered) // 2] * 1000, 1)
+        self.p99_ms = round(ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)] * 1000, 1)
+        return self
 
 
 class Meter:
@@ -121,10 +135,10 @@ async def inbox(
             prepared.append((body, headers | {"Content-Type": ACTIVITY}))
         meter = Meter(hub)
         before = hub.sql("SELECT count(*) FROM objects WHERE kind = 'reply'")[0][0]
-        statuses = await _over_connections(
+        statuses, took = await _over_connections(
             [_poster(url, body, headers) for body, headers in prepared]
         )
-        figures.append(meter.figure(f"inbox {temperature}, accepted", count, floor))
+        figures.append(meter.figure(f"inbox {temperature}, accepted", count, floor).timed(took))
         assert set(statuses) == {202}, statuses
         await hub.until(
             "SELECT count(*) FROM objects WHERE kind = 'reply'", wanted=before + count, seconds=300
@@ -146,17 +160,22 @@ def _poster(
 
 async def _over_connections(
     calls: list[Callable[[aiohttp.ClientSession], Awaitable[int]]],
-) -> list[int]:
+) -> tuple[list[int], list[float]]:
+    """The answers' statuses, and how long each took."""
     connector = aiohttp.TCPConnector(limit=CONNECTIONS)
-    waiting, results = iter(calls), []
+    waiting = iter(calls)
+    results: list[int] = []
+    took: list[float] = []
     async with aiohttp.ClientSession(connector=connector) as session:
 
         async def work() -> None:
             for call in waiting:
+                started = time.monotonic()
                 results.append(await call(session))
+                took.append(time.monotonic() - started)
 
         await asyncio.gather(*(work() for _ in range(CONNECTIONS)))
-    return results
+    return results, took
 
 
 async def fan_out(hub: Hub, servers: Stubs, hosts: int, floor: tuple[str, float]) -> list[Figure]:
@@ -181,27 +200,41 @@ async def fan_out(hub: Hub, servers: Stubs, hosts: int, floor: tuple[str, float]
     return figures
 
 
-async def reading(hub: Hub, topic: dict[str, str]) -> list[Figure]:
-    """Pages and documents as an anonymous visitor gets them, 32 at once."""
+MADE_ANEW = {"Authorization": "none"}
+"""Whoever sends this is answered without a copy: what a page costs after each change, and members."""
+
+
+async def reading(hub: Hub, topic: dict[str, str], times: int) -> list[Figure]:
+    """Pages and documents as an anonymous visitor gets them, 32 at once: while nothing changes, and made anew."""
     group = hub.sql("SELECT actor_id FROM groups")[0][0]
     figures = []
-    for name, path, accept in (
-        ("group page", "/g/gardening", "text/html"),
-        ("thread page", topic["url"].removeprefix(hub.origin), "text/html"),
-        ("group actor document", f"/ap/g/{group}", ACTIVITY),
-        ("WebFinger", f"/.well-known/webfinger?resource=acct:gardening@{hub.host}", "*/*"),
+    thread = topic["url"].removeprefix(hub.origin)
+    for name, path, accept, count, extra in (
+        ("group page", "/g/gardening", "text/html", times, {}),
+        ("group page, made anew", "/g/gardening", "text/html", times // 4, MADE_ANEW),
+        ("thread page", thread, "text/html", times, {}),
+        ("thread page, made anew", thread, "text/html", times // 8, MADE_ANEW),
+        ("group actor document", f"/ap/g/{group}", ACTIVITY, times * 2, {}),
+        (
+            "WebFinger",
+            f"/.well-known/webfinger?resource=acct:gardening@{hub.host}",
+            "*/*",
+            times,
+            {},
+        ),
     ):
         url = hub.origin + path
 
         async def get(session: aiohttp.ClientSession) -> int:
-            async with session.get(url, headers={"Accept": accept}) as answer:  # noqa: B023
+            headers = {"Accept": accept, **extra}  # noqa: B023
+            async with session.get(url, headers=headers) as answer:  # noqa: B023
                 await answer.read()
                 return answer.status
 
         meter = Meter(hub)
-        statuses = await _over_connections([get] * 400)
+        statuses, took = await _over_connections([get] * count)
         assert set(statuses) == {200}, (name, set(statuses))
-        figures.append(meter.figure(name, 400))
+        figures.append(meter.figure(name, count).timed(took))
     return figures
 
 
@@ -216,7 +249,7 @@ async def start_up(hub: Hub, times: int = 3) -> float:
     return round(statistics.median(took), 3)
 
 
-async def measure(replies: int, hosts: int) -> dict[str, object]:
+async def measure(replies: int, hosts: int, reads: int) -> dict[str, object]:
     floor = floors()
     verify = ("RSA verify", floor["RSA verify"])
     sign = ("RSA sign", floor["RSA sign"])
@@ -230,7 +263,7 @@ async def measure(replies: int, hosts: int) -> dict[str, object]:
                 "post", "gardening", "--as", "anna", "--title", "Which soil?", "--text", "Clay."
             )
             figures += await inbox(hub, servers, topic, replies, verify)
-            figures += await reading(hub, topic)
+            figures += await reading(hub, topic, reads)
             figures += await fan_out(hub, servers, hosts, sign)
             after = Meter(hub).memory_mb()
     return {
@@ -248,11 +281,19 @@ def main() -> None:
         "--replies", type=int, default=1000, help="activities posted, each cold and warm"
     )
     parser.add_argument("--hosts", type=int, default=300, help="hosts of the fan-out")
+    parser.add_argument("--reads", type=int, default=800, help="requests for each page")
+    parser.add_argument(
+        "--write", action="store_true", help="put the figures into docs/performance.md"
+    )
     parser.add_argument("--json", type=Path, help="write the result to this file as well")
     options = parser.parse_args()
-    result = asyncio.run(measure(options.replies, options.hosts))
+    result = asyncio.run(measure(options.replies, options.hosts, options.reads))
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
+    if options.write:
+        sizes = f"--replies {options.replies} --hosts {options.hosts} --reads {options.reads}"
+        command = f"make bench ARGS='{sizes} --write'"
+        report.write(result, command, PAGE, PLOT)
     print(f"start to first 200: {result['start_seconds']} s")
     print(
         f"idle RSS, PSS: {result['idle_rss_pss_mb']} MB; after load: {result['after_load_rss_pss_mb']} MB"

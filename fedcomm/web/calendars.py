@@ -5,9 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from icalendar import Calendar
-from icalendar import Event as CalendarEvent
-
 from fedcomm.hub.events import State, clock
 from fedcomm.hub.sanitizer import text_of
 from fedcomm.hub.timelines import Post
@@ -28,6 +25,10 @@ def event_file(post: Post, origin: str, page: str) -> bytes:
     The same event has the same UID every time, and a higher SEQUENCE after each change, so that a calendar
     that has it already takes the new one for it.
     """
+    # Its import costs 20 ms of every start; few hubs are asked for a calendar right after it.
+    from icalendar import Calendar
+    from icalendar import Event as CalendarEvent
+
     assert post.event is not None
     thing, event = post.thing, post.event
     occasion = event.occasion
