@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from fedcomm import access_files, erasures, imports, janitor, sweeper
+from fedcomm import access_files, erasures, imports, janitor, retention, sweeper
 from fedcomm.config import Config
 from fedcomm.federation.spoke import FederationSpoke
 from fedcomm.federation.vault import Vault
@@ -107,6 +107,7 @@ async def _life(app: web.Application) -> AsyncIterator[None]:
             erasures.run(site),
             imports.run(site),
             access_files.run(site),
+            retention.run(site),
             tallies.run(),
         ]
         if site.config.server.workers

@@ -19,9 +19,6 @@ DAY_MS = 86_400_000
 STEP = 500
 """Rows that one transaction removes, so that nobody waits for it."""
 
-FAILED_DAYS = 30
-"""Deliveries that were given up are shown to the administrator this long."""
-
 TOMBSTONE_MS = 6 * 3_600_000
 """A Delete that overtook its Create is remembered this long (federation.md §6.1)."""
 
@@ -52,6 +49,7 @@ async def run(config: Config, db: Database, directory: Directory) -> None:
 async def tidy(config: Config, db: Database) -> int:
     """One round; how many rows went or were emptied."""
     now = now_ms()
+    failed = now - int(config.retention.failed_delivery_days * DAY_MS)
     remembered = now - int(config.inbox.remember_days * DAY_MS)
     return (
         await _stepwise(
@@ -70,13 +68,13 @@ async def tidy(config: Config, db: Database) -> int:
             db,
             "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE state = 'failed'"
             " AND recall = 0 AND created_at < ? LIMIT ?)",
-            now - FAILED_DAYS * DAY_MS,
+            failed,
         )
         + await _stepwise(
             db,
             "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE state = 'failed'"
             " AND recall = 1 AND created_at < ? LIMIT ?)",
-            now - int(config.delivery.delete_horizon_days * DAY_MS) - FAILED_DAYS * DAY_MS,
+            failed - int(config.delivery.delete_horizon_days * DAY_MS),
         )
         + await _stepwise(
             db,
