@@ -27,6 +27,7 @@ def main(debug: bool) -> None:
 
 def _add_commands() -> None:
     from fedcomm.cli import (
+        access,
         actor,
         backup,
         canary,
@@ -46,6 +47,7 @@ def _add_commands() -> None:
         portability,
         post,
         queue,
+        reach,
         relay,
         serve,
         sweep,
@@ -78,6 +80,8 @@ def _add_commands() -> None:
         sweep.sweep,
         held.held,
         erasure.erasure,
+        access.access,
+        reach.reach,
         backup.backup,
         backup.restore,
         portability.export,

@@ -295,6 +295,80 @@ async def _begin_journal() -> dict[str, Any]:
         return {"journal": str(site.erasure_journal.path)}
 
 
+@erasure.command("hold")
+@click.argument("target")
+@click.option("--reason", required=True, help="Who asks for it, and why; administrators see it.")
+@with_config
+@with_json
+def hold(target: str, reason: str, as_json: bool) -> None:
+    """Hold TARGET: it is not erased before the hold ends. A member, !group, name@server, server, or post #NUMBER."""
+    _print(run(_hold(target, reason)), as_json)
+
+
+async def _hold(target: str, reason: str) -> dict[str, Any]:
+    from fedcomm.hub import holds, subjects
+
+    async with hub() as site:
+        subject = await subjects.find(site.db, target)
+        async with site.db.transaction() as tx:
+            number = await holds.place(tx, subject.hold_kind, subject.id, reason=reason, by=None)
+        return {"hold": str(number), "kind": subject.kind, "target": subject.name}
+
+
+@erasure.command("holds")
+@click.option("--all", "every", is_flag=True, help="Those that are over, too.")
+@with_config
+@with_json
+def list_holds(every: bool, as_json: bool) -> None:
+    """List legal holds, the newest first."""
+    found = run(_holds(every))
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("HOLD", "KIND", "TARGET", "REASON", "SINCE", "ENDED"),
+        [tuple(each.values()) for each in found],
+        empty="Nothing is held.",
+    )
+
+
+async def _holds(every: bool) -> list[dict[str, Any]]:
+    from fedcomm.hub import holds, subjects
+
+    async with hub() as site:
+        return [
+            {
+                "hold": str(one.id),
+                "kind": one.kind,
+                "target": await subjects.called(site.db, one.kind, one.subject_id),
+                "reason": one.reason,
+                "since": moment(one.created_at),
+                "ended_at": moment(one.ended_at),
+            }
+            for one in await holds.holds(site.db, limit=1000)
+            if every or one.ended_at is None
+        ]
+
+
+@erasure.command("release")
+@click.argument("number", type=int)
+@click.option("--reason", required=True, help="Why it ends; kept in the log.")
+@with_config
+@with_json
+def release(number: int, reason: str, as_json: bool) -> None:
+    """End hold NUMBER. What was deleted meanwhile is erased by the server, soon."""
+    _print(run(_release(number, reason)), as_json)
+
+
+async def _release(number: int, reason: str) -> dict[str, Any]:
+    from fedcomm.hub import holds
+
+    async with hub() as site:
+        async with site.db.transaction() as tx:
+            await holds.release(tx, number, reason=reason, by=None)
+        return {"hold": str(number), "ended": True}
+
+
 # --- What the commands share ---
 
 

@@ -252,6 +252,8 @@ async def _delete(target: str, author: str, reason: str | None) -> dict[str, str
         pictures = await _media_of(site, thing.id)
         async with site.db.transaction() as tx:
             await threads.delete(tx, member.id, thing.id)
+        # Said only when it is written down where no backup can undo it (INV-51).
+        await site.erasure_journal.catch_up(site.db)
         await media.remove_orphans(site.db, site.media_folder, pictures)
         return addresses
 
