@@ -37,6 +37,7 @@ from fedcomm.hub.ballots import Ballot
 from fedcomm.hub.composition import Attachment, Content
 from fedcomm.hub.policies import PolicyBook
 from fedcomm.hub.sanitizer import clean_remote, excerpt, plain_name, text_of
+from fedcomm.hub.things import Kind
 from fedcomm.hub.visibility import Visibility
 from fedcomm.store.database import Database, Reader, Transaction, marks
 from fedcomm.store.ids import now_ms
@@ -512,7 +513,7 @@ def uri_hash(uri: str) -> str:
     return sha256(uri.encode()).hexdigest()
 
 
-def fitted(content: Content, kind: threads.Kind) -> Content:
+def fitted(content: Content, kind: Kind) -> Content:
     """The content as its place wants it: a topic has a title, if need be its first words; a reply has none."""
     if kind == "topic" and not content.title:
         words = excerpt(plain_name(content.plain, 200), TITLE_CHARACTERS)

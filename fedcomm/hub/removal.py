@@ -15,6 +15,7 @@ from typing import Final
 
 from fedcomm.hub import holds, journal, media, threads
 from fedcomm.hub.errors import NotAllowed, NotFound
+from fedcomm.hub.things import Withheld
 from fedcomm.store.database import Database, Reader, Transaction
 from fedcomm.store.ids import now_ms
 
@@ -28,7 +29,7 @@ PURGE_STEP: Final = 100
 
 
 async def withhold(
-    tx: Transaction, moderator_id: int | None, object_id: int, how: threads.Withheld
+    tx: Transaction, moderator_id: int | None, object_id: int, how: Withheld
 ) -> threads.Thing:
     """Take an object from view; what it was. The caller has checked who may do this. Raises NotFound.
 

@@ -1,15 +1,12 @@
-"""Topics, replies and posts: what people write. A topic opens a thread in a group; replies stand
-below it; a post
-is something of another server that belongs to no group of ours.
+"""Topics, replies and posts: what people write. A topic opens a thread in a group; replies stand below it; a post is
+something of another server that belongs to no group of ours.
 
-Local and remote words go through the same operations. Remote ones bring a `Provenance` and clean
-HTML.
+Local and remote words go through the same operations. Remote ones bring a `Provenance` and clean HTML.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from fedcomm.hub import (
     actors,
@@ -26,140 +23,21 @@ from fedcomm.hub import (
     quotes,
     reservations,
     search,
+    things,
 )
 from fedcomm.hub.composition import Content
 from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
 from fedcomm.hub.reservations import Reservation
+from fedcomm.hub.things import Kind, Withheld
 from fedcomm.hub.visibility import Visibility, can_read, member, narrower, remote
-from fedcomm.store.database import Reader, Row, Transaction
+from fedcomm.store.database import Reader, Transaction
 from fedcomm.store.ids import new_id, now_ms
 
-Kind = Literal["topic", "reply", "post"]
-
-Withheld = Literal["waiting", "hidden", "removed", "kept"]
-"""How something is out of view without being erased (`fedcomm.hub.removal`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    """Where a remote object comes from. `uri` its id there, `published_at` Unix ms as its server
-    says (never in
-    the future), `details` JSON of what only its type has (an event's time)."""
-
-    uri: str
-    host_id: int
-    type: str
-    url: str | None
-    published_at: int
-    context_uri: str | None = None
-    details: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Thing:
-    """A row of `objects`. Times: Unix milliseconds. `uri` and `host_id` only for remote ones."""
-
-    id: int
-    kind: Kind
-    type: str
-    uri: str | None
-    host_id: int | None
-    author_id: int
-    group_id: int | None
-    community_id: int | None
-    """The private group of another server whose members it is for."""
-    topic_id: int | None
-    parent_id: int | None
-    parent_uri: str | None
-    context_uri: str | None
-    visibility: Visibility
-    title: str
-    source: str
-    html: str
-    summary: str
-    sensitive: bool
-    language: str
-    url: str | None
-    details: str | None
-    created_at: int
-    published_at: int
-    edited_at: int | None
-    deleted_at: int | None
-    withheld: Withheld | None
-    pinned_at: int | None
-    locked_at: int | None
-    quote_policy: str | None
-    reply_count: int
-    like_count: int
-    dislike_count: int
-    share_count: int
-    active_at: int
-
-    @property
-    def is_local(self) -> bool:
-        return self.host_id is None
-
-
-COLUMNS = (
-    "o.id, o.kind, o.type, o.uri, o.host_id, o.author_id, o.group_id, o.community_id, o.topic_id, o.parent_id,"
-    " o.parent_uri, o.context_uri, o.visibility, o.title, o.source, o.html, o.summary, o.sensitive,"
-    " o.language, o.url, o.details, o.created_at, o.published_at, o.edited_at, o.deleted_at,"
-    " o.withheld, o.pinned_at, o.locked_at, o.quote_policy, o.reply_count, o.like_count, o.dislike_count,"
-    " o.share_count, o.active_at"
-)
-
-
-def thing_of(row: Row) -> Thing:
-    """The object in a row that selected `COLUMNS`."""
-    return Thing(
-        row["id"],
-        row["kind"],
-        row["type"],
-        row["uri"],
-        row["host_id"],
-        row["author_id"],
-        row["group_id"],
-        row["community_id"],
-        row["topic_id"],
-        row["parent_id"],
-        row["parent_uri"],
-        row["context_uri"],
-        row["visibility"],
-        row["title"],
-        row["source"],
-        row["html"],
-        row["summary"],
-        bool(row["sensitive"]),
-        row["language"],
-        row["url"],
-        row["details"],
-        row["created_at"],
-        row["published_at"],
-        row["edited_at"],
-        row["deleted_at"],
-        row["withheld"],
-        row["pinned_at"],
-        row["locked_at"],
-        row["quote_policy"],
-        row["reply_count"],
-        row["like_count"],
-        row["dislike_count"],
-        row["share_count"],
-        row["active_at"],
-    )
-
-
-async def thing(db: Reader, object_id: int) -> Thing | None:
-    """The object with this id, whoever asks, deleted ones included: for the hub and its spokes
-    themselves."""
-    row = await db.one(f"SELECT {COLUMNS} FROM objects o WHERE o.id = ?", object_id)
-    return thing_of(row) if row else None
-
-
-async def thing_by_uri(db: Reader, uri: str) -> Thing | None:
-    """The remote object published under `uri`, deleted ones included."""
-    row = await db.one(f"SELECT {COLUMNS} FROM objects o WHERE o.uri = ?", uri)
-    return thing_of(row) if row else None
+# Whoever works with threads has these at hand as well.
+Provenance = things.Provenance
+Thing = things.Thing
+thing = things.thing
+thing_by_uri = things.thing_by_uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +116,8 @@ async def create_reply(
     visibility: Visibility | None = None,
     reserved: Reservation | None = None,
 ) -> int:
-    """Answer an object; the reply's id. Its visibility is the parent's, or narrower when
-    `visibility` says so. `reserved`: the id and time that its preview had.
+    """Answer an object; the reply's id. Its visibility is the parent's, or narrower when `visibility` says so.
+    `reserved`: the id and time that its preview had.
 
     Raises NotFound, NotAllowed (thread locked, not a member of a closed group).
     """
@@ -373,8 +251,7 @@ async def edit(
     edited_at: int | None = None,
     visibility: Visibility | None = None,
 ) -> None:
-    """The author changes their words; what stood before is kept as a revision. Raises NotFound,
-    NotAllowed.
+    """The author changes their words; what stood before is kept as a revision. Raises NotFound, NotAllowed.
 
     `visibility` of a later remote version can only narrow (INV-16).
     """

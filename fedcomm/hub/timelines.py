@@ -17,6 +17,7 @@ from fedcomm.hub import (
     threads,
 )
 from fedcomm.hub.composition import Attachment
+from fedcomm.hub.things import COLUMNS, thing_of
 from fedcomm.hub.visibility import Clause, Viewer, readable
 from fedcomm.store.database import Reader, Row, Value, marks
 from fedcomm.store.ids import first_id_at, milliseconds_of, now_ms
@@ -49,7 +50,7 @@ class Post:
 
 
 _SELECT = (
-    f"SELECT {threads.COLUMNS}, ga.name AS group_name, ga.display_name AS group_title"
+    f"SELECT {COLUMNS}, ga.name AS group_name, ga.display_name AS group_title"
     " FROM objects o LEFT JOIN actors ga ON ga.id = o.group_id"
 )
 
@@ -285,7 +286,7 @@ async def _posts(
 ) -> list[Post]:
     if not rows:
         return []
-    things = [threads.thing_of(row) for row in rows]
+    things = [thing_of(row) for row in rows]
     ids = [thing.id for thing in things]
     people = await actors.actors(db, sorted({thing.author_id for thing in things}))
     files: dict[int, list[Attachment]] = {}
