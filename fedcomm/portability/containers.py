@@ -6,6 +6,7 @@ from the archive ever becomes a path here, and links, devices and everything els
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -16,13 +17,26 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final, cast
 
 from fedcomm.portability.tables import PortabilityError
 
 CHUNK: Final = 1 << 16
 INDEX: Final = "index.json"
 MANIFEST_BYTES: Final = 64 << 20
+GZIP: Final = b"\x1f\x8b"
+"""How what gzip has packed begins; bzip2 and xz, which nobody exports, take much more to unpack."""
+
+TAR_OVERHEAD: Final = 1 << 20
+"""Bytes of headers and padding that do not count."""
+
+EXTENSIONS: Final = frozenset(
+    {
+        *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE),
+        tarfile.SOLARIS_XHDTYPE,
+    }
+)
+EXTENSION_BYTES: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +76,7 @@ def unpack(path: Path, folder: Path, bounds: Bounds = BOUNDS) -> dict[str, str]:
     found: dict[str, str] = {}
     read = 0
     try:
-        for count, (name, stream) in enumerate(_files(path), start=1):
+        for count, (name, stream) in enumerate(_files(path, bounds), start=1):
             if count > bounds.files:
                 raise PortabilityError("the archive holds too many files.")
             wanted = _plain(name, bounds)
@@ -130,7 +144,7 @@ def verify(folder: Path, index: dict[str, str]) -> None:
         raise PortabilityError("the archive was changed, or files are missing.")
 
 
-def _files(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
+def _files(path: Path, bounds: Bounds) -> Iterator[tuple[str, IO[bytes]]]:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
@@ -139,12 +153,44 @@ def _files(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
                     with archive.open(info) as stream:
                         yield info.filename, stream
         return
-    with path.open("rb") as file, tarfile.open(fileobj=file, mode="r|*") as packed:
-        for member in packed:
-            if member.isreg():
-                extracted = packed.extractfile(member)
-                assert extracted is not None
-                yield member.name, extracted
+    with path.open("rb") as file:
+        is_packed = file.read(2) == GZIP
+        file.seek(0)
+        plain = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if is_packed else file
+        counted = _Counted(plain, bounds.room(path.stat().st_size))
+        with tarfile.open(fileobj=counted, mode="r|", tarinfo=_Member) as packed:  # type: ignore[call-overload]
+            for count, member in enumerate(packed, start=1):
+                if count > bounds.files:
+                    raise PortabilityError("the archive holds too many files.")
+                packed.members.clear()
+                if member.isreg():
+                    extracted = packed.extractfile(member)
+                    assert extracted is not None
+                    yield member.name, extracted
+
+
+class _Counted:
+    """What an archive unfolds to, headers and all, until it is too much."""
+
+    def __init__(self, file: IO[bytes], room: int) -> None:
+        self._file = file
+        self._left = room + TAR_OVERHEAD
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise PortabilityError("the archive unfolds to far more than it is.")
+        return data
+
+
+class _Member(tarfile.TarInfo):
+    """An entry whose extended headers are short: `tarfile` reads them into memory whatever their size."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> Any:
+        if self.type in EXTENSIONS and self.size > EXTENSION_BYTES:
+            raise tarfile.ReadError("a header has no place in an archive")
+        return super()._proc_member(archive)  # type: ignore[misc]
 
 
 def _plain(name: str, bounds: Bounds) -> str | None:

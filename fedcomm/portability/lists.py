@@ -102,7 +102,6 @@ def read(data: bytes, kind: Kind) -> List:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise Invalid("list", "This is not a list: it is no text in UTF-8.") from error
-    csv.field_size_limit(ADDRESS_CHARACTERS * 10)
     try:
         lines = [line for line in csv.reader(io.StringIO(text)) if line and "".join(line).strip()]
     except csv.Error as error:
