@@ -70,6 +70,7 @@ async def make_town(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
         await _feast(world)
         await _cellar(world)
         await give_duties(world)
+        await _brought(world)
         yield world
 
 
@@ -349,6 +350,31 @@ async def _trouble(tx: Transaction, actor_id: int, host_id: int) -> None:
     )
 
 
+async def _brought(world: World) -> None:
+    """Chiara has brought an archive, of which a part was left out, and a list with somebody who is not there."""
+    now = now_ms()
+    chiara = world.people["chiara"]
+    async with world.site.db.transaction() as tx:
+        for number, (kind, state, source, position, made, skipped, over) in enumerate(
+            (
+                ("archive", "done", "https://old.example/users/chiara", 40, 31, 9, now),
+                ("archive", "working", "https://older.example/users/chiara", 12, 12, 0, None),
+                ("mutes", "done", "", 40, 39, 1, now),
+            ),
+            start=1,
+        ):
+            await tx.execute(
+                "INSERT INTO imports (id, member_id, kind, state, source, position, total, made,"
+                " skipped, created_at, finished_at) VALUES (?, ?, ?, ?, ?, ?, 40, ?, ?, ?, ?)",
+                *(number, chiara, kind, state, source, position, made, skipped, now, over),
+            )
+        await tx.execute(
+            "INSERT INTO import_lines (import_id, position, member_id, address, state)"
+            " VALUES (3, 7, ?, 'nobody@other.example', 'failed')",
+            chiara,
+        )
+
+
 def views(world: World) -> list[View]:
     """Every page there is, some as more than one kind of visitor."""
     pictures = world.topics["pictures"]
@@ -410,8 +436,9 @@ def views(world: World) -> list[View]:
         View("data-reach-one", f"/settings/data/reach/{pictures}", "chiara"),
         View("data-consent", "/settings/data/consent/activitypub", "chiara"),
         View("data-erase", "/settings/data/erase", "chiara"),
-        View("take", "/settings/take", "chiara"),
-        View("bring", "/settings/bring", "chiara"),
+        View("settings-take", "/settings/take", "chiara"),
+        View("settings-bring", "/settings/bring", "chiara"),
+        View("settings-bring-empty", "/settings/bring", "elsa"),
         View("interact", "/interact?uri=https://other.example/@rosa", "chiara"),
         View("manage", "/g/garden/manage", "bruno"),
         View("new-group", "/groups/new", "anna"),
