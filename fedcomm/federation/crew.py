@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from fedcomm.federation import lanes
+from fedcomm.federation.clock import ClockWatch
 from fedcomm.store.database import Database, DatabaseUnavailable
 
 log = logging.getLogger("fedcomm.federation")
@@ -24,6 +25,9 @@ IDLE_S = 1.0
 
 FAMILY_PART: Final = 4
 """The hosts of one registrable domain have one hand in so many, and at least one."""
+
+SETTLE_S: Final = 5.0
+"""How long after the clock was set no lease counts as run out."""
 
 PATIENCE_S: Final = 2.0
 """After so many seconds a lane counts as one that waits for others."""
@@ -54,7 +58,11 @@ class Crew:
         self._lease_ms = lease_ms
         self._lanes_per_hand = lanes_per_hand
         self._awake = asyncio.Event()
-        self._lanes: dict[asyncio.Future[None], tuple[str, float]] = {}
+        self._lanes: dict[asyncio.Future[None], tuple[lanes.Lane, float]] = {}
+        # Hosts of lanes whose work broke off: they are given up before the next claim.
+        self._dropped: set[int] = set()
+        self._clock = ClockWatch()
+        self._settled_at = 0.0
 
     def wake(self) -> None:
         """There is work."""
@@ -83,24 +91,49 @@ class Crew:
         """Take lanes while there is a free hand; whether any was taken."""
         hands = self._hands()
         now = time.monotonic()
+        await self._look_at_clock(now)
+        if self._dropped:
+            dropped = self._dropped - {lane.host_id for lane, _ in self._lanes.values()}
+            await lanes.drop(self._db, self._queue, dropped)
+            self._dropped -= dropped
         busy = sum(1 for _, since in self._lanes.values() if now - since < PATIENCE_S)
         room = min(hands - busy, hands * self._lanes_per_hand - len(self._lanes))
         share = lanes.Share(
-            max(1, hands // FAMILY_PART), Counter(family for family, _ in self._lanes.values())
+            max(1, hands // FAMILY_PART), Counter(lane.family for lane, _ in self._lanes.values())
         )
         if room <= 0 or not await lanes.due(self._db, self._queue, share):
             return False
         taken = await lanes.claim(
-            self._db, self._queue, limit=room, lease_ms=self._lease_ms(), share=share
+            self._db,
+            self._queue,
+            limit=room,
+            lease_ms=self._lease_ms(),
+            share=share,
+            only_free=now < self._settled_at,
         )
-        for lane in taken:
+        # A lease of our own that ran out while we were held up: somebody is at work on it here.
+        in_hand = {lane.host_id for lane, _ in self._lanes.values()}
+        fresh = [lane for lane in taken if lane.host_id not in in_hand]
+        for lane in fresh:
             task = asyncio.ensure_future(self._serve(lane))
-            self._lanes[task] = (lane.family, time.monotonic())
+            self._lanes[task] = (lane, time.monotonic())
             task.add_done_callback(self._finished)
-        return bool(taken)
+        return bool(fresh)
+
+    async def _look_at_clock(self, now: float) -> None:
+        step = self._clock.step()
+        if step:
+            log.warning("%s: the clock was set by %d s", self._queue, step // 1000)
+            # The other processes of this machine need a moment to hold on to what they have.
+            self._settled_at = now + SETTLE_S
+            await lanes.after_step(self._db, self._queue, lease_ms=self._lease_ms())
 
     def _finished(self, task: asyncio.Future[None]) -> None:
-        self._lanes.pop(task, None)
-        self._awake.set()
+        held = self._lanes.pop(task, None)
         if not task.cancelled() and task.exception() is not None:
             log.error("%s: a lane broke: %r", self._queue, task.exception())
+            if held is not None:
+                # Not woken: what broke it, a database that is away, say, is asked again in a second.
+                self._dropped.add(held[0].host_id)
+                return
+        self._awake.set()

@@ -21,8 +21,20 @@ from fedcomm.store.ids import now_ms
 
 Queue = Literal["inbox", "delivery", "backfill"]
 
-OWNER = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-"""This process, as it signs its leases: machine, process id, and something that is never used again."""
+_names: dict[int, str] = {}
+
+
+def owner() -> str:
+    """This process, as it signs its leases: machine, process id, and something that is never used again.
+
+    By process id, because web processes are forked after this was imported: each has a name of its own.
+    """
+    pid = os.getpid()
+    if pid not in _names:
+        _names.clear()
+        _names[pid] = f"{socket.gethostname()}:{pid}:{secrets.token_hex(4)}"
+    return _names[pid]
+
 
 WAKE = (
     "INSERT INTO lanes (queue, host_id, next_at) VALUES (?, ?, ?)"
@@ -76,11 +88,20 @@ def _but_for(share: Share | None) -> tuple[str, list[str]]:
 
 
 async def claim(
-    db: Database, queue: Queue, *, limit: int, lease_ms: int, share: Share | None = None
+    db: Database,
+    queue: Queue,
+    *,
+    limit: int,
+    lease_ms: int,
+    share: Share | None = None,
+    only_free: bool = False,
 ) -> list[Lane]:
-    """Take up to `limit` lanes that are due, the longest waiting first."""
+    """Take up to `limit` lanes that are due, the longest waiting first; with `only_free` none whose lease has run
+    out, since that may be the clock's doing."""
     now = now_ms()
     but_for, full = _but_for(share)
+    if only_free:
+        but_for += " AND lease_owner IS NULL"
     async with db.queue_transaction() as tx:
         rows = await tx.all(
             "SELECT host_id, failures, failing_since,"
@@ -102,7 +123,7 @@ async def claim(
         if taken:
             await tx.many(
                 "UPDATE lanes SET lease_owner = ?, lease_until = ? WHERE queue = ? AND host_id = ?",
-                [(OWNER, now + lease_ms, queue, lane.host_id) for lane in taken],
+                [(owner(), now + lease_ms, queue, lane.host_id) for lane in taken],
             )
     return taken
 
@@ -140,7 +161,7 @@ async def renew(db: Database, queue: Queue, host_id: int, *, lease_ms: int) -> b
             now_ms() + lease_ms,
             queue,
             host_id,
-            OWNER,
+            owner(),
         )
     return changed > 0
 
@@ -175,13 +196,40 @@ async def release(
         succeeded_at,
         queue,
         host_id,
-        OWNER,
+        owner(),
     )
+
+
+async def after_step(db: Database, queue: Queue, *, lease_ms: int) -> None:
+    """The clock was set: what is held by this process stays held, and what was due is due.
+
+    A lane that waits for its next try keeps its time: it is asked an hour early or late, which does no harm.
+    """
+    now = now_ms()
+    async with db.queue_transaction() as tx:
+        await tx.execute(
+            "UPDATE lanes SET lease_until = ? WHERE queue = ? AND lease_owner = ?",
+            *(now + lease_ms, queue, owner()),
+        )
+        await tx.execute(
+            "UPDATE lanes SET next_at = ? WHERE queue = ? AND next_at > ? AND failures = 0",
+            *(now, queue, now),
+        )
+
+
+async def drop(db: Database, queue: Queue, host_ids: Iterable[int]) -> None:
+    """Give up lanes of this process on which nobody works any more, because their work broke off."""
+    async with db.queue_transaction() as tx:
+        await tx.many(
+            "UPDATE lanes SET lease_owner = NULL, lease_until = 0"
+            " WHERE queue = ? AND host_id = ? AND lease_owner = ?",
+            [(queue, host_id, owner()) for host_id in sorted(host_ids)],
+        )
 
 
 async def take_over(db: Database) -> int:
     """Free the leases of processes of this machine that are not running any more; how many there were."""
-    machine = OWNER.split(":")[0]
+    machine = owner().split(":")[0]
     freed = 0
     for row in await db.all(
         "SELECT DISTINCT lease_owner FROM lanes WHERE lease_owner IS NOT NULL AND lease_until > ?",

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import os
+import time
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 
 import pytest
 
 from fedcomm.federation import crew, lanes
+from fedcomm.federation.clock import ClockWatch
 from fedcomm.federation.crew import Crew
 from fedcomm.hub import actors
-from fedcomm.store.database import Database
+from fedcomm.store import ids
+from fedcomm.store.database import Database, DatabaseUnavailable
 
 HANDS = 8
 
@@ -85,3 +90,80 @@ async def test_so_many_lanes_and_no_more_are_held_at_once(
     workers = Workers(db, found, lanes_per_hand=2)
     assert not await workers.until_honest(0.5)
     assert len(workers.begun) == 2 * HANDS
+
+
+async def test_inv_46_forked_processes_sign_their_leases_with_names_of_their_own() -> None:
+    """Web processes are forked after everything was imported."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writer, lanes.owner().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = os.read(reader, 200).decode()
+    assert theirs.split(":")[1] == str(child)
+    assert theirs != lanes.owner() == lanes.owner()
+
+
+def test_a_clock_that_is_set_is_noticed_and_one_that_runs_is_not() -> None:
+    wall, elapsed = [1_000_000], [500]
+    watch = ClockWatch(lambda: wall[0], lambda: elapsed[0])
+    for step, told in ((0, 0), (3_600_000, 3_600_000), (0, 0), (-3_600_000, -3_600_000), (900, 0)):
+        elapsed[0] += 60_000
+        wall[0] += 60_000 + step
+        assert watch.step() == told
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_inv_46_a_clock_that_jumps_an_hour_neither_stops_a_lane_nor_gives_it_to_two(
+    db: Database, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    found = await _due(db, ["slow.test"])
+    first, other = Workers(db, found, lanes_per_hand=8), Workers(db, found, lanes_per_hand=8)
+    tasks = [asyncio.create_task(first.crew.run())]
+    await _until(lambda: first.begun == ["slow.test"])
+    tasks.append(asyncio.create_task(other.crew.run()))
+    await asyncio.sleep(0.05)
+    real = time.time_ns
+    monkeypatch.setattr(
+        ids, "time", SimpleNamespace(time_ns=lambda: real() + hours * 3_600_000_000_000)
+    )
+    found |= await _due(db, ["honest.test"])
+    first.names.update(found)
+    other.names.update(found)
+    async with db.transaction() as tx:
+        # As it was due before the clock went back.
+        await tx.execute(
+            "UPDATE lanes SET next_at = ? WHERE lease_owner IS NULL", real() // 1_000_000
+        )
+    try:
+        await _until(lambda: "honest.test" in first.begun + other.begun)
+        assert (first.begun + other.begun).count("slow.test") == 1
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_lane_whose_work_broke_off_is_taken_up_again_before_its_lease_is_over(
+    db: Database,
+) -> None:
+    await _due(db, ["honest.test"])
+    tries = []
+
+    async def serve(lane: lanes.Lane) -> None:
+        tries.append(lane.host_id)
+        if len(tries) == 1:
+            raise DatabaseUnavailable("gone for a moment")
+
+    broken = Crew(db, "inbox", serve, hands=lambda: HANDS, lease_ms=lambda: 60_000)
+    task = asyncio.create_task(broken.run())
+    await _until(lambda: len(tries) >= 2)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)

@@ -1,0 +1,40 @@
+"""`python -m tests.nightly`: what takes too long for every run: kills by the hundreds, ten minutes of overload, a soak.
+
+It runs the same tests as `make test` with larger numbers, and ends with 0 if all of them passed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+
+KILLS = 500
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, prog="python -m tests.nightly")
+    parser.add_argument("--kills", type=int, default=KILLS, help="how often a hub is killed")
+    parser.add_argument(
+        "--overload-minutes", type=float, default=10.0, help="how long more comes than can be done"
+    )
+    parser.add_argument("--soak-hours", type=float, default=1.0, help="how long it just runs")
+    wanted = parser.parse_args()
+    environment = os.environ | {
+        "FEDCOMM_TEST_KILLS_ALIVE": str(wanted.kills),
+        "FEDCOMM_TEST_KILLS_MIGRATING": str(max(12, wanted.kills // 5)),
+        "FEDCOMM_TEST_OVERLOAD_SECONDS": str(wanted.overload_minutes * 60),
+        "FEDCOMM_TEST_SOAK_SECONDS": str(wanted.soak_hours * 3600),
+    }
+    tests = [
+        "tests/reliability",
+        "tests/test_erasure_bytes.py",
+        "tests/federation/test_durability.py",
+    ]
+    command = [sys.executable, "-m", "pytest", "-v", "--durations=0", *tests]
+    return subprocess.run(command, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

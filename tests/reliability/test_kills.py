@@ -1,0 +1,154 @@
+"""kill -9 at random instants, again and again, while everything goes on: what was acknowledged is there, once.
+
+`FEDCOMM_TEST_KILLS_ALIVE` and `FEDCOMM_TEST_KILLS_MIGRATING` say how often (`python -m tests.nightly` wants more).
+Erasures are interrupted in `tests/test_erasure_bytes.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+import aiohttp
+
+from fedcomm.resources import resource_folder
+from fedcomm.store import schema
+from fedcomm.store.schema import HEAD, migrate, open_database
+from tests.databases import PostgreSQLDatabases, PostgreSQLServer
+from tests.federation.hub import make_hub
+from tests.federation.stub import stubs
+from tests.reliability.life import Life
+from tests.reliability.processes import Mortal, forks
+from tests.store.test_schema import NEXT, add_revision
+
+ALIVE = int(os.environ.get("FEDCOMM_TEST_KILLS_ALIVE", "24"))
+MIGRATING = int(os.environ.get("FEDCOMM_TEST_KILLS_MIGRATING", "12"))
+UNLIMITED = {
+    "rates": {"posts_per_member_5min": 1_000_000, "uploads_per_30min": 1_000_000},
+    "abuse": {"posts_per_actor_hour": 0, "activities_per_actor_hour": 0, "hold_score": 1000,
+              "posts_per_host_and_group_hour": 0, "follows_per_group_hour": 0},
+    "media": {"daily_bytes_per_member": 1 << 40},
+}  # fmt: skip
+
+
+async def live_and_die(folder: Path, kills: int, database_url: str | None = None) -> Life:
+    """A hub that is killed so often; its people, with everything checked."""
+    chance = random.Random(20261122)
+    hub = await make_hub(folder, settings=UNLIMITED, database_url=database_url)
+    mortal = Mortal(hub)
+    async with stubs() as servers, aiohttp.ClientSession() as session:
+        db = await open_database(database_url or f"sqlite:///{folder / 'fedcomm.db'}", readers=1)
+        life = Life(hub, servers, db)
+        mortal.start()
+        try:
+            await mortal.answers(session)
+            await life.settle_in()
+            async with life.going_on():
+                while mortal.kills < kills:
+                    # Mostly in the middle of work, sometimes while it starts.
+                    if chance.random() < 0.8:
+                        await life.moved()
+                    await asyncio.sleep(chance.uniform(0, 0.25))
+                    await mortal.kill()
+                    mortal.start()
+                await mortal.answers(session)
+            assert life.tries > life.progress, "nobody ever noticed a kill"
+            await life.audit()
+        finally:
+            with contextlib.suppress(AssertionError):
+                await mortal.stop()
+            await db.close()
+    return life
+
+
+async def test_inv_41_42_43_killed_at_random_instants_nothing_acknowledged_is_lost_or_done_twice(
+    tmp_path: Path,
+) -> None:
+    life = await live_and_die(tmp_path / "hub", ALIVE)
+    assert len(life.replies) + len(life.titles) > ALIVE // 2
+    assert life.pictures
+
+
+async def test_inv_41_42_43_the_same_on_postgresql(
+    migrated_postgresql: tuple[PostgreSQLServer, str], tmp_path: Path
+) -> None:
+    databases = PostgreSQLDatabases(*migrated_postgresql)
+    try:
+        await live_and_die(tmp_path / "hub", max(4, ALIVE // 5), databases.migrated())
+    finally:
+        databases.remove_all()
+
+
+def _migrate(file: str, history: str) -> None:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    setattr(schema, "resource_folder", lambda _name: Path(history))  # noqa: B010
+    migrate(f"sqlite:///{file}")
+
+
+def test_inv_48_killed_at_random_instants_a_migration_has_happened_or_not(
+    migrated_sqlite: Path, tmp_path: Path
+) -> None:
+    history = tmp_path / "history"
+    shutil.copytree(
+        resource_folder("migrations"), history, ignore=shutil.ignore_patterns("__pycache__")
+    )
+    add_revision(
+        history,
+        NEXT,
+        HEAD,
+        "CREATE TABLE copies AS SELECT key, value || 'x' AS value FROM settings",
+        "UPDATE settings SET value = 'new'",
+        "CREATE INDEX copies_by_value ON copies (value)",
+    )
+    before = tmp_path / "before.db"
+    shutil.copy(migrated_sqlite, before)
+    with contextlib.closing(sqlite3.connect(before)) as file:
+        file.executemany(
+            "INSERT INTO settings (key, value) VALUES (?, 'old')",
+            [(f"k{n}",) for n in range(20_000)],
+        )
+        file.commit()
+    chance = random.Random(20261122)
+    path = tmp_path / "hub.db"
+    longest, kills, happened = 0.0, 0, 0
+    while kills < MIGRATING:
+        for left in tmp_path.glob("*hub.db*"):
+            left.unlink()
+        shutil.copy(before, path)
+        process = forks.Process(target=_migrate, args=(str(path), str(history)), daemon=True)
+        started = time.monotonic()
+        process.start()
+        if longest:
+            time.sleep(chance.uniform(0, longest))
+        if longest and process.is_alive():
+            assert process.pid is not None
+            os.kill(process.pid, signal.SIGKILL)
+            kills += 1
+        process.join(60)
+        if not longest:
+            # The first one shows how long it takes.
+            assert process.exitcode == 0
+            longest = time.monotonic() - started
+        with contextlib.closing(sqlite3.connect(path)) as file:
+            assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            (revision,) = file.execute("SELECT version_num FROM alembic_version").fetchone()
+            values = set(file.execute("SELECT value FROM settings WHERE key LIKE 'k%'"))
+            copies = file.execute("SELECT 1 FROM sqlite_master WHERE name = 'copies'").fetchone()
+        assert revision in (HEAD, NEXT)
+        assert values == ({("new",)} if revision == NEXT else {("old",)})
+        assert bool(copies) == (revision == NEXT)
+        happened += revision == NEXT
+        # Whatever the kill left behind, the next try succeeds.
+    last = forks.Process(target=_migrate, args=(str(path), str(history)), daemon=True)
+    last.start()
+    last.join(60)
+    assert last.exitcode == 0
+    assert happened <= kills, "every kill came too late"
