@@ -17,6 +17,7 @@ from typing import Any, Final
 from activitypub import accessors, proofs
 from activitypub.ijson import JSONObject, parse_object
 from activitypub.keys import PublicKey, load_public_multibase
+from activitypub.origins import same_origin
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.moments import iso
@@ -124,6 +125,8 @@ def verify(certificate: bytes, instance_actor: Mapping[str, Any]) -> str | None:
     issuer = accessors.text(document, "attributedTo", limit=2048)
     if issuer is None or issuer != instance_actor.get("id"):
         return "The certificate names another instance."
+    if not same_origin(document.get("id"), issuer, allow_http=True):
+        return "The certificate is of another hub than the instance that signed it."
     method = proofs.verification_method(document)
     if method is None:
         return "The certificate carries no proof."

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from activitypub import proofs
+from activitypub.keys import PrivateKey, generate_ed25519
+from fedcomm.federation import certificates
 from fedcomm.hub import erasure, follows, groups, members, threads
 from fedcomm.hub.composition import Draft
 from tests.federation.inprocess import LocalHub, ScriptedStubs
@@ -287,3 +290,44 @@ async def test_inv_50_ids_of_ours_that_were_erased_are_gone_for_everybody_and_ev
     status, _ = await town.get(f"/.well-known/webfinger?resource={handle}")
     assert status in (404, 410)
     assert await where(town, name) == []
+
+
+async def test_a_forged_certificate_is_not_believed() -> None:
+    ours, theirs = generate_ed25519(), generate_ed25519()
+
+    def instance(origin: str, key: PrivateKey) -> Document:
+        actor = f"{origin}/ap/instance"
+        multikey = {
+            "id": f"{actor}#ed25519",
+            "type": "Multikey",
+            "controller": actor,
+            "publicKeyMultibase": key.public().to_multibase(),
+        }
+        return {"id": actor, "type": "Application", "assertionMethod": [multikey]}
+
+    def signed(origin: str, key: PrivateKey, method: str | None = None, **facts: Any) -> bytes:
+        document = {
+            "@context": certificates.CONTEXT,
+            "id": f"{origin}/erasures/1",
+            "type": certificates.TYPE,
+            "attributedTo": f"{origin}/ap/instance",
+            **facts,
+        }
+        method = method or f"{origin}/ap/instance#ed25519"
+        return json.dumps(proofs.create(document, key, method, "2026-11-21T10:00:00Z")).encode()
+
+    hub, evil = "https://hub.test", "https://evil.test"
+    good = signed(hub, ours)
+    assert certificates.verify(good, instance(hub, ours)) is None
+    for forged, actor in (
+        (signed(hub, theirs), instance(hub, ours)),
+        (signed(hub, theirs, f"{evil}/ap/instance#ed25519"), instance(hub, ours)),
+        (signed(evil, theirs), instance(hub, ours)),
+        # Signed by itself, and about a case of ours.
+        (signed(evil, theirs, id=f"{hub}/erasures/1"), instance(evil, theirs)),
+        (signed(hub, ours, type="Note"), instance(hub, ours)),
+        (good.replace(b"erasures/1", b"erasures/2"), instance(hub, ours)),
+        (good.replace(b"2026-11-21", b"2026-11-20"), instance(hub, ours)),
+        (good[:-1] + b', "type": "ErasureCertificate"}', instance(hub, ours)),
+    ):
+        assert certificates.verify(forged, actor) is not None
