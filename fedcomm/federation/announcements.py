@@ -18,8 +18,9 @@ from activitypub.vocabulary import COLLECTION_TYPES, ITEM_LIMIT, OBJECT_TYPES
 from fedcomm.federation import backlog
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.changes import Change, nothing
+from fedcomm.federation.contents import addressed
 from fedcomm.federation.hearsay import Hearsay
-from fedcomm.federation.library import Library, addressed
+from fedcomm.federation.library import Library
 from fedcomm.federation.opinions import KINDS, Opinions
 from fedcomm.federation.received import Received
 from fedcomm.federation.vouching import Vouching

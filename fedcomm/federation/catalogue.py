@@ -225,9 +225,19 @@ class Catalogue:
 
     def create(self, activity_id: int, document: JSONObject, published: int) -> JSONObject:
         """The `Create` of an object's document, without context."""
+        return self._about(activity_id, "Create", document, published)
+
+    def update(self, activity_id: int, document: JSONObject, published: int | None) -> JSONObject:
+        """The `Update` of an object's document, without context."""
+        return self._about(activity_id, "Update", document, published)
+
+    def _about(
+        self, activity_id: int, kind: str, document: JSONObject, published: int | None
+    ) -> JSONObject:
+        """By the author, addressed as the object is."""
         return self._renderer.activity(
             activity_id,
-            "Create",
+            kind,
             str(document["attributedTo"]),
             document,
             to=document["to"],

@@ -16,8 +16,9 @@ from fedcomm.federation import backlog
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.changes import Change, nothing
 from fedcomm.federation.consents import Consents
+from fedcomm.federation.contents import fitted
 from fedcomm.federation.directory import Directory
-from fedcomm.federation.library import Library, fitted
+from fedcomm.federation.library import Library
 from fedcomm.federation.quoting import permissions_of
 from fedcomm.federation.vouching import can_be_confirmed
 from fedcomm.hub import actors, reactions, threads

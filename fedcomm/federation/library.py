@@ -6,13 +6,9 @@ the budget), a post when somebody here follows its author or is mentioned; other
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from hashlib import sha256
-from html import escape
 
 from activitypub.accessors import Refused
 from activitypub.client import Client
@@ -26,36 +22,20 @@ from activitypub.documents import (
 from activitypub.failures import FetchBudget, FetchError
 from activitypub.origins import host as host_of
 from activitypub.origins import same_origin
-from fedcomm.federation import absentees
+from fedcomm.federation import absentees, contents
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.directory import Directory
-from fedcomm.federation.emotes import named_emoji
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.quoting import Quotation, Quoting, permissions_of
-from fedcomm.hub import actors, erasure, events, groups, holding, threads
-from fedcomm.hub.ballots import Ballot
-from fedcomm.hub.composition import Attachment, Content
+from fedcomm.hub import actors, erasure, groups, holding, threads
+from fedcomm.hub.composition import Content
 from fedcomm.hub.policies import PolicyBook
-from fedcomm.hub.sanitizer import clean_remote, excerpt, plain_name, text_of
-from fedcomm.hub.things import Kind
 from fedcomm.hub.visibility import Visibility
 from fedcomm.store.database import Database, Reader, Transaction, marks
 from fedcomm.store.ids import now_ms
 
 ANCESTORS = 20
 """How far up a thread is followed to find where a reply belongs (security.md §4 allows 50)."""
-
-TITLE_CHARACTERS = 80
-"""A topic from a microblog has no title: its first words become one (§4.6)."""
-
-UNTITLED = "…"
-"""The title of a topic that consists of a picture alone."""
-
-CLEANED_IN_PLACE = 10_000
-"""Characters of HTML that are cleaned on the event loop; more than that goes to a thread (INV-26)."""
-
-SHOWN_AS_LINK = frozenset({"Question", "Event", "Image", "Video", "Audio", "Document"})
-"""Types that are kept and shown as what they are, with a link to where they work fully."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,14 +206,14 @@ class Library:
             url=document.url,
             published_at=min(document.published or now_ms(), now_ms()),
             context_uri=document.context,
-            details=_details(document),
+            details=contents.details(document),
         )
         if arrival.parent_id is not None:
             return await threads.create_reply(
                 tx,
                 arrival.author.id,
                 arrival.parent_id,
-                fitted(arrival.content, "reply"),
+                contents.fitted(arrival.content, "reply"),
                 provenance=provenance,
                 visibility=arrival.visibility,
             )
@@ -244,7 +224,7 @@ class Library:
                 tx,
                 arrival.author.id,
                 arrival.group_id,
-                fitted(arrival.content, "topic"),
+                contents.fitted(arrival.content, "topic"),
                 provenance=provenance,
             )
         if arrival.wanted:
@@ -451,144 +431,14 @@ class Library:
 
     async def content_of(self, document: ObjectDocument, mentions: list[int]) -> Content:
         """A document's content, clean. `mentions`: ids of actors here."""
-        raw = document.content_html or ""
-        if not raw and document.summary and document.type != "Note":
-            raw = document.summary
-        if document.type in SHOWN_AS_LINK and document.event is None:
-            raw += _facts(document)
-        if len(raw) > CLEANED_IN_PLACE:
-            html = await asyncio.to_thread(clean_remote, raw, local_origin=self._at.origin)
-        else:
-            html = clean_remote(raw, local_origin=self._at.origin)
-        plain = text_of(html)
-        # On a Note the summary is the warning; on a titled post it is an excerpt (§5.2).
-        warns = document.type in ("Note", "Question") or document.sensitive
-        summary = plain_name(text_of(document.summary or ""), 500) if warns else ""
-        return Content(
-            title=plain_name(document.name or "", 200),
-            source=document.content_source or "",
-            html=html,
-            plain=plain,
-            summary=summary,
-            sensitive=document.sensitive or bool(summary),
-            language=document.language or "",
-            mentions=tuple(dict.fromkeys(mentions)),
-            hashtags=tuple(
-                dict.fromkeys(
-                    tag.name.removeprefix("#").lower()
-                    for tag in document.tags
-                    if tag.type == "Hashtag"
-                )
-            ),
-            attachments=tuple(
-                Attachment(
-                    type=file.type,
-                    uri=file.url,
-                    mime=file.media_type,
-                    alt=plain_name(file.alt or "", 1500),
-                    width=file.width,
-                    height=file.height,
-                    blurhash=file.blurhash,
-                    focal=file.focal,
-                    duration_ms=file.duration_ms,
-                )
-                for file in (() if await self._rejects_media(document) else document.attachments)
-            ),
-            poll=ballot_of(document),
-            emoji=named_emoji(document.tags),
-            event=occasion_of(document),
+        return await contents.content_of(
+            document,
+            mentions,
+            local_origin=self._at.origin,
+            with_files=not await self._rejects_media(document),
         )
-
-
-def addressed(document: ObjectDocument, activity: ActivityDocument) -> ObjectDocument:
-    """The embedded object with the addressing of its activity, where a peer states it only there."""
-    if document.to or document.cc:
-        return document
-    audience = document.audience or activity.audience
-    return replace(document, to=activity.to, cc=activity.cc, audience=audience)
 
 
 def uri_hash(uri: str) -> str:
     """What is remembered of an id that must not be: enough to know it again."""
     return sha256(uri.encode()).hexdigest()
-
-
-def fitted(content: Content, kind: Kind) -> Content:
-    """The content as its place wants it: a topic has a title, if need be its first words; a reply has none."""
-    if kind == "topic" and not content.title:
-        words = excerpt(plain_name(content.plain, 200), TITLE_CHARACTERS)
-        return replace(content, title=words or UNTITLED)
-    return replace(content, title="") if kind == "reply" else content
-
-
-def ballot_of(document: ObjectDocument) -> Ballot | None:
-    """The poll in a `Question`, as its server counts it (§5.3)."""
-    if document.type != "Question" or not document.options:
-        return None
-    closed_at: int | None = None
-    if document.closed is not None and document.closed is not False:
-        closed_at = document.closed if document.closed is not True else now_ms()
-    votes = tuple(option.votes or 0 for option in document.options)
-    # Pleroma and older servers give no votersCount.
-    voters = document.voters if document.voters is not None else sum(votes)
-    names = tuple(option.name for option in document.options)
-    # A peer may write the end of a poll into `closed` before it has come.
-    over = closed_at is not None and closed_at <= now_ms()
-    return Ballot(
-        names,
-        document.multiple,
-        document.end_time if document.end_time is not None else closed_at,
-        closed_at if over else None,
-        votes,
-        voters,
-    )
-
-
-def occasion_of(document: ObjectDocument) -> events.Occasion | None:
-    """The event in a document, its texts clean (§5.4)."""
-    found = document.event
-    if found is None:
-        return None
-    return events.Occasion(
-        found.start,
-        found.end,
-        found.timezone if found.timezone in events.zones() else "",
-        found.status,
-        found.attendance or "",
-        # To whom one is not invited one cannot say that one comes.
-        "none" if found.joining == "invite" else found.joining,
-        found.join_url,
-        plain_name(found.place or "", events.PLACE_CHARS),
-        plain_name(found.address or "", events.ADDRESS_CHARS),
-        found.online_url,
-        found.capacity,
-        found.participants or 0,
-    )
-
-
-def _details(document: ObjectDocument) -> str | None:
-    """What only this type has, as JSON: times and place of an event."""
-    facts: dict[str, object] = {}
-    for name, value in (
-        ("start_time", document.start_time),
-        ("end_time", document.end_time),
-        ("location", document.location_name),
-    ):
-        if value is not None:
-            facts[name] = value
-    return json.dumps(facts, ensure_ascii=False) if facts else None
-
-
-def _facts(document: ObjectDocument) -> str:
-    """Times and place as HTML, so that an event can be read wherever text is shown."""
-    parts = []
-    times = [
-        datetime.fromtimestamp(moment / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
-        for moment in (document.start_time, document.end_time)
-        if moment is not None and document.type == "Event"
-    ]
-    if times:
-        parts.append(f"<p>{' – '.join(times)}</p>")
-    if document.location_name:
-        parts.append(f"<p>{escape(document.location_name)}</p>")
-    return "".join(parts)

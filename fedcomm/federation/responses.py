@@ -67,16 +67,7 @@ class Responses:
         document = await self._catalogue.object(tx, thing.id)
         if document is None:
             return
-        update = self._renderer.activity(
-            new_id(),
-            "Update",
-            str(document["attributedTo"]),
-            document,
-            to=document["to"],
-            cc=document["cc"],
-            published=entry.at,
-            audience=document.get("audience"),
-        )
+        update = self._catalogue.update(new_id(), document, entry.at)
         update = await self._out.sealed(thing.author_id, update)
         have_it = [
             inbox

@@ -11,8 +11,8 @@ from activitypub.documents import ActivityDocument, ObjectDocument, read_object
 from activitypub.failures import FetchBudget
 from activitypub.keys import InvalidKey
 from activitypub.origins import same_origin
+from fedcomm.federation.contents import addressed
 from fedcomm.federation.directory import Directory, KnownKey
-from fedcomm.federation.library import addressed
 from fedcomm.store.ids import now_ms
 
 DAY_MS = 86_400_000

@@ -167,16 +167,7 @@ class Words:
         document = await self._catalogue.object(tx, thing.id)
         if document is None:
             return
-        update = self._renderer.activity(
-            new_id(),
-            "Update",
-            str(document["attributedTo"]),
-            document,
-            to=document["to"],
-            cc=document["cc"],
-            published=thing.edited_at,
-            audience=document.get("audience"),
-        )
+        update = self._catalogue.update(new_id(), document, thing.edited_at)
         have_it = recipients.merged(
             await recipients.reached(tx, thing.id),
             await self._people_named(tx, thing),

@@ -16,18 +16,11 @@ from fedcomm.federation import backlog
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.changes import Change, nothing
 from fedcomm.federation.consents import Consents
+from fedcomm.federation.contents import addressed, ballot_of, fitted
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.hearsay import Hearsay
 from fedcomm.federation.interventions import Interventions
-from fedcomm.federation.library import (
-    Arrival,
-    Judge,
-    Library,
-    addressed,
-    ballot_of,
-    fitted,
-    uri_hash,
-)
+from fedcomm.federation.library import Arrival, Judge, Library, uri_hash
 from fedcomm.federation.polling import Polling
 from fedcomm.federation.quoting import permissions_of
 from fedcomm.federation.received import Received, keep
