@@ -79,6 +79,8 @@ class Content:
     quote: int | None = None
     unquote: bool = False
     permissions: Permissions | None = None
+    only_here: bool = False
+    """Its author keeps a new one on this hub."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class Draft:
     quote: int | None = None
     unquote: bool = False
     quote_policy: Policy | None = None
+    only_here: bool = False
 
 
 async def compose(
@@ -170,6 +173,7 @@ async def compose(
         quote=draft.quote,
         unquote=draft.unquote,
         permissions=Permissions(quote=draft.quote_policy) if draft.quote_policy else None,
+        only_here=draft.only_here,
     )
 
 

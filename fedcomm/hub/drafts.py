@@ -47,6 +47,7 @@ class Words:
     poll_minutes: int = 0
     quote: str = ""
     quote_policy: str = ""
+    only_here: bool = False
     event: dict[str, str] = field(default_factory=dict)
     """The fields of an event, as they were typed."""
 

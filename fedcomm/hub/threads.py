@@ -94,7 +94,7 @@ async def create_topic(
         author_id,
         content,
         provenance,
-        visibility=groups.VISIBILITY_OF_MODE[group.mode],
+        visibility=_kept(content, groups.VISIBILITY_OF_MODE[group.mode]),
         group_id=group_id,
         topic_id=object_id,
         withheld="waiting" if waits else None,
@@ -153,7 +153,7 @@ async def create_reply(
         author_id,
         content,
         provenance,
-        visibility=narrower(parent.visibility, visibility or parent.visibility),
+        visibility=_kept(content, narrower(parent.visibility, visibility or parent.visibility)),
         group_id=parent.group_id,
         community_id=parent.community_id,
         topic_id=parent.topic_id,
@@ -172,6 +172,11 @@ async def create_reply(
     await count_reply(tx, made, 1)
     await announce_new(tx, object_id)
     return object_id
+
+
+def _kept(content: Content, wanted: Visibility) -> Visibility:
+    """Not wider than members of this hub, where the author keeps it here."""
+    return narrower(wanted, "local") if content.only_here else wanted
 
 
 async def announce_new(tx: Transaction, object_id: int) -> None:

@@ -14,6 +14,7 @@ import activitypub
 import fedcomm
 from fedcomm.http import site_of
 from fedcomm.hub import instance, published_blocks, rules
+from fedcomm.hub.access_requests import DEADLINE_DAYS
 from fedcomm.resources import resource_folder
 from fedcomm.store.database import DatabaseError
 from fedcomm.web import headers
@@ -46,6 +47,8 @@ async def about(request: web.Request) -> web.StreamResponse:
         public=True,
         usage=usage,
         federates=site.federation is not None,
+        retention=site.config.retention,
+        deadline_days=DEADLINE_DAYS,
         rules=await rules.current(site.db),
         blocks=await published_blocks.published(site.db) if shown else None,
     )

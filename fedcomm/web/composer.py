@@ -89,6 +89,11 @@ class Writing:
     quote_id: int | None = None
     quote_policy: str = ""
     """Who may quote this; empty for what the member's settings say."""
+    only_here: bool = False
+    """Whether it is to stay on this hub."""
+    consent: str = ""
+    """What was answered to whether words may leave: yes, no, or nothing."""
+    asks_consent: bool = False
     quotes_now: bool = False
     """Whether what is edited quotes something, which `unquote` takes out."""
     unquote: bool = False
@@ -133,6 +138,7 @@ class Writing:
             quote=self.quote_id,
             unquote=self.unquote,
             quote_policy=as_policy(self.quote_policy),
+            only_here=self.only_here,
             event=self.event.occasion,
         )
 
@@ -179,6 +185,8 @@ async def read_writing(request: web.Request, member: Member) -> Writing:
         poll_minutes=_poll_minutes(form.text("poll_end")),
         quote=form.line("quote"),
         quote_policy=as_policy(form.text("quote_policy")) or "",
+        only_here=form.flag("only_here"),
+        consent=form.text("consent"),
         unquote=form.flag("unquote"),
         event=fields_of(form),
     )

@@ -48,6 +48,7 @@ def words_of(writing: Writing) -> drafts.Words:
         poll_minutes=writing.poll_minutes,
         quote=writing.quote,
         quote_policy=writing.quote_policy,
+        only_here=writing.only_here,
         event=asdict(writing.event) if writing.event.is_filled else {},
     )
 
@@ -78,6 +79,7 @@ async def writing_from(site: Site, draft: drafts.SavedDraft) -> Writing:
         draft_id=draft.id,
         quote=words.quote,
         quote_policy=words.quote_policy,
+        only_here=words.only_here,
     )
 
 

@@ -16,6 +16,7 @@ from fedcomm.site import Site
 from fedcomm.store.database import Reader
 from fedcomm.web import paths, presentation
 from fedcomm.web.composer import POLL_LENGTHS, Writing, read_writing
+from fedcomm.web.consenting import is_asked, take_answer
 from fedcomm.web.dry_runs import Spot, keep, read_ready, submission_of
 from fedcomm.web.federated import activity_answer, object_uri
 from fedcomm.web.forms import path_id, query_id
@@ -93,6 +94,8 @@ async def thread(request: web.Request) -> web.StreamResponse:
     place = await place_in(visit, group)
     wanted = query_id(request, "reply")
     parent = next((entry for entry in replies if entry.thing.id == wanted), topic_entry)
+    writing = Writing(language=topic.thing.language or group.language)
+    writing.asks_consent = group.leaves_hub and await _asks(request)
     response = await page(
         request,
         "thread.html",
@@ -104,7 +107,7 @@ async def thread(request: web.Request) -> web.StreamResponse:
         place=place,
         can_reply=can_reply(place, topic.thing),
         parent=parent,
-        writing=Writing(language=topic.thing.language or group.language),
+        writing=writing,
         after=after,
         following=following,
         path=path,
@@ -180,6 +183,7 @@ async def new_topic(request: web.Request) -> web.StreamResponse:
     group, place = await _group_to_write_in(request)
     writing = await read_writing(request, member)
     spot = Spot(group_id=group.id)
+    await take_answer(site, writing, member, leaves=group.leaves_hub)
     if writing.wants_draft and not writing.errors and await keep(site, writing, member, spot):
         return see_other("/drafts", "draft_saved")
     ready = None if writing.wants_draft else await read_ready(site, writing, member, spot)
@@ -220,6 +224,7 @@ async def topic_form(
     request: web.Request, group: groups.Group, place: Place, writing: Writing
 ) -> web.StreamResponse:
     """The form to open a topic, as far as it is filled in."""
+    writing.asks_consent = group.leaves_hub and await _asks(request)
     return await page(
         request,
         "new_topic.html",
@@ -249,6 +254,7 @@ async def reply(request: web.Request) -> web.StreamResponse:
     parent = await _parent(request)
     writing = await read_writing(request, member)
     spot = Spot(parent_id=parent.thing.id)
+    await take_answer(site, writing, member, leaves=parent.thing.visibility != "local")
     if writing.wants_draft and not writing.errors and await keep(site, writing, member, spot):
         return see_other("/drafts", "draft_saved")
     ready = None if writing.wants_draft else await read_ready(site, writing, member, spot)
@@ -296,6 +302,7 @@ async def reply_page(
         if not place.is_member:
             raise NotAllowed("Join the group to write in it.")
     entry = (await presentation.entries(db, [parent]))[0]
+    writing.asks_consent = parent.thing.visibility != "local" and await _asks(request)
     return await page(
         request,
         "reply.html",
@@ -303,6 +310,12 @@ async def reply_page(
         parent=entry,
         writing=writing,
     )
+
+
+async def _asks(request: web.Request) -> bool:
+    """Whether the member still has to say whether their words may leave."""
+    visit = visit_of(request)
+    return visit.member is not None and await is_asked(visit.site, visit.member.id)
 
 
 async def thread_location(site: Site, viewer: Viewer, thing: threads.Thing) -> str | None:

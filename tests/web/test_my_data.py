@@ -7,15 +7,17 @@ import io
 import json
 import re
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from fedcomm import access_files
+from fedcomm.config import Consents
 from fedcomm.hub import access_requests, consents, erasure, holds, reactions, threads
 from fedcomm.hub.composition import Draft
 from fedcomm.store.ids import new_id
 from fedcomm.store.pseudonyms import Pseudonyms
-from tests.web.world import PASSWORD, World
+from tests.web.world import PASSWORD, World, make_world
 
 HOUR_MS = 3_600_000
 
@@ -262,3 +264,45 @@ async def test_deleting_a_post_is_written_down_before_it_is_said(world: World) -
     assert f'"{topic}"' in world.site.erasure_journal.path.read_text()
     known = await threads.thing(world.site.db, topic)
     assert known is not None and known.deleted_at is not None
+
+
+async def test_a_topic_can_be_kept_here_by_its_author(world: World) -> None:
+    chiara = await world.browser("chiara")
+    form = {"title": "Kept", "text": "For us alone.", "only_here": "1"}
+    assert 'name="only_here"' in (await chiara.get("/g/garden/new")).text
+    preview = await chiara.post("/g/garden/new", form | {"action": "preview"})
+    assert "It does not leave this server." in preview.text
+    sent = await chiara.post("/g/garden/new", form)
+    assert sent.status == 303
+    kept = int(re.findall(r"/t/(\d+)", sent.location)[0])
+    known = await threads.thing(world.site.db, kept)
+    assert known is not None and known.visibility == "local"
+    assert (await (await world.browser("elsa")).follow(f"/o/{kept}")).status == 200
+    assert (await world.stranger().follow(f"/o/{kept}")).status == 404
+    answered = await chiara.post(f"/o/{kept}/reply", {"text": "An answer."})
+    reply = int(re.findall(r"/o/(\d+)", answered.location)[0])
+    below = await threads.thing(world.site.db, reply)
+    assert below is not None and below.visibility == "local"
+
+
+async def test_where_nothing_leaves_by_default_one_is_asked_before_the_first_post(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with make_world(database_url, tmp_path, consents=Consents(activitypub=False)) as world:
+        if world.site.federation is None:
+            pytest.skip("this world does not federate")
+        chiara, me = await world.browser("chiara"), world.people["chiara"]
+        page = await chiara.get("/g/garden/new")
+        assert "May your words go to other servers?" in page.text
+        assert "May your words go" not in (await chiara.get("/g/workshop/new")).text
+        form = {"title": "First", "text": "Words."}
+        refused = await chiara.post("/g/garden/new", form)
+        assert refused.status == 422 and "Say whether your words may go" in refused.text
+        assert "First" in refused.text
+        assert (await chiara.post("/g/garden/new", form | {"consent": "yes"})).status == 303
+        assert await world.site.consent.allows(world.site.db, me, "activitypub")
+        assert "May your words go" not in (await chiara.get("/g/garden/new")).text
+        dario = await world.browser("dario")
+        # Who keeps it here need not decide.
+        assert (await dario.post("/g/garden/new", form | {"only_here": "1"})).status == 303
+        assert await consents.decisions(world.site.db, world.people["dario"]) == []
