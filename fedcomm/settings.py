@@ -111,7 +111,8 @@ class Server:
         metadata=about("Networks whose X-Forwarded-For header is believed; all others' is not."),
     )
     processes: int = field(
-        default=1, metadata=about("Processes that serve the pages and work the queues.", low=1, high=64)
+        default=1,
+        metadata=about("Processes that serve the pages and work the queues.", low=1, high=64),
     )
     workers: bool = field(
         default=True, metadata=about("Run the queues (inbox, delivery) inside the web process.")
