@@ -247,9 +247,9 @@ async def test_inv_50_ids_of_ours_that_were_erased_are_gone_for_everybody_and_ev
         )
         topic = await threads.create_topic(tx, gone, town.group, content)
     town.site.wake()
-    await town.quiet()
+    await town.quiet(60)
     await forget(town, "member", gone)
-    await town.quiet()
+    await town.quiet(60)
     mallory = servers.somebody()
     for act in (
         activity(mallory, "Follow", town.person(gone)),
