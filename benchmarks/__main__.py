@@ -22,7 +22,7 @@ import psutil
 
 from activitypub import cavage
 from activitypub.keys import generate_rsa
-from benchmarks import report
+from benchmarks import growth, report
 from tests.federation.hub import Hub, running_hub
 from tests.federation.stub import ACTIVITY, PUBLIC, Stubs, stubs, test_key
 from tests.federation.test_durability import _join_from
@@ -107,12 +107,13 @@ async def inbox(
     """Signed replies to one topic from 200 actors on 10 hosts over 32 connections; cold, then warm."""
     people = [servers.actor(f"a{n}", f"load{n % 10}.test") for n in range(200)]
     url = f"{hub.origin}/ap/inbox"
+    thread = topic["uri"].rpartition("/")[2]
     figures = []
     for turn, temperature in enumerate(("cold", "warm")):
         prepared = []
         for number in range(count):
             author = people[number % len(people)]
-            uri = f"{author}/notes/{turn}-{number}"
+            uri = f"{author}/notes/{thread}-{turn}-{number}"
             activity = {
                 "@context": "https://www.w3.org/ns/activitystreams",
                 "id": f"{uri}/create",
@@ -223,18 +224,51 @@ async def reading(hub: Hub, topic: dict[str, str], times: int) -> list[Figure]:
             {},
         ),
     ):
-        url = hub.origin + path
+        headers = {"Accept": accept, **extra}
+        figures.append(await _read(hub, name, path, headers, count))
+    return figures
 
-        async def get(session: aiohttp.ClientSession) -> int:
-            headers = {"Accept": accept, **extra}  # noqa: B023
-            async with session.get(url, headers=headers) as answer:  # noqa: B023
-                await answer.read()
-                return answer.status
 
-        meter = Meter(hub)
-        statuses, took = await _over_connections([get] * count)
-        assert set(statuses) == {200}, (name, set(statuses))
-        figures.append(meter.figure(name, count).timed(took))
+async def _read(hub: Hub, name: str, path: str, headers: dict[str, str], count: int) -> Figure:
+    """Ask for one path `count` times, 32 at once; the first time, when templates are compiled, does not count."""
+
+    async def get(session: aiohttp.ClientSession) -> int:
+        async with session.get(hub.origin + path, headers=headers) as answer:
+            await answer.read()
+            return answer.status
+
+    await _over_connections([get])
+    meter = Meter(hub)
+    statuses, took = await _over_connections([get] * count)
+    assert set(statuses) == {200}, (name, set(statuses))
+    return meter.figure(name, count).timed(took)
+
+
+async def when_grown(
+    hub: Hub, servers: Stubs, floor: tuple[str, float], reads: int, replies: int
+) -> list[Figure]:
+    """Pages made anew, and the inbox, with few and with many objects in the hub."""
+    figures = []
+    for size in growth.SIZES:
+        topic = await hub.run(
+            "post", "gardening", "--as", "anna", "--title", f"With {size}", "--text", "Clay."
+        )
+        await hub.stop()
+        growth.grow(hub, size)
+        cookie = growth.log_in(hub)
+        await hub.start()
+        arrived = await inbox(hub, servers, topic, replies, floor)
+        thread = topic["url"].removeprefix(hub.origin)
+        measured = [figure for figure in arrived if figure.name == "inbox warm, visible"]
+        for name, path, extra in (
+            ("group page, made anew", "/g/gardening", MADE_ANEW),
+            ("thread page, made anew", thread, MADE_ANEW),
+            ("home of a member", "/", cookie),
+        ):
+            measured.append(await _read(hub, name, path, {"Accept": "text/html", **extra}, reads))
+        for figure in measured:
+            figure.name = f"{figure.name}, {size:,} objects"
+        figures += measured
     return figures
 
 
@@ -249,7 +283,7 @@ async def start_up(hub: Hub, times: int = 3) -> float:
     return round(statistics.median(took), 3)
 
 
-async def measure(replies: int, hosts: int, reads: int) -> dict[str, object]:
+async def measure(replies: int, hosts: int, reads: int, *, grown: bool) -> dict[str, object]:
     floor = floors()
     verify = ("RSA verify", floor["RSA verify"])
     sign = ("RSA sign", floor["RSA sign"])
@@ -266,6 +300,10 @@ async def measure(replies: int, hosts: int, reads: int) -> dict[str, object]:
             figures += await reading(hub, topic, reads)
             figures += await fan_out(hub, servers, hosts, sign)
             after = Meter(hub).memory_mb()
+        if grown:
+            # One of its own: nobody follows there, and every page of the first figures is full.
+            async with stubs() as servers, running_hub(Path(folder) / "grown") as hub:
+                figures += await when_grown(hub, servers, verify, reads // 4, replies // 2)
     return {
         "start_seconds": seconds,
         "idle_rss_pss_mb": idle,
@@ -283,16 +321,22 @@ def main() -> None:
     parser.add_argument("--hosts", type=int, default=300, help="hosts of the fan-out")
     parser.add_argument("--reads", type=int, default=800, help="requests for each page")
     parser.add_argument(
+        "--growth", action="store_true", help="measure with 1,000 and with 100,000 objects as well"
+    )
+    parser.add_argument(
         "--write", action="store_true", help="put the figures into docs/performance.md"
     )
     parser.add_argument("--json", type=Path, help="write the result to this file as well")
     options = parser.parse_args()
-    result = asyncio.run(measure(options.replies, options.hosts, options.reads))
+    result = asyncio.run(
+        measure(options.replies, options.hosts, options.reads, grown=options.growth)
+    )
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
     if options.write:
         sizes = f"--replies {options.replies} --hosts {options.hosts} --reads {options.reads}"
-        command = f"make bench ARGS='{sizes} --write'"
+        more = " --growth" if options.growth else ""
+        command = f"make bench ARGS='{sizes}{more} --write'"
         report.write(result, command, PAGE, PLOT)
     print(f"start to first 200: {result['start_seconds']} s")
     print(
