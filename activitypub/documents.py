@@ -121,6 +121,23 @@ class ObjectDocument:
         """Whether its author has deleted it (§5.7)."""
         return self.type == "Tombstone"
 
+    @property
+    def is_known(self) -> bool:
+        """Whether it is of a type of ActivityStreams' objects."""
+        return self.type in vocabulary.OBJECT_TYPES
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether it is something that can be shown as what somebody said: of a known type, or of one that nobody here
+        knows and that is neither actor, activity nor collection, has an author, and says what it is in words."""
+        if self.is_known:
+            return not self.is_tombstone
+        return (
+            vocabulary.NO_WRITING.isdisjoint(self.types)
+            and self.attributed_to is not None
+            and bool(self.content_html or self.summary or (self.name and not self.in_reply_to))
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ActivityDocument:

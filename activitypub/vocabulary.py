@@ -87,6 +87,15 @@ COLLECTION_TYPES: Final = frozenset(
     {"Collection", "CollectionPage", "OrderedCollection", "OrderedCollectionPage"}
 )
 
+NO_WRITING: Final = (
+    ACTOR_TYPES
+    | ACTIVITY_TYPES
+    | COLLECTION_TYPES
+    | {"DataIntegrityProof", "Emoji", "Key", "Multikey", "PropertyValue", "QuoteAuthorization"}
+    | {"LikeAuthorization", "ReplyAuthorization", "AnnounceAuthorization"}
+)
+"""Types of what nobody has written for others to read, whatever else stands in it."""
+
 RECIPIENT_LIMIT: Final = 500
 MENTION_LIMIT: Final = 50
 HASHTAG_LIMIT: Final = 30

@@ -85,7 +85,7 @@ class Announcements:
         if same_origin(thing.id, received.signer.uri, allow_http=self._http):
             # Discourse addresses what its categories announce, and not the posts themselves.
             thing = addressed(thing, received.activity)
-        if thing.type not in OBJECT_TYPES or thing.is_tombstone:
+        if not thing.is_writing:
             return nothing(f"ignored: Announce of {thing.type}")
         arrival = await self._library.prepare(
             thing, budget=received.budget, wanted=True, community=received.signer

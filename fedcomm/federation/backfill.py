@@ -20,7 +20,7 @@ from activitypub.documents import CollectionDocument, ObjectDocument, read_colle
 from activitypub.failures import FetchBudget, FetchError
 from activitypub.ijson import JSONObject
 from activitypub.origins import parse_url, same_origin
-from activitypub.vocabulary import ACTIVITY_TYPES, OBJECT_TYPES
+from activitypub.vocabulary import ACTIVITY_TYPES
 from fedcomm.federation import backlog, lanes, synchronisation
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.crew import Crew
@@ -459,7 +459,7 @@ class Backfill:
             document = await self._library.fetch(uri, budget=work.budget)
         except (FetchError, Refused):
             return None
-        if document.type not in OBJECT_TYPES or document.is_tombstone:
+        if not document.is_writing:
             return None
         return document
 

@@ -9,7 +9,6 @@ from activitypub.accessors import Refused
 from activitypub.documents import ActivityDocument, ObjectDocument, read_object
 from activitypub.failures import FetchBudget
 from activitypub.origins import same_origin
-from activitypub.vocabulary import OBJECT_TYPES
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.changes import Change, nothing
 from fedcomm.federation.library import Judge, Library
@@ -95,7 +94,7 @@ class Consents:
             document = await self._library.fetch(uri, budget=received.budget)
         if document.id != uri or document.attributed_to != received.activity.actor:
             raise Refused("not-the-author")
-        if document.type not in OBJECT_TYPES or document.is_tombstone:
+        if not document.is_writing:
             raise Refused("no-object")
         return document
 

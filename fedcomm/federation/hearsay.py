@@ -11,7 +11,6 @@ from activitypub.accessors import Refused
 from activitypub.documents import ActivityDocument, ObjectDocument
 from activitypub.failures import FetchBudget, FetchError
 from activitypub.origins import host as host_of
-from activitypub.vocabulary import OBJECT_TYPES
 from fedcomm.federation import backlog
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.changes import Change, nothing
@@ -90,7 +89,7 @@ class Hearsay:
         thing = await self._library.fetch(uri, budget=budget)
         if thing.attributed_to != author:
             raise Refused("not-the-author")
-        if thing.type not in OBJECT_TYPES or thing.is_tombstone:
+        if not thing.is_writing:
             return nothing(f"ignored: Create of {thing.type}")
         if thing.name and thing.in_reply_to and not thing.content_html:
             return nothing("ignored: vote in a poll")

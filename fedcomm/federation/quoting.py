@@ -16,7 +16,7 @@ from activitypub.documents import ObjectDocument
 from activitypub.failures import FetchBudget, FetchError
 from activitypub.interactions import Approval, read_authorization
 from activitypub.origins import same_origin
-from activitypub.vocabulary import AS_PUBLIC, OBJECT_TYPES
+from activitypub.vocabulary import AS_PUBLIC
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.keyring import Keyring
@@ -100,7 +100,7 @@ class Quoting:
     async def _fetched(self, uri: str, budget: FetchBudget) -> Arrival | None:
         """The quoted post from its own server; what it quotes itself is not followed."""
         document = await self._library.fetch(uri, budget=budget)
-        if document.type not in OBJECT_TYPES or document.is_tombstone:
+        if not document.is_writing:
             return None
         arrival = await self._library.prepare(
             document, budget=budget, wanted=True, quotes=False, judge=self._judge

@@ -13,7 +13,7 @@ from typing import Final
 from activitypub.accessors import Refused, identifier
 from activitypub.ijson import JSONObject
 from activitypub.origins import host as host_of
-from activitypub.vocabulary import AS_PUBLIC, OBJECT_TYPES
+from activitypub.vocabulary import AS_PUBLIC
 from fedcomm.federation import lanes
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.changes import Change, nothing
@@ -116,7 +116,7 @@ class RelayIntake:
         if await relays.brought_lately(self._db, relay.id, self._per_hour) >= self._per_hour:
             return nothing("ignored: the relay has brought enough for this hour")
         thing = await self._library.fetch(uri, budget=received.budget)
-        if thing.type not in OBJECT_TYPES or thing.is_tombstone:
+        if not thing.is_writing:
             return nothing(f"ignored: a relay brings {thing.type}")
         if thing.in_reply_to is not None:
             return nothing("ignored: a relay brings an answer without what it answers")

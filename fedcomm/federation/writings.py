@@ -11,7 +11,7 @@ from activitypub import accessors
 from activitypub.accessors import Refused
 from activitypub.documents import read_object
 from activitypub.origins import same_origin
-from activitypub.vocabulary import ACTOR_TYPES, OBJECT_TYPES
+from activitypub.vocabulary import ACTOR_TYPES
 from fedcomm.federation import backlog
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.changes import Change, nothing
@@ -79,7 +79,7 @@ class Writings:
             # Only their origin knows whether this person may write for the group.
             thing = await self._library.fetch(thing.id, budget=received.budget)
             await self._require_group_of_theirs(thing.attributed_to, received)
-        if thing.type not in OBJECT_TYPES or thing.is_tombstone:
+        if not thing.is_writing:
             return nothing(f"ignored: Create of {thing.type}")
         if await self._library.is_remembered_as_deleted(self._db, thing.id):
             return nothing("deleted before it came")

@@ -52,6 +52,17 @@ TYPE_NAMES: Final = {
 """What an object of another server is called when it is more than a note."""
 
 
+WORDS_ONLY: Final = frozenset({"Note", "Page", "ChatMessage", "Link", "Profile", "Relationship"})
+"""Types of which there is nothing to say beside their words."""
+
+
+def type_name_of(thing: Thing) -> str:
+    """What it is called beside its words, not translated yet; empty for what is nothing but words."""
+    if thing.type in WORDS_ONLY:
+        return ""
+    return TYPE_NAMES.get(thing.type, N_("Of a kind that this site does not know"))
+
+
 def html_of(words: Thing | Revision | actors.Actor | Group) -> SafeHtml:
     """The clean HTML of something that was written or of somebody's description."""
     if isinstance(words, Thing | Revision):
@@ -363,7 +374,7 @@ def _entry(
         tuple(players),
         tuple(downloads),
         tuple(links),
-        "" if thing.is_local else TYPE_NAMES.get(thing.type, ""),
+        "" if thing.is_local else type_name_of(thing),
         None if thing.is_local else web_address(thing.url) or web_address(thing.uri),
         emotes.named(thing.title, thing.host_id, known),
         emotes.said(html_of(thing), thing.host_id, known),

@@ -404,3 +404,66 @@ async def test_nodebb_names_the_public_in_cc_only_and_its_words_stay_in_the_thre
     assert await town.deliver(activity(author, "Create", answer)) == "done: stored"
     host = servers.hosts[reader.split("/")[2].partition(":")[0]]
     await servers.until(lambda: host.kinds().count("Announce/Create") == 2, why=str(host.kinds()))
+
+
+async def test_a_kind_that_nobody_here_knows_is_shown_by_its_words_with_a_link_and_its_server(
+    town: LocalHub, servers: ScriptedStubs
+) -> None:
+    host = servers.new_host("books")
+    author, group = servers.somebody("author", host), town.group_uri(town.group)
+    to = {"to": [PUBLIC], "cc": [group], "audience": group}
+    review = servers.note(
+        author, number="review", type="bookwyrm:Review", name="A book about <b>beans</b>", rating=4,
+        content="<p>Four stars.</p><script>x</script>", url=f"{author}/review", **to,
+    )  # fmt: skip
+    assert await town.deliver(activity(author, "Create", review)) == "done: stored"
+    assert (await known(town, review["id"])).title == "A book about <b>beans</b>"
+    page = await page_of(town, review["id"])
+    assert "Four stars." in page and "<script>x" not in page
+    assert "A book about &lt;b&gt;beans" in page and "about <b>beans" not in page
+    assert "Of a kind that this site does not know" in page
+    assert f'href="{author}/review"' in page and f"@author@{host}" in page
+    # As an answer it needs words; a name alone is how votes look.
+    answer = servers.note(
+        author, number="rating", type=["Rating"], name="5", content=None,
+        inReplyTo=town.object_uri(town.topic),
+    )  # fmt: skip
+    assert "ignored" in await town.deliver(activity(author, "Create", answer))
+    worded = {**answer, "id": f"{author}/notes/worded", "content": "<p>Five stars.</p>"}
+    assert await town.deliver(activity(author, "Create", worded)) == "done: stored"
+    # What nobody wrote for others to read stays ignored, whatever words stand in it.
+    for number, kind in enumerate(("Person", "Follow", "OrderedCollection", "Key", "Emoji")):
+        odd = servers.note(author, number=f"odd{number}", type=kind, name="Look", **to)
+        assert "stored" not in await town.deliver(activity(author, "Create", odd)), kind
+
+
+async def test_language_hashtags_focal_point_and_what_stood_before_are_kept(
+    town: LocalHub, servers: ScriptedStubs
+) -> None:
+    author, group = servers.somebody("author"), town.group_uri(town.group)
+    sown = "<p>Semina <a href='https://x.test/tags/orto'>#orto</a></p>"
+    note = servers.note(
+        author, number="lang", type="Page", name=None, nameMap={"it": "Fagioli", "en": "Beans"},
+        content=sown, contentMap={"en": "<p>Sow</p>", "it": sown},
+        to=[PUBLIC], cc=[group], audience=group,
+        tag=[{"type": "Hashtag", "name": "#Orto"}, {"type": "Mention", "href": group}],
+        attachment=[{"type": "Image", "url": f"{author}/1.png", "mediaType": "image/png",
+                     "focalPoint": [-0.5, 0.25]}],
+    )  # fmt: skip
+    assert await town.deliver(activity(author, "Create", note)) == "done: stored"
+    topic = await known(town, note["id"])
+    assert (topic.title, topic.language) == ("Fagioli", "it")
+    assert 'lang="it"' in await page_of(town, note["id"])
+    tag = "SELECT tag FROM hashtags WHERE object_id = ?"
+    assert await town.db.value(tag, topic.id) == "orto"
+    focal = await town.db.one(
+        "SELECT focal_x, focal_y FROM attachments WHERE object_id = ?", topic.id
+    )
+    assert focal is not None and (focal["focal_x"], focal["focal_y"]) == (-0.5, 0.25)
+    # An edit keeps what stood before, for everybody to see.
+    later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
+    edited = {**note, "content": "<p>Raccogli</p>", "contentMap": {"it": "<p>Raccogli</p>"}}
+    update = activity(author, "Update", edited | {"updated": later})
+    assert await town.deliver(update) == "done: edited"
+    status, history = await town.get(f"/o/{topic.id}/history", await town.cookie())
+    assert status == 200 and "Semina" in history and "Raccogli" in history
