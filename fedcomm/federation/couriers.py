@@ -33,7 +33,7 @@ from fedcomm.federation.crew import Crew
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.keyring import KeyPair, Keyring
 from fedcomm.hub import circles
-from fedcomm.store.database import Database, Row, Transaction, marks
+from fedcomm.store.database import Database, DatabaseUnavailable, Row, Transaction, marks
 from fedcomm.store.ids import now_ms
 
 log = logging.getLogger("fedcomm.delivery")
@@ -184,6 +184,10 @@ class Couriers:
                     return
         except asyncio.CancelledError:
             await asyncio.shield(self._release(lane, unfinished=True))
+            raise
+        except DatabaseUnavailable:
+            # Nothing can be written about it now. The crew gives the lane up as soon as it can, and what was being
+            # sent is taken up again, under the same ids.
             raise
         except Exception:
             await self._release(lane, unfinished=True, error="internal error")

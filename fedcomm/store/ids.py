@@ -38,6 +38,19 @@ def new_id(at_ms: int | None = None) -> int:
         return _last
 
 
+AHEAD_MS = 86_400_000
+"""Ids from further ahead than this are a mistake of somebody's clock, not a reason to go on after them."""
+
+
+def go_on_after(newest: int) -> None:
+    """Make only greater ids from here on: the clock may have been set back since the last start, and queues are worked
+    off in the order of their ids."""
+    global _last
+    with _lock:
+        if newest < first_id_at(time.time_ns() // 1_000_000 + AHEAD_MS):
+            _last = max(_last, newest)
+
+
 def milliseconds_of(identifier: int) -> int:
     """The Unix milliseconds at which `identifier` was made."""
     return (identifier >> TAIL_BITS) + EPOCH_MS

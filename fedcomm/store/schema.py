@@ -16,11 +16,15 @@ from typing import Any, Literal
 from fedcomm.resources import resource_folder
 from fedcomm.store import snapshots
 from fedcomm.store.database import Database, DatabaseError
+from fedcomm.store.ids import go_on_after
 from fedcomm.store.pseudonyms import Pseudonyms
 from fedcomm.store.sqlite import open_sqlite, sqlite_pragmas
 
 HEAD = "0013"
 """The revision that this release reads and writes; a test compares it with migrations/versions."""
+
+IN_ORDER = ("objects", "activities", "deliveries", "inbox")
+"""Tables whose rows are worked off, or shown, in the order of their ids."""
 
 State = Literal["empty", "older", "current", "newer"]
 
@@ -61,6 +65,9 @@ async def open_database(
                     "newer": "the database has a newer schema than this release knows: upgrade fedcomm",
                 }[state]
             )
+        for table in IN_ORDER:
+            newest = await database.value(f"SELECT max(id) FROM {table}")
+            go_on_after(int(newest or 0))
     return database
 
 

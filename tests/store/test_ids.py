@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedcomm.store import ids
 from fedcomm.store.ids import (
     EPOCH_MS,
     MAX_ID,
@@ -29,9 +30,9 @@ def test_ids_grow_within_a_process_also_within_a_millisecond() -> None:
 def test_ids_of_several_threads_are_all_different() -> None:
     with ThreadPoolExecutor(8) as threads:
         made = list(threads.map(lambda _: [new_id() for _ in range(2_000)], range(8)))
-    for ids in made:
-        assert ids == sorted(ids)
-    assert len({number for ids in made for number in ids}) == 16_000
+    for numbers in made:
+        assert numbers == sorted(numbers)
+    assert len({number for numbers in made for number in numbers}) == 16_000
 
 
 def test_an_id_tells_when_it_was_made() -> None:
@@ -73,3 +74,16 @@ def test_what_is_no_id_is_none(text: str) -> None:
 def test_any_text_is_an_id_or_none(text: str) -> None:
     parsed = parse_id(text)
     assert parsed is None or (str(parsed) == text and 0 < parsed <= MAX_ID)
+
+
+def test_after_a_start_with_the_clock_set_back_ids_go_on_where_they_were() -> None:
+    ahead = ids.first_id_at(ids.now_ms() + 3_600_000)
+    before = ids._last
+    try:
+        ids.go_on_after(ahead)
+        assert ahead < ids.new_id() < ids.new_id()
+        far = ids.first_id_at(ids.now_ms() + 10 * ids.AHEAD_MS)
+        ids.go_on_after(far)
+        assert ids.new_id() < far, "a clock that was days ahead once must not spoil every id since"
+    finally:
+        ids._last = before

@@ -1,0 +1,303 @@
+"""The disk is full or read-only, the database locked or away, the network gone: pages say so, queues wait, nothing that
+was acknowledged is lost, and everything goes on by itself afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from fedcomm.store import sqlite
+from tests.databases import PostgreSQLDatabases, PostgreSQLServer, migrate_apart, require_binaries
+from tests.federation.inprocess import LocalHub, ScriptedStubs, local_hub
+from tests.federation.stub import PUBLIC
+
+RETRY = {"delivery": {"retry_minutes": [0.005]}, "inbox": {"retry_seconds": [0.2]}}
+
+
+@pytest.fixture
+async def servers() -> AsyncIterator[ScriptedStubs]:
+    made = ScriptedStubs()
+    await made.start()
+    yield made
+    await made.stop()
+
+
+def answer_of(hub: LocalHub, author: str, number: int) -> dict[str, Any]:
+    note = hub.stubs.note(author, number=number, inReplyTo=hub.object_uri(hub.topic))
+    return {
+        "@context": "https://www.w3.org/ns/activitystreams",
+        "id": f"{note['id']}/create",
+        "type": "Create",
+        "actor": author,
+        "to": [PUBLIC],
+        "object": note,
+    }
+
+
+async def write(hub: LocalHub, cookie: dict[str, str], title: str) -> tuple[int, str, str]:
+    """Send the form of a topic: status, Retry-After, text."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(
+            f"{hub.origin}/g/gardening/new",
+            data={"title": title, "text": "Words."},
+            headers={**cookie, "Origin": hub.origin},
+            allow_redirects=False,
+        ) as answer,
+    ):
+        return answer.status, answer.headers.get("Retry-After", ""), await answer.text()
+
+
+async def follower(hub: LocalHub) -> str:
+    """Somebody elsewhere who follows the group; the name of their host."""
+    fan = hub.stubs.somebody("fan")
+    follow = {
+        "@context": "https://www.w3.org/ns/activitystreams",
+        "id": f"{fan}/follow",
+        "type": "Follow",
+        "actor": fan,
+        "object": hub.group_uri(hub.group),
+    }
+    assert (await hub.deliver(follow)).startswith("done")
+    return fan.split("/")[2].partition(":")[0]
+
+
+async def goes_on(hub: LocalHub, cookie: dict[str, str], host: str, author: str) -> None:
+    """After a failure: somebody writes, it is delivered, and an answer comes in."""
+    async with asyncio.timeout(30):
+        while (await write(hub, cookie, "Afterwards"))[0] != 303:
+            await asyncio.sleep(0.1)
+        while await hub.post(answer_of(hub, author, 99)) != 202:
+            await asyncio.sleep(0.1)
+    await hub.quiet(30)
+    assert await hub.count("SELECT count(*) FROM objects WHERE title = 'Afterwards'") == 1
+    assert await hub.count("SELECT count(*) FROM objects WHERE uri = ?", f"{author}/notes/99") == 1
+    arrived = [str(arrival.body) for arrival in hub.stubs.hosts[host].arrived]
+    assert sum("Afterwards" in text for text in arrived) >= 1
+
+
+async def through(hub: LocalHub, fail: Any, mend: Any, statuses: set[int], words: str) -> None:
+    """One failure of storage from its beginning to its end."""
+    cookie = await hub.cookie()
+    host = await follower(hub)
+    author = hub.stubs.somebody("ida")
+    assert await hub.deliver(answer_of(hub, author, 1)) == "done: stored"
+    assert await hub.post(answer_of(hub, author, 2)) == 202
+    await fail()
+    try:
+        status, retry_after, text = await write(hub, cookie, "Meanwhile")
+        assert status in statuses, text
+        assert int(retry_after) > 0
+        assert words in text
+        assert await hub.post(answer_of(hub, author, 3)) == 503
+    finally:
+        await mend()
+    await goes_on(hub, cookie, host, author)
+    assert await hub.count("SELECT count(*) FROM objects WHERE title = 'Meanwhile'") == 0
+    # What was acknowledged before is there; what was refused was not kept by half.
+    assert await hub.count("SELECT count(*) FROM objects WHERE uri = ?", f"{author}/notes/2") == 1
+    assert await hub.count("SELECT count(*) FROM objects WHERE uri = ?", f"{author}/notes/3") == 0
+    if hub.db.dialect == "sqlite":
+        assert await hub.db.value("PRAGMA integrity_check") == "ok"
+
+
+async def test_inv_42_a_database_locked_by_another_process(
+    migrated_sqlite: Path, tmp_path: Path, servers: ScriptedStubs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 200)
+    monkeypatch.setattr(sqlite.sqlite_pragmas, "__defaults__", (200,))
+    path = tmp_path / "hub.db"
+    shutil.copy(migrated_sqlite, path)
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+
+    async def lock() -> None:
+        # In a thread: the hub that it waits for is in this one.
+        other.execute("PRAGMA busy_timeout = 10000")
+        await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
+
+    async def unlock() -> None:
+        other.execute("ROLLBACK")
+
+    async with local_hub(tmp_path, f"sqlite:///{path}", servers, RETRY) as hub:
+        await through(hub, lock, unlock, {503}, "cannot be reached")
+    other.close()
+
+
+async def test_inv_42_a_database_that_became_read_only(
+    migrated_sqlite: Path, tmp_path: Path, servers: ScriptedStubs
+) -> None:
+    path = tmp_path / "hub.db"
+    shutil.copy(migrated_sqlite, path)
+    async with local_hub(tmp_path, f"sqlite:///{path}", servers, RETRY) as hub:
+        writer = hub.db._writer  # type: ignore[attr-defined]
+
+        async def freeze() -> None:
+            await writer.execute("PRAGMA query_only = ON")
+
+        async def thaw() -> None:
+            await writer.execute("PRAGMA query_only = OFF")
+
+        await through(hub, freeze, thaw, {503}, "cannot be reached")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 12 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    if mount is None or os.geteuid():
+        pytest.skip("only root can make a small disk")
+    done = subprocess.run(
+        [mount, "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)], capture_output=True
+    )
+    if done.returncode:
+        pytest.skip("no disk can be mounted here")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=False)
+
+
+async def test_inv_42_a_full_disk(
+    migrated_sqlite: Path, tmp_path: Path, small_disk: Path, servers: ScriptedStubs
+) -> None:
+    path = small_disk / "hub.db"
+    shutil.copy(migrated_sqlite, path)
+    filler = small_disk / "filler"
+
+    async def fill() -> None:
+        # The log is emptied first: what it holds already is room that is left.
+        await asyncio.sleep(0.5)
+        with contextlib.closing(sqlite3.connect(path, timeout=5)) as file:
+            file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with filler.open("wb", buffering=0) as file_:
+            for size in (1 << 16, 1 << 12, 1):
+                with contextlib.suppress(OSError):
+                    while file_.write(bytes(size)) == size:
+                        pass
+
+    async def tidy_up() -> None:
+        filler.unlink()
+
+    settings: dict[str, dict[str, Any]] = {**RETRY, "media": {"keep_free_bytes": 0}}
+    async with local_hub(tmp_path, f"sqlite:///{path}", servers, settings) as hub:
+        await through(hub, fill, tidy_up, {507}, "no room left")
+        status, _ = await hub.get("/g/gardening")
+        assert status == 200
+
+
+async def test_inv_42_postgresql_that_is_killed_and_comes_back(
+    tmp_path: Path, servers: ScriptedStubs
+) -> None:
+    server = PostgreSQLServer(require_binaries(), durable=True)
+    try:
+        server.start()
+        url = server.url(server.create())
+        await asyncio.to_thread(migrate_apart, url)
+        async with local_hub(tmp_path, url, servers, RETRY) as hub:
+
+            async def kill() -> None:
+                await asyncio.to_thread(server.kill)
+
+            async def start() -> None:
+                status, text = await hub.get("/g/gardening")
+                assert status == 503
+                assert "cannot be reached" in text
+                assert (await hub.get("/ready"))[0] == 503
+                await asyncio.to_thread(server.start)
+
+            await through(hub, kill, start, {503}, "cannot be reached")
+            assert (await hub.get("/ready"))[0] == 200
+    finally:
+        server.close()
+
+
+async def test_inv_42_postgresql_that_was_made_read_only(
+    migrated_postgresql: tuple[PostgreSQLServer, str], tmp_path: Path, servers: ScriptedStubs
+) -> None:
+    server, _ = migrated_postgresql
+    databases = PostgreSQLDatabases(*migrated_postgresql)
+    url = databases.migrated()
+    name = url.rpartition("/")[2]
+
+    async def switch(word: str) -> None:
+        # New connections have it at once; those that are open are ended, as a failover does.
+        await asyncio.to_thread(
+            server.run, f"ALTER DATABASE {name} SET default_transaction_read_only = {word}"
+        )
+        await asyncio.to_thread(
+            server.run,
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'",
+        )
+        await asyncio.sleep(0.2)
+
+    try:
+        async with local_hub(tmp_path, url, servers, RETRY) as hub:
+            await through(
+                hub, lambda: switch("on"), lambda: switch("off"), {503}, "cannot be reached"
+            )
+    finally:
+        databases.remove_all()
+
+
+@pytest.mark.parametrize("what", ["network", "names"])
+async def test_inv_43_without_a_network_or_names_queues_wait_and_go_on(
+    database_url: str,
+    tmp_path: Path,
+    servers: ScriptedStubs,
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+) -> None:
+    async with local_hub(tmp_path, database_url, servers, RETRY) as hub:
+        host = await follower(hub)
+        await hub.quiet()
+        before = len(servers.hosts[host].arrived)
+        spoke = hub.site.federation
+        assert spoke is not None
+        if what == "network":
+            assert servers._runner is not None
+            await servers._runner.cleanup()
+        else:
+            resolve = spoke._client.policy.resolve
+            kept = dict(resolve)
+            resolve.clear()  # type: ignore[attr-defined]
+            # Connections that are open need no names.
+            assert spoke._client._session is not None
+            connector = spoke._client._session.connector
+            assert isinstance(connector, aiohttp.TCPConnector)
+            connector.clear_dns_cache()
+            for idle in connector._conns.values():
+                for protocol, _ in idle:
+                    protocol.close()
+        for number in range(3):
+            await hub.write_topic(hub.group, f"Topic {number}")
+        async with asyncio.timeout(20):
+            while not await hub.count("SELECT max(failures) FROM lanes WHERE queue = 'delivery'"):
+                await asyncio.sleep(0.05)
+        status, text = await hub.get("/g/gardening")
+        assert status == 200
+        assert "Topic 2" in text
+        assert len(servers.hosts[host].arrived) == before
+        if what == "network":
+            session = servers._session
+            await servers.start()
+            assert session is not None
+            await session.close()
+        else:
+            resolve.update(kept)  # type: ignore[attr-defined]
+        await hub.quiet(30)
+        names = [
+            arrival.body["object"]["object"]["name"]
+            for arrival in servers.hosts[host].arrived[before:]
+            if arrival.body["type"] == "Announce" and isinstance(arrival.body["object"], dict)
+        ]
+        assert list(dict.fromkeys(names)) == [f"Topic {number}" for number in range(3)]
