@@ -32,7 +32,9 @@ async def test_a_member_takes_everything_of_theirs_along(world: World) -> None:
     page = await (await world.browser("chiara")).get("/settings/take")
     assert "everything-json.zip" in page.text
     for form in ("json", "csv", "xml"):
-        status, body, saved = await fetched(world, "chiara", f"/settings/take/everything-{form}.zip")
+        status, body, saved = await fetched(
+            world, "chiara", f"/settings/take/everything-{form}.zip"
+        )
         assert status == 200
         assert saved == f'attachment; filename="hub.test-chiara-person-{form}.zip"'
         with opened(body) as archive:
