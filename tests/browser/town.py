@@ -19,6 +19,7 @@ from fedcomm.hub import (
     notifications,
     participation,
     reactions,
+    receipts,
     relays,
     threads,
 )
@@ -28,6 +29,7 @@ from fedcomm.hub.sanitizer import clean_remote
 from fedcomm.store.database import Transaction
 from fedcomm.store.ids import new_id, now_ms
 from tests.browser.duties import give_duties
+from tests.browser.ledger import give_ledger
 from tests.ports import free_port
 from tests.web.world import MARKER, World, make_world, picture_bytes
 
@@ -71,6 +73,7 @@ async def make_town(database_url: str, tmp_path: Path) -> AsyncIterator[World]:
         await _cellar(world)
         await give_duties(world)
         await _brought(world)
+        await give_ledger(world)
         yield world
 
 
@@ -375,6 +378,10 @@ async def _brought(world: World) -> None:
         )
 
 
+def _receipt(world: World) -> str:
+    return f"/erasures/{receipts.reference(world.site.db.pseudonyms, world.topics['leaver'])}"
+
+
 def views(world: World) -> list[View]:
     """Every page there is, some as more than one kind of visitor."""
     pictures = world.topics["pictures"]
@@ -417,6 +424,19 @@ def views(world: World) -> list[View]:
         View("remote-post", f"/o/{world.post_id}", "chiara"),
         View("remote-person", "/@rosa@social.example", "chiara"),
         View("person-self", "/@chiara", "chiara"),
+        View("my-data", "/settings/data", "chiara"),
+        View("my-reach", "/settings/data/reach", "chiara"),
+        View("my-reach-one", f"/settings/data/reach/{pictures}", "chiara"),
+        View("my-consent", "/settings/data/consent/activitypub", "chiara"),
+        View("my-consent-feeds", "/settings/data/consent/feeds", "chiara"),
+        View("erase-account", "/settings/data/erase", "chiara"),
+        View("receipt", _receipt(world)),
+        View("admin-data", "/admin/data", "anna"),
+        View("admin-record", "/admin/data/record", "anna"),
+        View("admin-erase", "/admin/data/erase?target=@chiara", "anna"),
+        View("admin-case", f"/admin/data/cases/{world.topics['leaver']}", "anna"),
+        View("admin-reach", "/admin/data/reach?target=@chiara", "anna"),
+        View("admin-reach-host", "/admin/data/reach?target=lemmy.example", "anna"),
         View("following", "/following", "chiara"),
         View("following-requests", "/following", "dario"),
         View("notifications", "/notifications", "chiara"),
@@ -449,10 +469,6 @@ def views(world: World) -> list[View]:
         View("admin-relays", "/admin/relays", "anna"),
         View("admin", "/admin", "anna"),
         View("admin-members", "/admin/members", "anna"),
-        View("admin-data", "/admin/data", "anna"),
-        View("admin-record", "/admin/data/record", "anna"),
-        View("admin-reach", "/admin/data/reach", "anna"),
-        View("admin-erase", "/admin/data/erase?target=@dario", "anna"),
         View("admin-health", "/admin/health", "anna"),
         View("admin-rules", "/admin/rules", "anna"),
         View("policies", "/admin/policies", "anna"),
