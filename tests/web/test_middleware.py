@@ -113,7 +113,7 @@ async def test_inv_28_every_route_that_changes_something_asks_for_the_proof(worl
     pages = [route for route in routes if not route.startswith("/ap/")]
     assert len(pages) > 20
     for route in pages:
-        path = route.format(name="garden", id="1", kind="group", host="x.example")
+        path = route.format(name="garden", id="1", kind="group", host="x.example", spoke="feeds")
         page = await anna.post(path, origin=False, Origin="https://evil.example")
         assert page.status == 403, route
 
@@ -132,6 +132,8 @@ async def test_inv_28_nothing_is_changed_by_asking(world: World) -> None:
                 tag="orto",
                 slug="x",
                 version="2.1",
+                spoke="feeds",
+                kind="follows",
             )
             assert (await anna.get(path)).status < 500, path
     assert await world.site.db.value("SELECT count(*) FROM journal") == before
