@@ -16,6 +16,7 @@ from fedcomm.http import SITE
 from fedcomm.hub.canary import Status
 from fedcomm.mail import MailFailed, alarms_to, mailer_of
 from fedcomm.site import Site
+from fedcomm.store.measured import measured
 from fedcomm.store.pseudonyms import Pseudonyms
 from fedcomm.store.schema import open_database
 from fedcomm.tallies import Tallies
@@ -34,6 +35,7 @@ async def open_site(config: Config) -> Site:
         pool_size=config.database.pool_size,
         pseudonyms=Pseudonyms.under(config.secrets.key_file),
     )
+    db = measured(db, slow_ms=config.logging.slow_statement_ms)
     site = Site(config, db)
     if config.federation.enabled:
         try:

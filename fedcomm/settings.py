@@ -738,6 +738,14 @@ class Logging:
         default="text",
         metadata=about("text for people, json for log collectors.", choices=("text", "json")),
     )
+    slow_statement_ms: float = field(
+        default=1000.0,
+        metadata=about(
+            "Statements of the database that take so long are logged, without what anybody typed; 0: none.",
+            "milliseconds",
+            high=3_600_000,
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)

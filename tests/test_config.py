@@ -329,7 +329,6 @@ def test_redirected_names_count_as_development() -> None:
 @pytest.mark.parametrize(
     ("variables", "option"),
     [
-        ({"FEDCOMM_SERVER_PROCESSES": "2"}, "server.processes"),
         ({"FEDCOMM_FEDERATION_CONNECT_SECONDS": "20"}, "federation.connect_seconds"),
         ({"FEDCOMM_DELIVERY_LEASE_SECONDS": "10"}, "delivery.lease_seconds"),
         ({"FEDCOMM_DELIVERY_HORIZON_DAYS": "91"}, "delivery.delete_horizon_days"),
@@ -350,8 +349,9 @@ def test_a_certificate_needs_its_key(tmp_path: Path) -> None:
     assert problem.option == "server.tls_key"
 
 
-def test_several_processes_are_fine_on_postgresql() -> None:
-    variables = {"FEDCOMM_DATABASE_URL": "postgresql:///hub", "FEDCOMM_SERVER_PROCESSES": "4"}
+@pytest.mark.parametrize("url", ["postgresql:///hub", "sqlite:///hub.db"])
+def test_several_processes_are_fine_on_either_engine(url: str) -> None:
+    variables = {"FEDCOMM_DATABASE_URL": url, "FEDCOMM_SERVER_PROCESSES": "4"}
     assert load(None, {**ORIGIN, **variables}).server.processes == 4
 
 

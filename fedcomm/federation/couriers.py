@@ -33,6 +33,7 @@ from fedcomm.federation.crew import Crew
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.keyring import KeyPair, Keyring
 from fedcomm.hub import circles
+from fedcomm.store import figures
 from fedcomm.store.database import Database, DatabaseUnavailable, Row, Transaction, marks
 from fedcomm.store.ids import now_ms
 
@@ -170,6 +171,7 @@ class Couriers:
                             return
                         held_at = now_ms()
                     outcome = await self._deliver(parcel, lane.host_id, peer)
+                    figures.DELIVERIES.add(outcome.verdict)
                     if outcome.style is not None and outcome.style != peer.style:
                         peer = replace(peer, style=outcome.style)
                     if outcome.verdict == "later":

@@ -90,6 +90,17 @@ async def totals(db: Database) -> dict[str, int]:
     }
 
 
+async def ages(db: Database) -> dict[str, int]:
+    """For how long (ms) the oldest has waited, in both directions; 0 where nothing waits."""
+    now = now_ms()
+    inbox = await db.value("SELECT min(received_at) FROM inbox WHERE state = 'waiting'")
+    deliveries = await db.value("SELECT min(created_at) FROM deliveries WHERE state = 'waiting'")
+    return {
+        "inbox": max(0, now - inbox) if inbox is not None else 0,
+        "deliveries": max(0, now - deliveries) if deliveries is not None else 0,
+    }
+
+
 async def flush(db: Database, host: str | None) -> int:
     """Make everything that waits (for `host`, or for all) due now; the number of lanes."""
     async with db.queue_transaction() as tx:

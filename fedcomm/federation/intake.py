@@ -28,6 +28,7 @@ from fedcomm.federation.watch import Held, Suspect
 from fedcomm.hub import actors, holding
 from fedcomm.hub.errors import HubError
 from fedcomm.hub.policies import PolicyBook
+from fedcomm.store import figures
 from fedcomm.store.database import Database, DatabaseUnavailable, Row, Transaction
 from fedcomm.store.ids import now_ms
 
@@ -222,6 +223,7 @@ class Intake:
         return taken > 0
 
     async def _finish(self, tx: Transaction, row_id: int, state: str, verdict: str) -> None:
+        figures.VERDICTS.add(state)
         # The body goes with the effect: what is left is the id, as memory against repeats.
         await tx.execute(
             "UPDATE inbox SET state = ?, verdict = ?, body = NULL, attempts = attempts + 1"
@@ -273,6 +275,7 @@ class Intake:
         if attempts >= settings.attempts:
             await self._set_aside(row["id"], "failed", reason)
             return
+        figures.VERDICTS.add("later")
         delay = settings.retry_seconds[min(attempts, len(settings.retry_seconds)) - 1]
         async with self._db.queue_transaction() as tx:
             await tx.execute(

@@ -34,6 +34,7 @@ from fedcomm.federation.vouching import Vouching, can_be_confirmed
 from fedcomm.http import client_address
 from fedcomm.hub import relays
 from fedcomm.hub.visibility import can_know_group, remote
+from fedcomm.store import figures
 from fedcomm.store.database import Database, DatabaseError, Value, marks
 from fedcomm.store.ids import new_id, now_ms
 
@@ -100,10 +101,13 @@ class Reception:
             if turned.status in UNVERIFIED:
                 self._gates.note_bad(address)
             log.info("inbox: turned away: %s (%d)", turned.reason, turned.status)
+            figures.INBOX.add(str(turned.status))
             return _refusal(turned)
         except DatabaseError as error:
             log.error("inbox: not stored: %s", error)
+            figures.INBOX.add("503")
             return _refusal(Turned(503, "storage"))
+        figures.INBOX.add("202")
         return web.Response(status=202)
 
     async def _accept(

@@ -389,6 +389,10 @@ class FederationSpoke:
         """How much waits and how much was given up."""
         return await health.totals(self._db)
 
+    async def ages(self) -> dict[str, int]:
+        """For how long (ms) the oldest of each queue has waited."""
+        return await health.ages(self._db)
+
     def held_text(self, body: str) -> str | None:
         """The words of something that waits for a moderator; None if they are for somebody alone."""
         return words_of(body, self._at.origin)

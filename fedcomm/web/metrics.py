@@ -5,14 +5,18 @@ Off until `metrics.token` is set; then for whoever sends the token.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from hmac import compare_digest
+from pathlib import Path
 from typing import Final
 
 from aiohttp import hdrs, web
 
 from fedcomm.http import site_of
 from fedcomm.hub import canary
+from fedcomm.site import Site
+from fedcomm.store import figures
 from fedcomm.store.ids import now_ms
 from fedcomm.version import VERSION
 
@@ -39,11 +43,44 @@ async def metrics(request: web.Request) -> web.StreamResponse:
     if site.federation is not None:
         for name, value in (await site.federation.totals()).items():
             lines += _gauge(f"fedcomm_{name}", QUEUES.get(name, name), value)
+        for name, age in (await site.federation.ages()).items():
+            lines += _gauge(
+                f"fedcomm_{name}_oldest_seconds", "How long the oldest has waited.", age / 1000
+            )
     if site.config.canary.enabled:
         lines += _of_canary(await canary.status(site.db))
+    lines += _of_machine(site)
+    for each in figures.ALL:
+        lines += each.lines()
     response = web.Response(body=("\n".join(lines) + "\n").encode())
     response.headers[hdrs.CONTENT_TYPE] = CONTENT_TYPE
     return response
+
+
+def _of_machine(site: Site) -> Iterator[str]:
+    """What this process and its disk have left."""
+    resident = _resident_bytes()
+    if resident:
+        yield from _gauge("fedcomm_memory_bytes", "Memory of the process that answers.", resident)
+    yield from _gauge("fedcomm_disk_free_bytes", "Room for files.", site.space.free())
+    yield from _gauge(
+        "fedcomm_disk_short", "1: no files are taken any more.", int(site.space.is_short())
+    )
+    file = site.config.database.file
+    if file is not None and file.exists():
+        yield from _gauge("fedcomm_database_bytes", "The SQLite file.", file.stat().st_size)
+        log_file = file.with_name(f"{file.name}-wal")
+        if log_file.exists():
+            yield from _gauge("fedcomm_database_log_bytes", "Its log.", log_file.stat().st_size)
+
+
+def _resident_bytes() -> int:
+    """Resident memory of this process; 0 where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _of_canary(status: canary.Status) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import time
 import traceback
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -16,6 +17,7 @@ from fedcomm.http import client_address, network_prefix, site_of
 from fedcomm.hub.errors import HubError, Invalid, NotAllowed, NotFound
 from fedcomm.i18n import current_locale, use_locale
 from fedcomm.i18n import gettext as _
+from fedcomm.store import figures
 from fedcomm.store.database import DatabaseError, StorageFull
 from fedcomm.web import headers
 from fedcomm.web.copies import copied
@@ -53,7 +55,25 @@ log = logging.getLogger("fedcomm.web")
 
 def middlewares() -> list[Middleware]:
     """In the order in which they wrap each other, the outermost first."""
-    return [secured, visited, explained, same_origin, throttled, copied]
+    return [measured, secured, visited, explained, same_origin, throttled, copied]
+
+
+@web.middleware
+async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Note how long the answer took, and its status."""
+    started = time.perf_counter()
+    status = 500
+    try:
+        response = await handler(request)
+        status = response.status
+    except web.HTTPException as exception:
+        status = exception.status
+        raise
+    finally:
+        kind = "federation" if headers.is_federation(request.path) else "page"
+        figures.REQUESTS.add(kind, time.perf_counter() - started)
+        figures.ANSWERS.add(str(status))
+    return response
 
 
 @web.middleware

@@ -1,0 +1,93 @@
+"""What this process counts and measures of itself, for monitoring: sums by words of ours, nothing about anybody.
+
+Labels are taken from closed lists of ours (a verdict, a status, a kind of statement), so that nobody outside can make
+the list long or write into it.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+BUCKETS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+"""Upper edges of the classes of times, in seconds."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """How often something happened, by one label."""
+
+    name: str
+    help: str
+    label: str
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, value: str) -> None:
+        """It happened."""
+        self.counts[value] += 1
+
+    def lines(self) -> Iterator[str]:
+        """In the text format of Prometheus."""
+        yield f"# HELP {self.name} {self.help}"
+        yield f"# TYPE {self.name} counter"
+        for value, count in sorted(self.counts.items()):
+            yield f'{self.name}{{{self.label}="{value}"}} {count}'
+
+
+@dataclass(slots=True)
+class Times:
+    """How long something took, by one label, in seconds."""
+
+    name: str
+    help: str
+    label: str
+    _classes: dict[str, list[int]] = field(default_factory=dict)
+    _sums: dict[str, float] = field(default_factory=dict)
+
+    def add(self, value: str, seconds: float) -> None:
+        """It took so long."""
+        classes = self._classes.get(value)
+        if classes is None:
+            classes = self._classes[value] = [0] * (len(BUCKETS) + 1)
+            self._sums[value] = 0.0
+        classes[bisect_left(BUCKETS, seconds)] += 1
+        self._sums[value] += seconds
+
+    @contextmanager
+    def of(self, value: str) -> Iterator[None]:
+        """Measure the block."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(value, time.perf_counter() - started)
+
+    def lines(self) -> Iterator[str]:
+        """In the text format of Prometheus."""
+        yield f"# HELP {self.name} {self.help}"
+        yield f"# TYPE {self.name} histogram"
+        for value, classes in sorted(self._classes.items()):
+            total = 0
+            for edge, count in zip((*BUCKETS, "+Inf"), classes, strict=True):
+                total += count
+                yield f'{self.name}_bucket{{{self.label}="{value}",le="{edge}"}} {total}'
+            yield f'{self.name}_sum{{{self.label}="{value}"}} {self._sums[value]:.6f}'
+            yield f'{self.name}_count{{{self.label}="{value}"}} {total}'
+
+
+REQUESTS: Final = Times("fedcomm_request_seconds", "Answers to requests, by who asks.", "kind")
+ANSWERS: Final = Tally("fedcomm_answers_total", "Answers to requests, by status.", "status")
+INBOX: Final = Tally("fedcomm_inbox_answers_total", "Answers to what servers post.", "status")
+VERDICTS: Final = Tally(
+    "fedcomm_inbox_verdicts_total", "What became of activities that were taken in.", "verdict"
+)
+DELIVERIES: Final = Tally("fedcomm_deliveries_total", "Attempts to deliver.", "outcome")
+DATABASE: Final = Times("fedcomm_database_seconds", "Statements and transactions.", "kind")
+SLOW: Final = Tally("fedcomm_slow_statements_total", "Statements over the limit.", "kind")
+
+ALL: Final = (REQUESTS, ANSWERS, INBOX, VERDICTS, DELIVERIES, DATABASE, SLOW)
