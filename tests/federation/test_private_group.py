@@ -188,7 +188,7 @@ def _fill(template: str, number: str, name: str, file: str, tag: str) -> str:
         "slug": "qzslug",
         "host": "x.test",
     }
-    values |= {"version": "2.1", "kind": "group", "spoke": "feeds", "reference": f"{number}-abc"}
+    values |= {"version": "2.1", "kind": "group", "spoke": "feeds", "reference": "1-abc"}
     return re.sub(r"{(\w+)}", lambda match: values[match[1]], template)
 
 
