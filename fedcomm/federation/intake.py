@@ -23,6 +23,7 @@ from fedcomm.federation.canary import Canary
 from fedcomm.federation.crew import Crew
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.handlers import Handlers
+from fedcomm.federation.pressure import Pressure
 from fedcomm.federation.received import Received
 from fedcomm.federation.watch import Held, Suspect
 from fedcomm.hub import actors, holding
@@ -80,12 +81,13 @@ class Intake:
             db,
             "inbox",
             self._work_off,
-            hands=lambda: config.inbox.concurrency,
+            hands=lambda: self.pressure.hands(config.inbox.concurrency),
             lease_ms=lambda: LEASE_MS,
             lanes_per_hand=LANES_PER_HAND,
         )
         self.on_change: Callable[[], None] = lanes.idle
         self.canary: Canary | None = None
+        self.pressure = Pressure()
 
     def wake(self) -> None:
         """There is work."""

@@ -29,6 +29,7 @@ from fedcomm.federation.canary import Canary
 from fedcomm.federation.directory import Directory, KnownKey
 from fedcomm.federation.floodgates import Floodgates
 from fedcomm.federation.lanes import idle
+from fedcomm.federation.pressure import Pressure
 from fedcomm.federation.visitors import Turned, Visitors
 from fedcomm.federation.vouching import Vouching, can_be_confirmed
 from fedcomm.http import client_address
@@ -86,6 +87,7 @@ class Reception:
         self._gates = Floodgates(config.abuse, addresses, allow_http=allow_http)
         self.wake: Callable[[], None] = idle
         self.canary: Canary | None = None
+        self.pressure = Pressure()
 
     async def post(self, request: web.Request, recipient_id: int | None) -> web.Response:
         """Answer a POST: 202, or 4xx with a reason, or 503 when it cannot be stored now."""
@@ -93,8 +95,15 @@ class Reception:
         try:
             if self._gates.is_barred(address):
                 raise Turned(429, "bad-requests")
-            with self._db.at_hand():
-                kept = await self._accept(request, recipient_id)
+            if self.pressure.is_high:
+                # Members have priority; before anything is read, so that it costs next to nothing.
+                raise Turned(503, "busy")
+            self.pressure.under_way += 1
+            try:
+                with self._db.at_hand():
+                    kept = await self._accept(request, recipient_id)
+            finally:
+                self.pressure.under_way -= 1
             if kept is not None:
                 await self._compare_followers(request, *kept)
         except Turned as turned:

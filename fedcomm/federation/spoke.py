@@ -49,6 +49,7 @@ from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.library import Library
 from fedcomm.federation.outbox import Outbox
 from fedcomm.federation.pictures import Pictures
+from fedcomm.federation.pressure import Pressure
 from fedcomm.federation.reception import Reception
 from fedcomm.federation.rehearsal import Rehearsal
 from fedcomm.federation.relaying import Relaying, RelayIntake
@@ -177,6 +178,7 @@ class FederationSpoke:
         # What only fills caches stops before the disk is full.
         space = Space(config.media.folder, config.media.keep_free_bytes)
         self._pictures.space = self._backfill.space = space
+        self._pressure = reception.pressure = self._intake.pressure = Pressure()
         reception.wake = self.canary.on_stored = self._intake.wake
         self.canary.wake = self._outbox.wake
         self._intake.on_change = self._changed
@@ -189,6 +191,7 @@ class FederationSpoke:
     async def start(self, *, workers: bool = True) -> None:
         """Open the client, and start the workers of this process."""
         await self._client.start()
+        self._tasks.append(asyncio.create_task(self._pressure.run(), name="pressure"))
         if not workers:
             return
         freed = await lanes.take_over(self._db)
