@@ -7,12 +7,14 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fedcomm import erasures
 from fedcomm.erasure_journal import ErasureJournal, JournalLost, Line, Position
 from fedcomm.hub import erasure, members, removal, threads
+from fedcomm.server import build_app
 from fedcomm.site import Site
 from tests.databases import make_site
 from tests.hub.world import World
@@ -188,6 +190,47 @@ async def test_inv_51_a_restored_database_forgets_again_before_it_serves(
     await restored.db.close()
     for file in tmp_path.glob("hub.db*"):
         assert MARK.encode() not in file.read_bytes(), file.name
+
+
+async def test_inv_51_nothing_listens_before_the_replay_is_done(
+    migrated_sqlite: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "hub.db"
+    shutil.copy(migrated_sqlite, path)
+    site = await make_site(f"sqlite:///{path}", tmp_path)
+    world = World(site)
+    boss = await world.member("boss", role="administrator")
+    anna = await world.member("anna")
+    topic = await world.topic(boss, await world.group("garden", boss), f"{MARK} words")
+    backup = tmp_path / "backup.db"
+    with sqlite3.connect(path) as source, sqlite3.connect(backup) as target:
+        source.backup(target)
+    await world.do(threads.delete, boss, topic)
+    await world.do(erasure.request, "member", anna, requested_by=anna, own=True)
+    await site.erasure_journal.catch_up(site.db)
+    await site.db.close()
+    for leftover in tmp_path.glob("hub.db*"):
+        leftover.unlink()
+    shutil.copy(backup, path)
+
+    # Setting up comes before listening: until it returns nobody can connect.
+    restored = await make_site(f"sqlite:///{path}", tmp_path)
+    runner = web.AppRunner(build_app(restored), access_log=None)
+    await runner.setup()
+    try:
+        assert list(await restored.erasure_journal.pending(restored.db)) == []
+        assert (await threads.thing(restored.db, topic)).deleted_at is not None  # type: ignore[union-attr]
+        assert await members.member_by_name(restored.db, "anna") is None
+    finally:
+        await runner.cleanup()
+
+    # Without the journal nothing is set up at all.
+    site.erasure_journal.path.unlink()
+    refused = await make_site(f"sqlite:///{path}", tmp_path)
+    runner = web.AppRunner(build_app(refused), access_log=None)
+    with pytest.raises(JournalLost):
+        await runner.setup()
+    await refused.db.close()
 
 
 @given(
