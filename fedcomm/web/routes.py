@@ -149,9 +149,7 @@ def add_routes(app: web.Application) -> None:
             web.get("/settings/people", neighbours.neighbours_page),
             web.get("/settings/take", portability.take_page),
             web.get("/settings/take/{file:[a-z_-]+[.](?:zip|csv)}", portability.take),
-            web.get(
-                f"/g/{{name:{NAME}}}/take/{{file:[a-z-]+[.]zip}}", portability.take_group
-            ),
+            web.get(f"/g/{{name:{NAME}}}/take/{{file:[a-z-]+[.]zip}}", portability.take_group),
             web.get("/settings/bring", portability.bring_page),
             web.post("/settings/bring/archive", portability.bring_archive),
             web.post("/settings/bring/list", portability.bring_list),
