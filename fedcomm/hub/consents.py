@@ -191,7 +191,7 @@ async def withdrawing(db: Reader) -> list[tuple[int, Spoke, int]]:
     """(member, channel, version) of withdrawals whose copies are still being asked back."""
     rows = await db.all(
         "SELECT member_id, spoke, version FROM consents WHERE position IS NOT NULL"
-        " ORDER BY member_id, spoke, version LIMIT 100"
+        " ORDER BY member_id LIMIT 100"
     )
     return [(row["member_id"], row["spoke"], row["version"]) for row in rows]
 

@@ -16,6 +16,9 @@ from fedcomm.store.database import Reader, Row
 LOOKED_AT: Final = 2_000
 """The newest objects of a member that a summary looks at; a list, and an export, has every one."""
 
+COPIES_LOOKED_AT: Final = 50_000
+"""Copies that a summary looks at, however many servers have them: a page waits for it."""
+
 SERVERS: Final = 500
 """Servers that a summary names."""
 
@@ -117,13 +120,16 @@ async def holders_of(db: Reader, actor_id: int, *, limit: int = SERVERS) -> list
         " max(r.how & 2) AS fetched, min(r.first_at) AS first_at, max(r.last_at) AS last_at,"
         " sum(CASE WHEN r.recalled_at IS NULL THEN 0 ELSE 1 END) AS asked,"
         " sum(CASE WHEN r.recall_status BETWEEN 200 AND 399 THEN 1 ELSE 0 END) AS acknowledged"
-        " FROM (SELECT id FROM (SELECT o.id FROM objects o WHERE o.author_id = ?"
-        "   ORDER BY o.id DESC LIMIT ?) newest UNION ALL SELECT CAST(? AS BIGINT)) mine"
-        " JOIN reach r ON r.subject_id = mine.id JOIN hosts h ON h.id = r.host_id"
-        " WHERE r.how > 0 GROUP BY r.host_id, h.name ORDER BY count(*) DESC, h.name LIMIT ?",
+        " FROM (SELECT e.host_id, e.how, e.first_at, e.last_at, e.recalled_at, e.recall_status"
+        "  FROM (SELECT CAST(? AS BIGINT) AS id UNION ALL SELECT id FROM (SELECT o.id"
+        "   FROM objects o WHERE o.author_id = ? ORDER BY o.id DESC LIMIT ?) newest) mine"
+        "  CROSS JOIN reach e WHERE e.subject_id = mine.id AND e.how > 0 LIMIT ?) r"
+        " JOIN hosts h ON h.id = r.host_id"
+        " GROUP BY r.host_id, h.name ORDER BY count(*) DESC, h.name LIMIT ?",
+        actor_id,
         actor_id,
         LOOKED_AT,
-        actor_id,
+        COPIES_LOOKED_AT,
         limit,
     )
     return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from babel.messages.catalog import Message
 
 from fedcomm.settings import LOCALES
 from fedcomm.web import catalogues
@@ -59,3 +60,13 @@ def test_what_is_missing_is_noticed() -> None:
     catalogue.add("A new text")
     catalogue.add(("%(num)s new", "%(num)s news"), ("uno", ""))
     assert catalogues.missing(catalogue) == ["A new text", "%(num)s new"]
+
+
+def test_the_english_texts_are_those_of_the_code() -> None:
+    english = catalogues.read("en")
+    written = [message.id for message in english if message.id and any(_texts(message))]
+    assert written == [], "an English text stands where it is used, and nowhere else"
+
+
+def _texts(message: Message) -> tuple[str, ...]:
+    return (message.string,) if isinstance(message.string, str) else tuple(message.string or ())
