@@ -42,6 +42,8 @@ class Life:
     titles: set[str] = field(default_factory=set)
     pictures: dict[str, str] = field(default_factory=dict)
     """Topics with a picture, by title: the colour of it."""
+    pause_s: float = PAUSE_S
+    """How long everybody rests between two things that they do."""
     tries: int = 0
     progress: int = 0
     _cookie: dict[str, str] = field(default_factory=dict)
@@ -123,14 +125,14 @@ class Life:
             )
             self.replies.add(note["id"])
             count += 1
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(self.pause_s)
 
     async def _write(self, session: aiohttp.ClientSession) -> None:
         count = 0
         while not self._over.is_set():
             await self._post(session, f"Words {count}", None)
             count += 1
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(self.pause_s)
 
     async def _upload(self, session: aiohttp.ClientSession) -> None:
         count = 0
@@ -139,7 +141,7 @@ class Life:
             await self._post(session, f"Picture {count}", colour)
             self.pictures[f"Picture {count}"] = colour
             count += 1
-            await asyncio.sleep(PAUSE_S * 3)
+            await asyncio.sleep(self.pause_s * 3)
 
     async def _post(self, session: aiohttp.ClientSession, title: str, colour: str | None) -> None:
         """A topic, with a picture in one colour; sent until it is answered well, each time the same."""
@@ -185,8 +187,12 @@ class Life:
 
     async def audit(self) -> None:
         """Everything that was answered well is there, once; nothing is stuck; the counts are right."""
-        fans = [host for name, host in self.servers.hosts.items() if name.startswith("fan")]
-        await self._quiet()
+        await self.audit_hub()
+        await self._audit_followers()
+
+    async def audit_hub(self) -> None:
+        """`audit`, but for what came to the followers."""
+        await self.quiet()
         db = self.db
         stored = Counter(
             row["uri"] for row in await db.all("SELECT uri FROM objects WHERE uri IS NOT NULL")
@@ -211,6 +217,13 @@ class Life:
             assert row is not None, f"the picture of {title} is lost"
             for name in (row["file"], row["thumbnail"]):
                 Image.open(self.hub.folder / "media" / name).load()
+        if db.dialect == "sqlite":
+            assert await db.value("PRAGMA integrity_check") == "ok"
+            assert await db.all("PRAGMA foreign_key_check") == []
+
+    async def _audit_followers(self) -> None:
+        fans = [host for name, host in self.servers.hosts.items() if name.startswith("fan")]
+        db = self.db
         order = [
             f"{self.hub.origin}/ap/o/{row['id']}"
             for row in await db.all("SELECT id FROM objects WHERE kind = 'topic' ORDER BY id")
@@ -225,11 +238,8 @@ class Life:
                         ids.setdefault(thing, set()).add(arrival.body["id"])
             assert list(ids) == order, f"not everything came to {fan.name}, or not in order"
             assert {len(names) for names in ids.values()} == {1}, "sent twice under two names"
-        if db.dialect == "sqlite":
-            assert await db.value("PRAGMA integrity_check") == "ok"
-            assert await db.all("PRAGMA foreign_key_check") == []
 
-    async def _quiet(self, seconds: float = 120.0) -> None:
+    async def quiet(self, seconds: float = 120.0) -> None:
         sql = (
             "SELECT (SELECT count(*) FROM inbox WHERE state = 'waiting')"
             " + (SELECT count(*) FROM deliveries WHERE state IN ('waiting', 'sending'))"
