@@ -1,6 +1,7 @@
-"""The audit log: who decided what and why. It is only ever appended to; nothing here changes or removes a line.
+"""The audit log: who decided what and why. It is only appended to; nothing here changes a line.
 
-A line names people by their ids, so erasing somebody leaves nothing personal behind.
+A line names people by their ids; its details are emptied when the one whom it concerns is erased. Lines go when the
+organization's period for them is over (`[retention] audit_days`).
 """
 
 from __future__ import annotations

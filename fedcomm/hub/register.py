@@ -30,7 +30,7 @@ RETENTION: Final[dict[Retention, str]] = {
     "session": "until it ends: sign-out, the end of its time, or suspension",
     "queue": "until it is delivered or processed, and a memory of it for as long as the configuration says",
     "cache": "a copy of what another server published, until it changes, is deleted, or is not needed any more",
-    "log": "ids and events, without words; kept",
+    "log": "ids and events, without words; as long as the configuration says",
     "law": "decisions and their reasons, kept as evidence, without the person's data after an erasure",
     "operation": "what the administrators configured",
 }
