@@ -25,6 +25,7 @@ def main() -> int:
         "FEDCOMM_TEST_KILLS_ALIVE": str(wanted.kills),
         "FEDCOMM_TEST_KILLS_MIGRATING": str(max(12, wanted.kills // 5)),
         "FEDCOMM_TEST_OVERLOAD_SECONDS": str(wanted.overload_minutes * 60),
+        "FEDCOMM_TEST_RESTARTS": "20",
         "FEDCOMM_TEST_SOAK_SECONDS": str(wanted.soak_hours * 3600),
     }
     tests = [

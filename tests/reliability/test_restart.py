@@ -17,7 +17,7 @@ from fedcomm.cli.listening import FIRST_PASSED
 from tests.federation.hub import _end_with_parent, make_hub
 
 CLIENTS = 4
-RESTARTS = 2
+RESTARTS = int(os.environ.get("FEDCOMM_TEST_RESTARTS", "1"))
 
 
 def start(hub_config: Path, listening: socket.socket, log: Path) -> subprocess.Popen[bytes]:
