@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import shutil
 import tarfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fedcomm.config import Config, Database, Erasure, Media, Secrets
 from fedcomm.federation.vault import create_key_file
@@ -23,7 +27,7 @@ from fedcomm.portability.tables import PortabilityError, exported, left_out, tab
 from fedcomm.store.database import Database as Store
 from fedcomm.store.ids import new_id
 from fedcomm.store.schema import open_database
-from tests.databases import Databases
+from tests.databases import Databases, make_site
 from tests.hub.test_erasure import Schema, insert, schema  # noqa: F401
 from tests.hub.world import World
 
@@ -50,7 +54,13 @@ NUMBERS = (
 )
 
 
-async def community(world: World, schema: Schema, seed: int) -> None:  # noqa: F811
+async def community(
+    world: World,
+    schema: Schema,  # noqa: F811
+    seed: int,
+    texts: Sequence[str] = TEXTS,
+    numbers: Sequence[int] = NUMBERS,
+) -> None:
     """A row or more in every exported table, with every kind of text and number where it may stand."""
     chance = random.Random(seed)
     anna = await world.member("anna", role="administrator")
@@ -74,19 +84,19 @@ async def community(world: World, schema: Schema, seed: int) -> None:  # noqa: F
                     given[column] = None
                 elif "TEXT" in kind:
                     # Some of these columns have to differ from row to row.
-                    given[column] = chance.choice(TEXTS) + f" {new_id()}"
+                    given[column] = chance.choice(texts) + f" {new_id()}"
                     if name not in ("settings",) and chance.random() < 0.4:
-                        given[column] = chance.choice(TEXTS)
+                        given[column] = chance.choice(texts)
                 elif "DOUBLE" in kind:
                     given[column] = chance.choice((0.0, -0.5, 1 / 3, 1e300, 5e-324))
                 elif kind == "INTEGER" and world.db.dialect == "postgresql":
                     given[column] = chance.choice((0, 1, -1, (1 << 31) - 1))
                 else:
                     given[column] = (
-                        chance.choice(NUMBERS) if kind == "BIGINT" else chance.choice((0, 1))
+                        chance.choice(numbers) if kind == "BIGINT" else chance.choice((0, 1))
                     )
             await insert(world, schema, name, ids, **given)
-    (world.site.media_folder / "ab").mkdir(exist_ok=True)
+    (world.site.media_folder / "ab").mkdir(parents=True, exist_ok=True)
     (world.site.media_folder / "ab" / "picture.webp").write_bytes(bytes(range(256)) * 300)
 
 
@@ -118,9 +128,47 @@ async def opened(config: Config) -> Store:
     return await open_database(config.database.url)
 
 
+OF_EVERY_PLANE = st.text(
+    st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=120
+)
+COMMUNITIES = {
+    "seed": st.integers(0, 1 << 32),
+    "texts": st.lists(OF_EVERY_PLANE | st.sampled_from(TEXTS), min_size=6, max_size=40),
+    "numbers": st.lists(
+        st.integers(-(1 << 63), (1 << 63) - 1) | st.sampled_from(NUMBERS), min_size=4, max_size=20
+    ),
+}
+
+
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("filled", [1, 2, 3], indirect=True)
-async def test_export_import_export_gives_equal_checksums(
+@settings(max_examples=2)  # Each is three hubs and two archives.
+@given(**COMMUNITIES)
+def test_export_import_export_gives_equal_checksums(
+    form: Format,
+    databases: Databases,
+    migrated_sqlite: Path,
+    schema: Schema,  # noqa: F811
+    tmp_path_factory: pytest.TempPathFactory,
+    seed: int,
+    texts: list[str],
+    numbers: list[int],
+) -> None:
+    folder = tmp_path_factory.mktemp("trip")
+
+    async def trip() -> None:
+        site = await make_site(databases.migrated(), folder)
+        filled = World(site)
+        create_key_file(site.config.secrets.key_file)
+        await community(filled, schema, seed, texts, numbers)
+        try:
+            await round_trip(filled, form, databases, migrated_sqlite, folder)
+        finally:
+            await site.db.close()
+
+    asyncio.run(trip())
+
+
+async def round_trip(
     filled: World, form: Format, databases: Databases, migrated_sqlite: Path, tmp_path: Path
 ) -> None:
     config = filled.site.config
