@@ -13,6 +13,7 @@ from jinja2 import BytecodeCache, Environment
 from jinja2.bccache import Bucket
 
 from fedcomm.site import Site
+from fedcomm.store import ids
 from fedcomm.store.database import Database
 from fedcomm.store.schema import open_database
 from fedcomm.web import rendering
@@ -55,6 +56,14 @@ def templates_are_compiled_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rendering, "Environment", partial(Environment, bytecode_cache=CompiledOnce()))
         yield
+
+
+@pytest.fixture(autouse=True)
+def ids_by_the_clock() -> Iterator[None]:
+    """A test that sets the clock forward does not make the ids of later ones."""
+    yield
+    if ids.milliseconds_of(ids._last) > ids.now_ms():
+        ids._last = 0
 
 
 @pytest.fixture(scope="session")

@@ -31,10 +31,16 @@ def new_id(at_ms: int | None = None) -> int:
         return first_id_at(at_ms) | secrets.randbelow(_TAIL_SIZE)
     with _lock:
         # The upper half of the tail stays free, so that a burst within one millisecond has room.
-        fresh = ((time.time_ns() // 1_000_000 - EPOCH_MS) << TAIL_BITS) | secrets.randbelow(
-            _TAIL_SIZE // 2
-        )
-        _last = fresh if fresh > _last else _last + 1
+        now = time.time_ns() // 1_000_000 - EPOCH_MS
+        fresh = (now << TAIL_BITS) | secrets.randbelow(_TAIL_SIZE // 2)
+        if fresh > _last:
+            _last = fresh
+        elif _last >> TAIL_BITS > now:
+            # The clock was set back. Other processes go on after the same id: each has its own tails.
+            ahead = (_last >> TAIL_BITS) + 1
+            _last = (ahead << TAIL_BITS) | secrets.randbelow(_TAIL_SIZE // 2)
+        else:
+            _last += 1
         return _last
 
 

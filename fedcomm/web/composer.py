@@ -231,7 +231,7 @@ async def store_picture(
     focal: tuple[float, float] = (0.0, 0.0),
 ) -> int:
     """Store one uploaded picture of the member; its id. Raises Invalid, and 429 past the limit."""
-    _spend_upload(request, member)
+    spend_upload(request, member)
     site = site_of(request)
     site.space.require(size_of(file.file))
     if size_of(file.file) > site.config.media.max_image_bytes:
@@ -259,7 +259,7 @@ async def _store_attachment(
     focal: tuple[float, float],
 ) -> int:
     """Store a picture, sound, video or document of the member; its id. Raises like `store_picture`."""
-    _spend_upload(request, member)
+    spend_upload(request, member)
     site = site_of(request)
     site.space.require(size_of(file.file))
     return await media.upload_file(
@@ -277,7 +277,8 @@ async def _store_attachment(
     )
 
 
-def _spend_upload(request: web.Request, member: Member) -> None:
+def spend_upload(request: web.Request, member: Member) -> None:
+    """Count a file that came; too many are answered 429 (INV-39)."""
     wait = request.config_dict[THROTTLE].spend("uploads_per_30min", str(member.id))
     if wait:
         raise web.HTTPTooManyRequests(headers={hdrs.RETRY_AFTER: str(wait)})

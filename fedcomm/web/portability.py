@@ -15,6 +15,7 @@ from fedcomm.i18n import gettext as _
 from fedcomm.portability import lists, parcels
 from fedcomm.portability.formats import FORMATS
 from fedcomm.portability.scopes import Scope
+from fedcomm.web.composer import spend_upload
 from fedcomm.web.forms import path_id, read_form
 from fedcomm.web.rendering import page, see_other
 from fedcomm.web.visits import signed_in, visit_of
@@ -127,6 +128,8 @@ async def bring_archive(request: web.Request) -> web.StreamResponse:
     member = signed_in(request)
     site = site_of(request)
     form = await read_form(request, files=1, largest=site.config.server.max_upload_bytes)
+    if form.files:
+        spend_upload(request, member)
     try:
         if "archive" not in form.files:
             raise Invalid("archive", "Choose a file first.")
@@ -141,6 +144,8 @@ async def bring_list(request: web.Request) -> web.StreamResponse:
     member = signed_in(request)
     site = site_of(request)
     form = await read_form(request, files=1, largest=lists.FILE_BYTES)
+    if form.files:
+        spend_upload(request, member)
     kind = next((kind for kind in lists.KINDS if kind == form.text("kind")), None)
     try:
         if kind is None:

@@ -403,7 +403,10 @@ async def test_who_when_what_and_why_stand_in_the_audit_log(world: World) -> Non
 
 
 def test_no_code_changes_or_removes_a_line_of_the_audit_log() -> None:
+    """Only the organization's own period takes lines, and erasure the details of the erased."""
     for path in Path(fedcomm.__file__).parent.rglob("*.py"):
+        if path.name == "retention.py":
+            continue
         text = path.read_text("utf-8").upper()
         assert "UPDATE AUDIT" not in text, path
         assert "DELETE FROM AUDIT" not in text, path

@@ -76,7 +76,7 @@ async def test_inv_39_each_throttle_stops_its_own_route(
         for limit, refused in ((0, True), (10**9, False)):
             monkeypatch.setitem(counted._most, rule.limit, limit)
             counted._counters.clear()
-            page = await send(world, browser, rule.route, with_file=rule.by == "file")
+            page = await send(world, browser, rule.method, rule.route, with_file=rule.by == "file")
             assert (page.status == 429) is refused, (rule, limit, page.status)
             if refused:
                 assert int(page.headers["Retry-After"]) > 0
@@ -133,7 +133,7 @@ async def test_topics_and_replies_share_one_limit(database_url: str, tmp_path: P
         assert (await dario.post(reply, {"text": "E"})).status == 303
 
 
-async def send(world: World, browser: Browser, route: str, *, with_file: bool) -> Page:
+async def send(world: World, browser: Browser, method: str, route: str, *, with_file: bool) -> Page:
     """A form to the route, with a picture where uploads are counted."""
     board = next(name for name in world.groups if name not in ("garden", "workshop"))
     group = board if route.endswith("/manage") or route.endswith("/members") else "garden"
@@ -143,7 +143,10 @@ async def send(world: World, browser: Browser, route: str, *, with_file: bool) -
         name=group,
         id=str(world.topics["garden"]),
         kind="group",
+        file="blocks.csv" if route.startswith("/settings") else "json.zip",
     )
+    if method == "GET":
+        return await browser.get(path)
     fields = {"title": "T", "text": "t", "name": "n", "locale": "en", "handle": "?", "q": "?"}
     if not with_file:
         return await browser.post(path, fields)
