@@ -196,7 +196,7 @@ class Hub:
             return file.execute(statement, args).fetchall()
 
     async def until(
-        self, statement: str, *args: Any, wanted: Any = None, seconds: float = 15.0
+        self, statement: str, *args: Any, wanted: Any = None, seconds: float = 45.0
     ) -> Any:
         """Wait until the first value of a query is `wanted` (or true); the value."""
         deadline = time.monotonic() + seconds

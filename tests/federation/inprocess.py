@@ -140,7 +140,7 @@ class LocalHub:
         assert status == 202, status
         return await self.verdict(activity)
 
-    async def verdict(self, activity: Mapping[str, Any], seconds: float = 15.0) -> str:
+    async def verdict(self, activity: Mapping[str, Any], seconds: float = 45.0) -> str:
         """What became of an activity that was posted."""
         uri = activity.get("id") or f"sha256:{sha256(json.dumps(activity).encode()).hexdigest()}"
         deadline = time.monotonic() + seconds
@@ -152,7 +152,7 @@ class LocalHub:
             await asyncio.sleep(0.01)
         raise AssertionError(f"not processed: {row['verdict'] if row else 'not even stored'}")
 
-    async def quiet(self, seconds: float = 15.0) -> None:
+    async def quiet(self, seconds: float = 60.0) -> None:
         """Wait until nothing is left to process or to deliver."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

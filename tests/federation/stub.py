@@ -194,7 +194,7 @@ class Stubs:
                 return answer.status, text
 
     async def until(
-        self, condition: Callable[[], Any], seconds: float = 15.0, why: str = ""
+        self, condition: Callable[[], Any], seconds: float = 45.0, why: str = ""
     ) -> Any:
         """Wait until `condition` is true; its value."""
         deadline = time.monotonic() + seconds
