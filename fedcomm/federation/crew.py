@@ -110,15 +110,13 @@ class Crew:
             lease_ms=self._lease_ms(),
             share=share,
             only_free=now < self._settled_at,
+            in_hand={lane.host_id for lane, _ in self._lanes.values()},
         )
-        # A lease of our own that ran out while we were held up: somebody is at work on it here.
-        in_hand = {lane.host_id for lane, _ in self._lanes.values()}
-        fresh = [lane for lane in taken if lane.host_id not in in_hand]
-        for lane in fresh:
+        for lane in taken:
             task = asyncio.ensure_future(self._serve(lane))
             self._lanes[task] = (lane, time.monotonic())
             task.add_done_callback(self._finished)
-        return bool(fresh)
+        return bool(taken)
 
     async def _look_at_clock(self, now: float) -> None:
         step = self._clock.step()

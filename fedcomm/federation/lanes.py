@@ -12,7 +12,7 @@ import os
 import secrets
 import socket
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Literal
 
@@ -95,9 +95,14 @@ async def claim(
     lease_ms: int,
     share: Share | None = None,
     only_free: bool = False,
+    in_hand: Set[int] = frozenset(),
 ) -> list[Lane]:
     """Take up to `limit` lanes that are due, the longest waiting first; with `only_free` none whose lease has run
-    out, since that may be the clock's doing."""
+    out, since that may be the clock's doing.
+
+    Hosts that are `in_hand` here are not taken again: their lanes have just been given back, and whoever did so is
+    about to end, or their lease ran out while this process was held up.
+    """
     now = now_ms()
     but_for, full = _but_for(share)
     if only_free:
@@ -112,14 +117,16 @@ async def claim(
             now,
             now,
             *full,
-            limit,
+            limit + len(in_hand),
         )
         taken = [
             Lane(row["host_id"], row["failures"], row["failing_since"], row["family"] or "")
             for row in rows
+            if row["host_id"] not in in_hand
         ]
         if share is not None:
             taken = _within(taken, share)
+        taken = taken[:limit]
         if taken:
             await tx.many(
                 "UPDATE lanes SET lease_owner = ?, lease_until = ? WHERE queue = ? AND host_id = ?",

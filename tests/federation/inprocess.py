@@ -23,6 +23,7 @@ from fedcomm.hub.passwords import hash_password
 from fedcomm.server import build_app, open_site
 from fedcomm.site import Site
 from fedcomm.store.database import Row
+from fedcomm.store.ids import now_ms
 from fedcomm.web.visits import cookie_name
 from tests.federation.hub import LOOPBACK, PASSWORD, merged, toml
 from tests.federation.stub import ACTIVITY, Stubs, test_key
@@ -155,18 +156,39 @@ class LocalHub:
     async def quiet(self, seconds: float = 60.0) -> None:
         """Wait until nothing is left to process or to deliver."""
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            # Downstream, in this order: what has left one station has reached the next.
-            if (
-                not await self.count("SELECT count(*) FROM inbox WHERE state = 'waiting'")
-                and await journal.last_seq(self.db) == await journal.cursor(self.db, "activitypub")
-                and not await self.count(
-                    "SELECT count(*) FROM deliveries WHERE state IN ('waiting', 'sending')"
-                )
-            ):
-                return
+        while await self._at_work():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"still at work: {await self._what_is_left()}")
             await asyncio.sleep(0.01)
-        raise AssertionError("still at work")
+
+    async def _at_work(self) -> bool:
+        # Downstream, in this order: what has left one station has reached the next.
+        return (
+            await self.count("SELECT count(*) FROM inbox WHERE state = 'waiting'") > 0
+            or await journal.last_seq(self.db) != await journal.cursor(self.db, "activitypub")
+            or await self.count(
+                "SELECT count(*) FROM deliveries WHERE state IN ('waiting', 'sending')"
+            )
+            > 0
+        )
+
+    async def _what_is_left(self) -> dict[str, object]:
+        """Where it stands, for whoever has to find out why."""
+        left: dict[str, object] = {
+            "journal": await journal.last_seq(self.db),
+            "cursor": await journal.cursor(self.db, "activitypub"),
+            "now": now_ms(),
+        }
+        for name, sql in (
+            ("lanes", "SELECT * FROM lanes WHERE next_at IS NOT NULL OR lease_owner IS NOT NULL"),
+            ("inbox", "SELECT * FROM inbox WHERE state = 'waiting' LIMIT 3"),
+            (
+                "deliveries",
+                "SELECT * FROM deliveries WHERE state IN ('waiting', 'sending') LIMIT 3",
+            ),
+        ):
+            left[name] = [dict(row) for row in await self.db.all(sql)]
+        return left
 
     # What can be seen
 

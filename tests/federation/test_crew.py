@@ -163,6 +163,29 @@ async def test_a_lane_whose_work_broke_off_is_taken_up_again_before_its_lease_is
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_a_lane_that_is_due_again_before_its_work_has_ended_is_not_lost(db: Database) -> None:
+    """Between giving a lane back and ending there is a moment: a pool takes back the connection, say. Whoever wakes the
+    crew then must not have the lane claimed for nobody until the lease is over."""
+    await _due(db, ["honest.test"])
+    tries = []
+
+    async def serve(lane: lanes.Lane) -> None:
+        tries.append(lane.host_id)
+        async with db.queue_transaction() as tx:
+            more = ids.now_ms() if len(tries) == 1 else None
+            await lanes.release(tx, "inbox", lane.host_id, next_at=more)
+        busy.wake()
+        await asyncio.sleep(0.2)
+
+    busy = Crew(db, "inbox", serve, hands=lambda: HANDS, lease_ms=lambda: 60_000)
+    task = asyncio.create_task(busy.run())
+    try:
+        await _until(lambda: len(tries) >= 2, 5)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 async def _until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
