@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from functools import partial
 
 from aiohttp import web
 
-from fedcomm import access_files, erasures, imports, janitor, retention, sweeper
+from fedcomm import access_files, erasures, imports, janitor, retention, supervision, sweeper
 from fedcomm.config import Config
 from fedcomm.federation.spoke import FederationSpoke
 from fedcomm.federation.vault import Vault
@@ -102,20 +103,11 @@ async def _life(app: web.Application) -> AsyncIterator[None]:
         await site.federation.start(workers=site.config.server.workers)
     tallies = Tallies(site.db)
     tallies.on_change = site.wake
-    workers = (
-        [
-            janitor.run(site),
-            sweeper.run(site),
-            erasures.run(site),
-            imports.run(site),
-            access_files.run(site),
-            retention.run(site),
-            tallies.run(),
-        ]
-        if site.config.server.workers
-        else []
-    )
-    tasks = [asyncio.create_task(work) for work in workers]
+    rounds = (janitor, sweeper, erasures, imports, access_files, retention)
+    tasks = []
+    if site.config.server.workers:
+        tasks = [supervision.start(each.__name__, partial(each.run, site)) for each in rounds]
+        tasks.append(supervision.start("tallies", tallies.run))
     yield
     for task in tasks:
         task.cancel()

@@ -20,6 +20,7 @@ from activitypub.network import NetworkPolicy
 from activitypub.origins import host as host_of
 from activitypub.origins import parse_url
 from activitypub.vocabulary import ITEM_LIMIT
+from fedcomm import supervision
 from fedcomm.config import Config
 from fedcomm.federation import (
     backlog,
@@ -191,28 +192,25 @@ class FederationSpoke:
     async def start(self, *, workers: bool = True) -> None:
         """Open the client, and start the workers of this process."""
         await self._client.start()
-        self._tasks.append(asyncio.create_task(self._pressure.run(), name="pressure"))
+        self._tasks.append(supervision.start("pressure", self._pressure.run))
         if not workers:
             return
         freed = await lanes.take_over(self._db)
         if freed:
             log.info("took over %d lanes of a process that is gone", freed)
         await lanes.find_lost(self._db)
-        for name, work in (
-            ("decisions", self._decisions.run()),
-            ("intake", self._intake.run()),
-            ("outbox", self._outbox.run()),
-            ("canary", self.canary.run()),
-            ("couriers", self._couriers.run()),
-            ("backfill", self._backfill.run()),
-            ("pictures", self._pictures.run()),
-            (
-                "belonging",
-                belonging.run(self._db, self._client, self._at, allow_http=self._http),
-            ),
-            ("housekeeping", housekeeping.run(self._config, self._db, self._directory)),
+        for name, run in (
+            ("decisions", self._decisions.run),
+            ("intake", self._intake.run),
+            ("outbox", self._outbox.run),
+            ("canary", self.canary.run),
+            ("couriers", self._couriers.run),
+            ("backfill", self._backfill.run),
+            ("pictures", self._pictures.run),
+            ("belonging", self._check_belonging),
+            ("housekeeping", self._keep_house),
         ):
-            self._tasks.append(asyncio.create_task(work, name=name))
+            self._tasks.append(supervision.start(name, run))
 
     async def stop(self) -> None:
         """Stop the workers; what they hold goes back to the queues."""
@@ -228,6 +226,12 @@ class FederationSpoke:
         self._serving.add_routes(app)
         app.router.add_get("/ap/canary/{name}", self.canary.serve)
         self._discovery.add_routes(app)
+
+    async def _check_belonging(self) -> None:
+        await belonging.run(self._db, self._client, self._at, allow_http=self._http)
+
+    async def _keep_house(self) -> None:
+        await housekeeping.run(self._config, self._db, self._directory)
 
     def _changed(self) -> None:
         """Something was received: it may have to be told, and its thread completed."""

@@ -147,7 +147,12 @@ class PostgreSQLDatabase:
                 yield PostgreSQLTransaction(connection, self.pseudonyms)
             except BaseException:
                 # A connection that is gone has been rolled back; the first error tells more.
-                with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                with contextlib.suppress(
+                    asyncpg.PostgresError,
+                    asyncpg.InterfaceError,
+                    asyncpg.InternalClientError,
+                    OSError,
+                ):
                     await transaction.rollback()
                 raise
             with _translated():
@@ -253,6 +258,8 @@ class _translated:
             | asyncpg.OperatorInterventionError
             | asyncpg.ReadOnlySQLTransactionError
             | asyncpg.InterfaceError
+            # What asyncpg makes of a connection that ends in the middle of a statement.
+            | asyncpg.InternalClientError
             | OSError
             | TimeoutError,
         ):
