@@ -27,6 +27,7 @@ from fedcomm.federation.crew import Crew
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.library import Library
+from fedcomm.federation.votes import vote_of
 from fedcomm.hub import actors, reactions, threads
 from fedcomm.hub.errors import HubError
 from fedcomm.hub.space import Space
@@ -371,7 +372,7 @@ class Backfill:
         document = await self._fetched(uri, work)
         if document is None or document.in_reply_to is None:
             return "fruitless"
-        if document.name and not document.content_html:
+        if vote_of(document) is not None:
             return "fruitless"  # A vote in a poll is no answer.
         if climbed < self.bounds.depth and await self._unknown(document.in_reply_to) is not None:
             # Through this same gate, so that it is counted and stands where it may.
@@ -383,7 +384,9 @@ class Backfill:
         try:
             if await self._library.find(self._db, document.in_reply_to) is None:
                 return "fruitless"
-            arrival = await self._library.prepare(document, budget=work.budget)
+            judge = self._library.require_harmless
+            arrival = await self._library.prepare(document, budget=work.budget, judge=judge)
+            await judge(arrival)
         except (FetchError, Refused):
             return "fruitless"
         if arrival.parent_id is None or arrival.visibility not in ("public", "unlisted"):

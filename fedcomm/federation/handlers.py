@@ -53,7 +53,6 @@ class Handlers:
         watch: Watch,
         relays: RelayIntake | None = None,
     ) -> None:
-        library.quoting.watch = watch
         self._relays = relays
         self._book = book
         self._hearsay = hearsay

@@ -19,6 +19,7 @@ from fedcomm.federation.contents import fitted
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.library import Library
 from fedcomm.federation.quoting import permissions_of
+from fedcomm.federation.votes import vote_of
 from fedcomm.federation.vouching import can_be_confirmed
 from fedcomm.hub import actors, reactions, threads
 from fedcomm.hub.policies import PolicyBook
@@ -91,9 +92,11 @@ class Hearsay:
             raise Refused("not-the-author")
         if not thing.is_writing:
             return nothing(f"ignored: Create of {thing.type}")
-        if thing.name and thing.in_reply_to and not thing.content_html:
+        if vote_of(thing) is not None:
             return nothing("ignored: vote in a poll")
-        arrival = await self._library.prepare(thing, budget=budget)
+        judge = self._library.require_harmless
+        arrival = await self._library.prepare(thing, budget=budget, judge=judge)
+        await judge(arrival)
         if arrival.visibility not in ("public", "unlisted"):
             raise Refused("not-public")
 

@@ -27,6 +27,7 @@ from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.quoting import Quotation, Quoting, permissions_of
+from fedcomm.federation.watch import Held, Watch
 from fedcomm.hub import actors, erasure, groups, holding, threads
 from fedcomm.hub.composition import Content
 from fedcomm.hub.policies import PolicyBook
@@ -56,7 +57,8 @@ class Arrival:
 
 
 Judge = Callable[[Arrival], Awaitable[None]]
-"""Raises when something must not be stored as it is (`fedcomm.federation.watch`)."""
+"""Raises when something must not be stored as it is: Held where it can wait for a moderator
+(`fedcomm.federation.watch`), else Refused (`Library.require_harmless`)."""
 
 
 class Library:
@@ -70,6 +72,7 @@ class Library:
         keyring: Keyring,
         book: PolicyBook,
         addresses: Addresses,
+        watch: Watch,
         *,
         allow_http: bool,
     ) -> None:
@@ -79,6 +82,7 @@ class Library:
         self._keyring = keyring
         self._book = book
         self._at = addresses
+        self._watch = watch
         self._http = allow_http
         self.quoting = Quoting(
             *(db, self, client, directory, keyring, addresses), allow_http=allow_http
@@ -174,6 +178,17 @@ class Library:
             wanted,
             circle.id if circle is not None and audience == "members" else None,
         )
+
+    async def require_harmless(self, arrival: Arrival) -> None:
+        """The `Judge` of what its author did not send here: quoted, forwarded, listed, or brought by a relay.
+
+        There is no activity of theirs that could wait for a moderator, so it does not come in by that door. Raises
+        Refused.
+        """
+        try:
+            await self._watch.require_harmless(arrival)
+        except Held as held:
+            raise Refused("looks-like-abuse") from held
 
     async def store(self, tx: Transaction, arrival: Arrival) -> int | None:
         """Put an arrival where it belongs; its id, or None when nobody here wants it.

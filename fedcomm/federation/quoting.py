@@ -20,7 +20,6 @@ from activitypub.vocabulary import AS_PUBLIC
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.keyring import Keyring
-from fedcomm.federation.watch import Held, Watch
 from fedcomm.hub import actors, quotes, threads
 from fedcomm.hub.errors import HubError
 from fedcomm.hub.permissions import Permissions
@@ -65,7 +64,6 @@ class Quoting:
         self._keyring = keyring
         self._at = addresses
         self._http = allow_http
-        self.watch: Watch | None = None
 
     async def read(
         self, document: ObjectDocument, author: actors.Actor, budget: FetchBudget
@@ -84,8 +82,7 @@ class Quoting:
             return None
         try:
             arrival = await self._fetched(uri, budget)
-        except (FetchError, Refused, Held):
-            # What would wait for a moderator does not come in by being quoted.
+        except (FetchError, Refused):
             return Quotation(uri)
         if arrival is None:
             return Quotation(uri)
@@ -102,15 +99,12 @@ class Quoting:
         document = await self._library.fetch(uri, budget=budget)
         if not document.is_writing:
             return None
+        judge = self._library.require_harmless
         arrival = await self._library.prepare(
-            document, budget=budget, wanted=True, quotes=False, judge=self._judge
+            document, budget=budget, wanted=True, quotes=False, judge=judge
         )
-        await self._judge(arrival)
+        await judge(arrival)
         return arrival if arrival.visibility in quotes.OPEN else None
-
-    async def _judge(self, arrival: Arrival) -> None:
-        if self.watch is not None:
-            await self.watch.require_harmless(arrival)
 
     async def _checked(
         self,

@@ -120,7 +120,11 @@ class RelayIntake:
             return nothing(f"ignored: a relay brings {thing.type}")
         if thing.in_reply_to is not None:
             return nothing("ignored: a relay brings an answer without what it answers")
-        arrival = await self._library.prepare(thing, budget=received.budget, wanted=True)
+        judge = self._library.require_harmless
+        arrival = await self._library.prepare(
+            thing, budget=received.budget, wanted=True, judge=judge
+        )
+        await judge(arrival)
         if arrival.visibility != "public" or arrival.group_id is not None:
             return nothing("ignored: not said to everybody")
 

@@ -101,8 +101,9 @@ class FederationSpoke:
             allow_http=allow_http,
             new_subdomains=config.abuse.new_subdomains_per_hour,
         )
+        watch = Watch(db, config.abuse, self._at)
         self._library = Library(
-            *(db, self._client, self._directory, self._keyring, self._book, self._at),
+            *(db, self._client, self._directory, self._keyring, self._book, self._at, watch),
             allow_http=allow_http,
         )
         vouching = Vouching(
@@ -114,7 +115,7 @@ class FederationSpoke:
         handlers = Handlers(
             *(db, self._directory, self._library, self._book, hearsay, vouching, self._at),
             allow_http=allow_http,
-            watch=Watch(db, config.abuse, self._at),
+            watch=watch,
             relays=RelayIntake(
                 *(db, self._library, self._book, self._at),
                 per_hour=config.relays.per_hour if config.relays.enabled else 0,

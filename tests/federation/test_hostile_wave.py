@@ -20,8 +20,9 @@ from fedcomm.hub import (
 from fedcomm.hub.policies import Entry
 from tests.federation.inprocess import LocalHub, ScriptedStubs
 from tests.federation.stub import AS, PUBLIC
+from tests.federation.test_backfill import arrive, paged, rest, until
 from tests.federation.test_events import remote_event
-from tests.federation.test_forwarding import proven, prover
+from tests.federation.test_forwarding import proven, prover, verdict_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -136,6 +137,39 @@ async def test_a_wave_does_not_come_in_as_what_something_quotes(
     await town.deliver(activity(note["attributedTo"], "Create", note))
     known = await stored(town, quoted)
     assert known is None or known.group_id is None
+
+
+async def test_a_wave_does_not_come_in_by_the_hand_of_an_accomplice(
+    town: LocalHub, servers: ScriptedStubs
+) -> None:
+    await seen_here(town, servers, 4)
+    topic = town.object_uri(town.topic)
+    note = spam(servers, servers.somebody("distant"), 4, inReplyTo=topic)
+    act = activity(note["attributedTo"], "Create", note)
+    accomplice = servers.somebody("accomplice")
+    verdict = await verdict_of(town, act, f"{accomplice}#main-key")
+    assert verdict == "refused: looks-like-abuse"
+    assert await stored(town, note) is None
+    # From its author it waits, as ever.
+    assert (await town.deliver(act | {"id": f"{act['id']}/own"})).startswith("suspect:")
+
+
+async def test_a_wave_does_not_come_in_as_what_a_conversation_lists(
+    town: LocalHub, servers: ScriptedStubs
+) -> None:
+    await seen_here(town, servers, 5)
+    author = servers.somebody("lister")
+    root = f"{author}/notes/root"
+    listed = spam(servers, servers.somebody("listed"), 5, inReplyTo=root)
+    honest = servers.note(
+        servers.somebody("guest"), number=next(_numbers), content="Nice.", inReplyTo=root
+    )
+    context = paged(servers, f"{author}/context", [listed["id"], honest["id"]])
+    thread = await arrive(town, servers, author, context=context)
+    await until(town, "SELECT 1 FROM objects WHERE uri = ?", honest["id"])
+    await rest(town, thread)
+    assert servers.fetched(listed["id"]) == 1
+    assert await stored(town, listed) is None
 
 
 # Consent
