@@ -420,10 +420,6 @@ class Dispatch:
         )
         return parse_object(str(body).encode()) if body is not None else None
 
-    async def is_welcome(self, tx: Transaction, host_id: int) -> bool:
-        policy = await tx.value("SELECT policy FROM hosts WHERE id = ?", host_id)
-        return bool(policy != "suspend")
-
 
 async def thing_of(tx: Transaction, entry: journal.Entry) -> threads.Thing | None:
     """The object that a journal entry is about."""

@@ -49,16 +49,14 @@ class Recalls:
                 for inbox in have_it
                 # Who builds threads gets the moderator's Delete, which can be undone; everybody else, and
                 # a suspended host that once got a copy, needs the author's.
-                if not removed
-                or "id" in peers.topic_forms(inbox.software)
-                or not await self._out.is_welcome(tx, inbox.host_id)
+                if not removed or "id" in peers.topic_forms(inbox.software) or not inbox.is_welcome
             ]
             await self.send_deletes(tx, thing, uri, group_uri, deletes)
         if group is None or group_uri is None:
             return
         if thing.is_local:
             # A suspended host that once got a copy gets the Delete above, and nothing else.
-            have_it = [inbox for inbox in have_it if await self._out.is_welcome(tx, inbox.host_id)]
+            have_it = [inbox for inbox in have_it if inbox.is_welcome]
         moderator = await actors.actor(tx, entry.actor_id or 0) if removed else None
         wrapped: JSONObject | None
         if moderator is not None and not moderator.is_local:

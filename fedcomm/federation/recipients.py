@@ -4,21 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from fedcomm.store.database import Reader, Row, Value, marks
+
+HOSTS_AT_ONCE: Final = 500
+"""Hosts that one statement asks for by their ids."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """An inbox and whose it is."""
+    """An inbox and whose it is. A suspended host, which is not `is_welcome`, is only asked for what it has."""
 
     url: str
     host_id: int
     software: str | None
+    is_welcome: bool = True
 
 
-_COLUMNS = "COALESCE(a.shared_inbox, a.inbox) AS inbox, a.host_id, h.software"
+_COLUMNS = "COALESCE(a.shared_inbox, a.inbox) AS inbox, a.host_id, h.software, h.policy"
 _LIVE = "a.deleted_at IS NULL AND a.inbox IS NOT NULL"
+# However many actors of a host are known, the first that fits is found by the index.
+_FIRST = "SELECT a.id FROM actors a WHERE a.host_id = h.id AND {0} AND {1} ORDER BY a.id LIMIT 1"
+_OF_HOSTS = (
+    f"SELECT {_COLUMNS} FROM hosts h JOIN actors a ON a.id = COALESCE("
+    f"({_FIRST.format(_LIVE, 'a.shared_inbox IS NOT NULL')}), ({_FIRST.format(_LIVE, 'TRUE')}))"
+    " WHERE h.id IN"
+)
 _WELCOME = f"{_LIVE} AND h.policy <> 'suspend' AND h.dead_at IS NULL"
 
 
@@ -61,7 +73,7 @@ async def own_inbox(db: Reader, actor_id: int) -> list[Inbox]:
     """One person's own inbox: for what concerns them alone (Accept, Follow, Like of theirs)."""
     return await _inboxes(
         db,
-        "SELECT a.inbox, a.host_id, h.software FROM actors a JOIN hosts h ON h.id = a.host_id"
+        "SELECT a.inbox, a.host_id, h.software, h.policy FROM actors a JOIN hosts h ON h.id = a.host_id"
         f" WHERE a.id = ? AND {_WELCOME}",
         actor_id,
     )
@@ -70,31 +82,23 @@ async def own_inbox(db: Reader, actor_id: int) -> list[Inbox]:
 async def reached(db: Reader, subject_id: int) -> list[Inbox]:
     """One inbox of every host that has, or may have, a copy of the subject: the ledger of reach, and deliveries
     that were tried without an answer. Blocked hosts are asked as well (product.md, principle 4)."""
-    hosts = [
-        row["host_id"]
-        for row in await db.all(
-            "SELECT host_id FROM reach WHERE subject_id = ?"
-            " UNION SELECT d.host_id FROM deliveries d JOIN activities c ON c.id = d.activity_id"
-            " WHERE c.object_id = ? AND (d.attempts > 0 OR d.state = 'sending')",
-            subject_id,
-            subject_id,
-        )
-    ]
-    return await of_hosts(db, hosts)
+    return await _inboxes(
+        db,
+        f"{_OF_HOSTS} (SELECT host_id FROM reach WHERE subject_id = ?"
+        " UNION SELECT d.host_id FROM deliveries d JOIN activities c ON c.id = d.activity_id"
+        " WHERE c.object_id = ? AND (d.attempts > 0 OR d.state = 'sending')) ORDER BY h.id",
+        subject_id,
+        subject_id,
+    )
 
 
 async def of_hosts(db: Reader, host_ids: Sequence[int]) -> list[Inbox]:
-    """One inbox of each host: the shared one that most of its actors name, else anybody's."""
+    """One inbox of each host: the shared one of whom we have known longest, else anybody's."""
     found: list[Inbox] = []
-    for host_id in sorted(set(host_ids)):
-        row = await db.one(
-            f"SELECT {_COLUMNS} FROM actors a JOIN hosts h ON h.id = a.host_id"
-            f" WHERE a.host_id = ? AND {_LIVE}"
-            " ORDER BY CASE WHEN a.shared_inbox IS NULL THEN 1 ELSE 0 END, a.id LIMIT 1",
-            host_id,
-        )
-        if row is not None:
-            found.append(_inbox(row))
+    ids = sorted(set(host_ids))
+    for at in range(0, len(ids), HOSTS_AT_ONCE):
+        some = ids[at : at + HOSTS_AT_ONCE]
+        found += await _inboxes(db, f"{_OF_HOSTS} ({marks(len(some))}) ORDER BY h.id", *some)
     return found
 
 
@@ -108,4 +112,4 @@ async def _inboxes(db: Reader, sql: str, *args: Value) -> list[Inbox]:
 
 
 def _inbox(row: Row) -> Inbox:
-    return Inbox(row["inbox"], row["host_id"], row["software"])
+    return Inbox(row["inbox"], row["host_id"], row["software"], row["policy"] != "suspend")

@@ -273,7 +273,7 @@ class Relations:
         inboxes: Sequence[Inbox],
         heard_by: Sequence[str] = (AS_PUBLIC,),
     ) -> None:
-        inboxes = [inbox for inbox in inboxes if await self._out.is_welcome(tx, inbox.host_id)]
+        inboxes = [inbox for inbox in inboxes if inbox.is_welcome]
         if not inboxes:
             return
         if await self._keyring.known(actor.id) is None:

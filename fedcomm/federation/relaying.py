@@ -274,7 +274,8 @@ class Relaying:
         return relay.address if relay.style == "litepub" else AS_PUBLIC
 
     async def _inboxes(self, tx: Transaction, relay: relays.Relay) -> list[Inbox]:
-        if not await self._out.is_welcome(tx, relay.host_id):
+        host = await tx.one("SELECT software, policy FROM hosts WHERE id = ?", relay.host_id)
+        if host is None or host["policy"] == "suspend":
             return []
         inbox = relay.address
         if relay.style == "litepub":
@@ -282,8 +283,7 @@ class Relaying:
             if found is None:
                 return []
             inbox = str(found)
-        software = await tx.value("SELECT software FROM hosts WHERE id = ?", relay.host_id)
-        return [Inbox(inbox, relay.host_id, software)]
+        return [Inbox(inbox, relay.host_id, host["software"])]
 
     async def _instance_id(self, tx: Transaction) -> int:
         return int(

@@ -74,7 +74,7 @@ class Responses:
             for inbox in await self._out.among_readers(
                 tx, thing, await recipients.reached(tx, thing.id)
             )
-            if understands(inbox, thing) and await self._out.is_welcome(tx, inbox.host_id)
+            if understands(inbox, thing) and inbox.is_welcome
         ]
         await self._out.send(tx, thing.author_id, "Update", update, have_it, thing)
         await self._out.announce_to_threads(tx, thing, update)

@@ -1,5 +1,5 @@
 """What moderators here decide, on the wire: bans, moderators, restored posts, forwarded reports (federation.md §4.8,
-§4.9). Removal itself is an answer to the journal like a deletion and stands in `outbox`.
+§4.9). Removed posts are asked back like deleted ones, by `recalls`.
 
 What a group decides goes out wrapped in its Announce, to servers that build threads from activities: a bare
 Block would be a personal block to Mastodon.
@@ -176,7 +176,7 @@ class Sanctions:
                 for inbox in await self._out.among_readers(
                     tx, thing, await recipients.reached(tx, thing.id)
                 )
-                if inbox.host_id not in told and await self._out.is_welcome(tx, inbox.host_id)
+                if inbox.host_id not in told and inbox.is_welcome
             ],
         )
         undo = await self._received(tx, thing.id, "Undo", entry.actor_id)
@@ -205,7 +205,7 @@ class Sanctions:
             for inbox in await recipients.reached(tx, thing.id)
             if "id" in peers.topic_forms(inbox.software)
             and understands(inbox, thing)
-            and await self._out.is_welcome(tx, inbox.host_id)
+            and inbox.is_welcome
         ]
         if inboxes:
             create = self._catalogue.create(new_id(), document, thing.published_at)

@@ -175,7 +175,7 @@ class Words:
         have_it = [
             inbox
             for inbox in await self._out.among_readers(tx, thing, have_it)
-            if understands(inbox, thing) and await self._out.is_welcome(tx, inbox.host_id)
+            if understands(inbox, thing) and inbox.is_welcome
         ]
         update = await self._out.sealed(thing.author_id, update)
         await self._out.send(tx, thing.author_id, "Update", update, have_it, thing)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fedcomm.config import Config
-from fedcomm.federation import health, housekeeping, lanes
+from fedcomm.federation import health, housekeeping, lanes, recipients
 from fedcomm.hub import submissions
 from fedcomm.store.database import Database
 from fedcomm.store.ids import new_id
@@ -61,3 +61,54 @@ async def test_no_statement_of_the_housekeeping_walks_through_a_growing_table(
             if match is not None and tables.get(match.group(1)) not in (None, *SMALL):
                 walked.append(f"{line}: {statement.sql}")
     assert not walked, "\n\n".join(walked)
+
+
+async def test_who_has_a_copy_is_asked_at_once_however_many_servers_and_people_there_are(
+    db: Database,
+) -> None:
+    ids = [new_id() for _ in range(40)]
+    async with db.transaction() as tx:
+        for at, host_id in enumerate(ids):
+            name, policy = f"h{at}.test", "suspend" if at == 0 else "none"
+            await tx.execute(
+                "INSERT INTO hosts (id, name, first_seen_at, policy) VALUES (?, ?, 1, ?)",
+                *(host_id, name, policy),
+            )
+            await tx.many(
+                "INSERT INTO actors (id, kind, host_id, uri, name, inbox, shared_inbox, deleted_at,"
+                " created_at, updated_at) VALUES (?, 'person', ?, ?, ?, ?, ?, ?, 1, 1)",
+                [
+                    (
+                        new_id(),
+                        host_id,
+                        f"https://{name}/{who}",
+                        who,
+                        f"https://{name}/{who}/in",
+                        *rest,
+                    )
+                    for who, *rest in (
+                        ("gone", f"https://{name}/gone", 1),
+                        ("first", None, None),
+                        ("second", f"https://{name}/inbox", None),
+                        ("third", f"https://{name}/other", None),
+                    )
+                ],
+            )
+            await tx.execute(
+                "INSERT INTO reach (subject_id, host_id, how, first_at, last_at)"
+                " VALUES (7, ?, 1, 1, 1)",
+                host_id,
+            )
+    asked: dict[str, Statement] = {}
+    recorder = Recorder(db, asked)
+    found = await recipients.reached(recorder, 7)  # type: ignore[arg-type]
+    assert len(asked) == 1
+    assert [inbox.host_id for inbox in found] == sorted(ids)
+    assert {inbox.url.rpartition("/")[2] for inbox in found} == {"inbox"}
+    assert [inbox.host_id for inbox in found if not inbox.is_welcome] == ids[:1]
+    assert await recipients.of_hosts(recorder, [*ids, 5]) == found  # type: ignore[arg-type]
+    for statement in asked.values():
+        plan = await plan_of(db, statement)
+        assert not [line for line in plan if WALKS[db.dialect].search(line)], plan
+        # Nobody looks through all people of a server.
+        assert sum("actors_by_host" in line for line in plan) == 2, plan
