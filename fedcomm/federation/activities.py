@@ -11,7 +11,7 @@ from activitypub.ijson import JSONObject, parse_object
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.directory import KnownKey
-from fedcomm.federation.dispatch import CONSUMER, FORWARD
+from fedcomm.federation.dispatch import CONSUMER, FORWARD, TAKES_BACK
 from fedcomm.federation.forms import as_page
 from fedcomm.federation.sanctions import MATTERS
 from fedcomm.federation.sealing import unsealed
@@ -21,9 +21,6 @@ from fedcomm.store.database import Database, Row
 
 TOLD = frozenset({"Create/told", "Update/told"})
 """What a private group tells microblogs itself."""
-
-RECALLS = frozenset({"Delete", "Delete/told", "Announce/Delete", "Undo"})
-"""What asks a copy back. Only a host that has, or had, a copy may know of it."""
 
 
 class Activities:
@@ -47,7 +44,7 @@ class Activities:
         )
         if row is None or row["type"] == FORWARD:
             return None
-        if row["type"] not in RECALLS and not await self._may_leave(row):
+        if row["type"] not in TAKES_BACK and not await self._may_leave(row):
             return None
         if row["object_id"] is None:
             document = await self._about_an_actor(row, viewer, known)
@@ -55,7 +52,7 @@ class Activities:
         if await self._may_leave(row) and await can_read(self._db, viewer, row["object_id"]):
             document = await self._about_an_object(row, viewer)
             return None if document is None else (document, row["object_id"])
-        if row["type"] in RECALLS and await self._had_a_copy(row["object_id"], known):
+        if row["type"] in TAKES_BACK and await self._had_a_copy(row["object_id"], known):
             document = _stored(row)
             return None if document is None else (document, None)
         return None

@@ -40,7 +40,8 @@ CONSUMER: Final = "activitypub"
 """The name under which this spoke reads the journal, and members decide about it."""
 
 TAKES_BACK = frozenset({"Delete", "Delete/told", "Announce/Delete", "Undo"})
-"""What takes something back goes out whether or not its author lets anything else go."""
+"""What takes something back goes out whether or not its author lets anything else go, and only a host that has, or
+had, a copy may know of it."""
 
 FORWARD = "Forward"
 """The type under which somebody else's activity is kept while it is handed on; no id of ours leads to it."""
@@ -132,6 +133,8 @@ class Dispatch:
         *,
         recall: bool = False,
     ) -> None:
+        """Send an activity, or an id, as the group repeats it. `form`: the activity's type, or for something new how
+        it is announced (`peers.Form`); `recall` as in `send`."""
         if not recall and not await self._may_announce(tx, thing, content, form):
             return
         author = await actors.actor(tx, thing.author_id)
@@ -250,7 +253,6 @@ class Dispatch:
         subject_id: int | None = None,
         recall: bool = False,
     ) -> None:
-        now = now_ms()
         await tx.execute(
             "INSERT INTO activities (id, actor_id, type, object_id, subject_id, body, created_at)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -260,14 +262,24 @@ class Dispatch:
             thing.id if thing is not None else None,
             subject_id,
             body,
-            now,
+            now_ms(),
         )
+        await self.deliver(tx, number, inboxes, recall=recall)
+
+    async def deliver(
+        self, tx: Transaction, activity_id: int, inboxes: Sequence[Inbox], *, recall: bool = False
+    ) -> None:
+        """A delivery row for each inbox, for an activity that is kept; none twice."""
         if not inboxes:
             return
+        now = now_ms()
         await tx.many(
             "INSERT INTO deliveries (id, activity_id, host_id, inbox, state, recall, created_at)"
             " VALUES (?, ?, ?, ?, 'waiting', ?, ?) ON CONFLICT (activity_id, inbox) DO NOTHING",
-            [(new_id(), number, inbox.host_id, inbox.url, int(recall), now) for inbox in inboxes],
+            [
+                (new_id(), activity_id, inbox.host_id, inbox.url, int(recall), now)
+                for inbox in inboxes
+            ],
         )
         await lanes.wake(tx, "delivery", [inbox.host_id for inbox in inboxes])
 
@@ -284,14 +296,8 @@ class Dispatch:
             return
         if await policies.level_of(tx, thing.host_id) != "none":
             return
-        body = await tx.value(
-            "SELECT body FROM received_activities WHERE object_id = ? AND type = ? AND actor_id = ?"
-            " ORDER BY created_at DESC LIMIT 1",
-            thing.id,
-            kind,
-            thing.author_id,
-        )
-        if body is None or not is_forwardable(parse_object(str(body).encode())):
+        body = await _as_it_came(tx, thing.id, kind, thing.author_id)
+        if body is None or not is_forwardable(parse_object(body.encode())):
             return
         before = await tx.value(
             "SELECT 1 FROM activities WHERE object_id = ? AND type = ? AND actor_id = ?"
@@ -308,9 +314,7 @@ class Dispatch:
         ]
         if before is None and inboxes:
             recall = kind == "Delete"
-            await self._queue(
-                tx, new_id(), group.id, FORWARD, str(body), inboxes, thing, recall=recall
-            )
+            await self._queue(tx, new_id(), group.id, FORWARD, body, inboxes, thing, recall=recall)
 
     async def sealed(self, actor_id: int, activity: JSONObject) -> JSONObject:
         """The whole document, with the proof of `actor_id` where it may have one. Raises KeyMissing."""
@@ -399,14 +403,8 @@ class Dispatch:
         self, tx: Transaction, object_id: int, kind: str, actor_id: int
     ) -> JSONObject | None:
         """The last activity of this kind as it came, for wrapping it value-identical."""
-        body = await tx.value(
-            "SELECT body FROM received_activities WHERE object_id = ? AND type = ? AND actor_id = ?"
-            " ORDER BY created_at DESC LIMIT 1",
-            object_id,
-            kind,
-            actor_id,
-        )
-        return parse_object(str(body).encode()) if body is not None else None
+        body = await _as_it_came(tx, object_id, kind, actor_id)
+        return parse_object(body.encode()) if body is not None else None
 
     async def received_create(self, tx: Transaction, thing: threads.Thing) -> JSONObject | None:
         """The Create of something remote as it came: by its author, or by somebody of the same server who wrote it
@@ -419,6 +417,25 @@ class Dispatch:
             thing.host_id,
         )
         return parse_object(str(body).encode()) if body is not None else None
+
+
+async def _as_it_came(tx: Transaction, object_id: int, kind: str, actor_id: int) -> str | None:
+    body: str | None = await tx.value(
+        "SELECT body FROM received_activities WHERE object_id = ? AND type = ? AND actor_id = ?"
+        " ORDER BY created_at DESC LIMIT 1",
+        object_id,
+        kind,
+        actor_id,
+    )
+    return body
+
+
+async def instance_actor(tx: Transaction) -> int | None:
+    """The id of our instance actor, who speaks for the hub; None as long as it has had nothing to say."""
+    found: int | None = await tx.value(
+        "SELECT id FROM actors WHERE kind = 'application' AND host_id IS NULL"
+    )
+    return found
 
 
 async def thing_of(tx: Transaction, entry: journal.Entry) -> threads.Thing | None:

@@ -25,18 +25,14 @@ class Marks:
         }
 
     async def _pinned(self, tx: Transaction, entry: journal.Entry) -> None:
-        thing = await thing_of(tx, entry)
-        group = await self._out.federated_group(tx, thing) if thing is not None else None
-        if thing is None or group is None:
+        kind = "Add" if entry.event == "topic_pinned" else "Remove"
+        found = await self._marked(tx, entry, kind)
+        if found is None:
             return
-        group_uri = self._at.group(group.id)
-        if await self._repeated(
-            tx, entry, thing, "Add" if entry.event == "topic_pinned" else "Remove"
-        ):
-            return
+        thing, group_uri = found
         content = self._renderer.activity(
             new_id(),
-            "Add" if entry.event == "topic_pinned" else "Remove",
+            kind,
             self._at.member(entry.actor_id or 0),
             self._at.object(thing),
             to=await self._out.heard_by(tx, thing),
@@ -47,15 +43,10 @@ class Marks:
         await self._out.announce_to_threads(tx, thing, content)
 
     async def _locked(self, tx: Transaction, entry: journal.Entry) -> None:
-        thing = await thing_of(tx, entry)
-        group = await self._out.federated_group(tx, thing) if thing is not None else None
-        if thing is None or group is None:
+        found = await self._marked(tx, entry, "Lock" if entry.event == "topic_locked" else "Undo")
+        if found is None:
             return
-        group_uri = self._at.group(group.id)
-        if await self._repeated(
-            tx, entry, thing, "Lock" if entry.event == "topic_locked" else "Undo"
-        ):
-            return
+        thing, group_uri = found
         moderator = self._at.member(entry.actor_id or 0)
         to, cc = await self._out.heard_by(tx, thing), [group_uri]
         lock = self._renderer.activity(
@@ -75,13 +66,18 @@ class Marks:
             tx, thing, await self._out.sealed(entry.actor_id or 0, lock)
         )
 
-    async def _repeated(
-        self, tx: Transaction, entry: journal.Entry, thing: threads.Thing, kind: str
-    ) -> bool:
-        """Hand on what a moderator of another server did, as it came; whether it was one."""
+    async def _marked(
+        self, tx: Transaction, entry: journal.Entry, kind: str
+    ) -> tuple[threads.Thing, str] | None:
+        """The topic and the id of its group, where there is something to say; what a moderator of another server did
+        is handed on here, as it came."""
+        thing = await thing_of(tx, entry)
+        group = await self._out.federated_group(tx, thing) if thing is not None else None
+        if thing is None or group is None:
+            return None
         moderator = await actors.actor(tx, entry.actor_id or 0)
-        if moderator is None or moderator.is_local:
-            return False
-        raw = await self._out.received(tx, thing.id, kind, moderator.id)
-        await self._out.announce_to_threads(tx, thing, raw)
-        return True
+        if moderator is not None and not moderator.is_local:
+            raw = await self._out.received(tx, thing.id, kind, moderator.id)
+            await self._out.announce_to_threads(tx, thing, raw)
+            return None
+        return thing, self._at.group(group.id)

@@ -14,10 +14,9 @@ from activitypub.accessors import Refused, identifier
 from activitypub.ijson import JSONObject
 from activitypub.origins import host as host_of
 from activitypub.vocabulary import AS_PUBLIC
-from fedcomm.federation import lanes
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.changes import Change, nothing
-from fedcomm.federation.dispatch import Dispatch, Step, thing_of
+from fedcomm.federation.dispatch import Dispatch, Step, instance_actor, thing_of
 from fedcomm.federation.library import Library
 from fedcomm.federation.received import Received
 from fedcomm.federation.recipients import Inbox
@@ -177,7 +176,7 @@ class Relaying:
         await relays.set_follow(tx, relay.id, number)
         await self._out.send(
             tx,
-            await self._instance_id(tx),
+            await _instance(tx),
             "Follow",
             follow,
             inboxes,
@@ -198,7 +197,7 @@ class Relaying:
                 to=[self._addressee(relay)],
             )
             inboxes = await self._inboxes(tx, relay)
-            instance = await self._instance_id(tx)
+            instance = await _instance(tx)
             await self._out.send(tx, instance, "Undo", undo, inboxes, subject_id=relay.actor_id)
         await relays.forget(tx, relay.id)
 
@@ -216,7 +215,7 @@ class Relaying:
         )
         await self._out.send(
             tx,
-            await self._instance_id(tx),
+            await _instance(tx),
             "Accept",
             accept,
             await self._inboxes(tx, relay),
@@ -246,23 +245,14 @@ class Relaying:
                 cc=[AS_PUBLIC],
                 published=now_ms(),
             )
-            await self._out.send(
-                tx, await self._instance_id(tx), OFFERED, announce, inboxes, thing, number
-            )
+            await self._out.send(tx, await _instance(tx), OFFERED, announce, inboxes, thing, number)
         create_id = await tx.value(
             "SELECT id FROM activities WHERE object_id = ? AND type = 'Create' AND actor_id = ?",
             thing.id,
             thing.author_id,
         )
-        if create_id is None or not whole:
-            return
-        now = now_ms()
-        await tx.many(
-            "INSERT INTO deliveries (id, activity_id, host_id, inbox, state, recall, created_at)"
-            " VALUES (?, ?, ?, ?, 'waiting', 0, ?) ON CONFLICT (activity_id, inbox) DO NOTHING",
-            [(new_id(), int(create_id), inbox.host_id, inbox.url, now) for inbox in whole],
-        )
-        await lanes.wake(tx, "delivery", [inbox.host_id for inbox in whole])
+        if create_id is not None:
+            await self._out.deliver(tx, int(create_id), whole)
 
     def _follow(self, number: int, relay: relays.Relay) -> JSONObject:
         wanted = relay.address if relay.style == "litepub" else AS_PUBLIC
@@ -285,7 +275,9 @@ class Relaying:
             inbox = str(found)
         return [Inbox(inbox, relay.host_id, host["software"])]
 
-    async def _instance_id(self, tx: Transaction) -> int:
-        return int(
-            await tx.value("SELECT id FROM actors WHERE kind = 'application' AND host_id IS NULL")
-        )
+
+async def _instance(tx: Transaction) -> int:
+    found = await instance_actor(tx)
+    # It was made before the first relay was added.
+    assert found is not None
+    return found

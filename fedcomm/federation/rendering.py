@@ -260,7 +260,7 @@ class Renderer(Portraits):
         activity_id: int,
         kind: str,
         actor_uri: str,
-        content: JSONObject | str,
+        content: JSONObject | str | list[str],
         *,
         to: Sequence[str] | None = None,
         cc: Sequence[str] | None = None,

@@ -14,7 +14,7 @@ from activitypub.ijson import JSONObject
 from fedcomm.federation import peers, recipients
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.catalogue import Catalogue
-from fedcomm.federation.dispatch import Dispatch, Step, understands
+from fedcomm.federation.dispatch import Dispatch, Step, instance_actor, understands
 from fedcomm.federation.moments import iso
 from fedcomm.federation.recipients import Inbox
 from fedcomm.federation.rendering import Renderer, heard_in
@@ -109,24 +109,20 @@ class Sanctions:
         if content is None:
             moderator = self._at.member(entry.actor_id or 0)
             group_uri = self._at.group(group.id)
-            addressed = {"to": self._heard_in(group), "cc": [group_uri]}
+            to, cc = self._heard_in(group), [group_uri]
             block = self._renderer.activity(
                 new_id(),
                 "Block",
                 moderator,
                 self._at.actor(person),
+                to=to,
+                cc=cc,
                 target=group_uri,
                 audience=group_uri,
                 removeData=False,
-                **addressed,  # type: ignore[arg-type]
             )
             content = self._renderer.activity(
-                new_id(),
-                "Undo",
-                moderator,
-                block,
-                audience=group_uri,
-                **addressed,  # type: ignore[arg-type]
+                new_id(), "Undo", moderator, block, to=to, cc=cc, audience=group_uri
             )
         await self._announce(tx, group, person, content, "Undo")
 
@@ -245,9 +241,7 @@ class Sanctions:
         report = await reports.report(tx, entry.target_id or 0)
         if report is None or not report.forward:
             return
-        instance_id = await tx.value(
-            "SELECT id FROM actors WHERE kind = 'application' AND host_id IS NULL"
-        )
+        instance_id = await instance_actor(tx)
         for person in report.people:
             if person.is_local:
                 continue
@@ -268,7 +262,7 @@ class Sanctions:
                 sender_id = report.reporter_id if named else instance_id
                 if sender_id is None or (form.only_named and not named):
                     continue
-                await self._send_flag(tx, report, person, uris, inbox, form, int(sender_id))
+                await self._send_flag(tx, report, person, uris, inbox, form, sender_id)
 
     async def _send_flag(
         self,
@@ -284,19 +278,20 @@ class Sanctions:
         if sender is None or (form.posts_only and not uris):
             return
         person_uri = self._at.actor(person)
-        about: list[str] = list(uris) if form.posts_only else [person_uri, *uris]
         to = person_uri
+        about: list[str | list[str]] = [[person_uri, *uris]]
         if form.posts_only:
             # Lemmy wants exactly one: the group, or the site of the author.
             group = await groups.group(tx, report.group_id or 0)
             is_open = group is not None and group.mode == "federated"
             to = self._at.group(group.id) if group and is_open else _site_of(person_uri)
-        for piece in [[uri] for uri in about] if form.posts_only else [about]:
+            about = [*uris]
+        for subject in about:
             flag = self._renderer.activity(
                 new_id(),
                 "Flag",
                 self._at.actor(sender),
-                piece[0] if form.posts_only else piece,  # type: ignore[arg-type]
+                subject,
                 to=[to],
                 published=now_ms(),
                 summary=report.reason,
