@@ -24,6 +24,8 @@ RETRY_AFTER_MOST = 86_400
 
 GONE = frozenset({404, 410})
 
+_FINAL = frozenset({"refused", "id_mismatch", "content_type", "json"})
+
 
 class FetchError(Exception):
     """An outbound exchange that gave nothing usable.
@@ -71,6 +73,11 @@ class FetchError(Exception):
     def permanent(self) -> bool:
         """The peer says that the document does not exist (404) or no longer exists (410)."""
         return self.reason == "status" and self.status in GONE
+
+    @property
+    def final(self) -> bool:
+        """Nothing usable is there, and asking again would not change that."""
+        return self.permanent or self.reason in _FINAL
 
     def again(self) -> FetchError:
         """The same failure, told from memory."""

@@ -24,7 +24,7 @@ from fedcomm.federation.library import Library
 from fedcomm.federation.opinions import KINDS, Opinions
 from fedcomm.federation.received import Received
 from fedcomm.federation.vouching import Vouching
-from fedcomm.hub import actors, reactions, threads
+from fedcomm.hub import follows, reactions, threads
 from fedcomm.hub.errors import HubError
 from fedcomm.store.database import Database, Transaction
 
@@ -70,7 +70,7 @@ class Announcements:
         known = await self._library.find(self._db, uri)
         if known is not None:
             return await self._opinions.react(received)
-        if not await self._is_followed(received.signer):
+        if not await follows.is_followed_here(self._db, received.signer.id):
             return nothing("ignored: shared by somebody whom nobody here follows")
         return await self._keep_shared(received, uri)
 
@@ -112,7 +112,7 @@ class Announcements:
         if not isinstance(wrapped, dict):
             raise Refused("no-object")
         inner = read_activity(wrapped, allow_http=self._http)
-        if not await self._is_followed(received.signer):
+        if not await follows.is_followed_here(self._db, received.signer.id):
             return nothing("ignored: announced by somebody whom nobody here follows")
         uri = inner.object_id
         if uri is None:
@@ -201,15 +201,6 @@ class Announcements:
             return "shared"
 
         return change
-
-    async def _is_followed(self, actor: actors.Actor) -> bool:
-        found = await self._db.value(
-            "SELECT 1 FROM follows f JOIN actors a ON a.id = f.follower_id"
-            " WHERE f.followed_id = ? AND f.state = 'active' AND f.suspended = 0"
-            " AND a.host_id IS NULL LIMIT 1",
-            actor.id,
-        )
-        return found is not None
 
 
 def _is_activity(value: JSONObject | str) -> bool:

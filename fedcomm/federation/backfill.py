@@ -28,7 +28,7 @@ from fedcomm.federation.directory import Directory
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.library import Library
 from fedcomm.federation.votes import vote_of
-from fedcomm.hub import actors, reactions, threads
+from fedcomm.hub import actors, follows, reactions, threads
 from fedcomm.hub.errors import HubError
 from fedcomm.hub.space import Space
 from fedcomm.store.database import Database, DatabaseUnavailable, Reader, Row, Transaction
@@ -510,13 +510,9 @@ class Backfill:
         return await levels_below_root(self._db, parent_id, self.bounds.depth) < self.bounds.depth
 
     async def _followed_group(self, actor_id: int) -> actors.Actor | None:
-        found = await self._db.value(
-            "SELECT 1 FROM follows f JOIN actors a ON a.id = f.follower_id"
-            " WHERE f.followed_id = ? AND f.state = 'active' AND f.suspended = 0"
-            " AND a.host_id IS NULL LIMIT 1",
-            actor_id,
-        )
-        return await actors.actor(self._db, actor_id) if found is not None else None
+        if not await follows.is_followed_here(self._db, actor_id):
+            return None
+        return await actors.actor(self._db, actor_id)
 
 
 async def levels_below_root(db: Reader, object_id: int, most: int) -> int:

@@ -18,24 +18,17 @@ from fedcomm.federation.consents import Consents
 from fedcomm.federation.contents import fitted
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.library import Library
+from fedcomm.federation.opinions import withdraw
 from fedcomm.federation.quoting import permissions_of
 from fedcomm.federation.votes import vote_of
 from fedcomm.federation.vouching import can_be_confirmed
-from fedcomm.hub import actors, reactions, threads
+from fedcomm.hub import actors, holding, reactions, threads
 from fedcomm.hub.policies import PolicyBook
 from fedcomm.store.database import Database, Transaction
 from fedcomm.store.ids import now_ms
 
 GONE = 410
 """The status that says for ever that an actor is gone (federation.md §6.4); 404 may be a mishap."""
-
-UNCONFIRMED = frozenset({"refused", "id_mismatch", "content_type", "json"})
-"""Failures to fetch after which it is known that nothing fitting is there."""
-
-_OTHER_VOTE: dict[reactions.Kind, tuple[reactions.Kind, ...]] = {
-    "like": ("dislike",),
-    "dislike": ("like",),
-}
 
 
 class Hearsay:
@@ -190,10 +183,8 @@ class Hearsay:
 
         async def change(tx: Transaction) -> str:
             if said.type == "Undo":
-                for vote in (kind, *_OTHER_VOTE.get(kind, ())):
-                    if await reactions.withdraw(tx, voter.id, known.id, vote):
-                        return f"{vote} withdrawn"
-                return f"no {kind} to withdraw"
+                vote = await withdraw(tx, voter.id, known.id, kind)
+                return f"{vote} withdrawn" if vote else f"no {kind} to withdraw"
             added = await reactions.add(tx, voter.id, known.id, kind, uri=said.id)
             return kind if added else f"{kind} already counted"
 
@@ -208,7 +199,7 @@ class Hearsay:
         except Refused:
             return False
         except FetchError as error:
-            if error.permanent or error.reason in UNCONFIRMED:
+            if error.final:
                 return False
             raise
         return (found.id, found.type, found.actor, found.object_id) == (
@@ -229,12 +220,16 @@ class Hearsay:
                 raise
         else:
             return nothing("profile refreshed")
-        person_id = person.id
+        return self.gone(person.id)
+
+    def gone(self, actor_id: int) -> Change:
+        """An account elsewhere was deleted, and with it all that it said, and what of it waits for a moderator."""
 
         async def change(tx: Transaction) -> str:
-            count = await threads.delete_everything_of(tx, person_id)
-            await actors.forget_remote(tx, person_id)
+            await holding.forget(tx, actor_id)
+            count = await threads.delete_everything_of(tx, actor_id)
+            await actors.forget_remote(tx, actor_id)
             return f"actor deleted with {count} objects"
 
-        self._directory.forget_keys(person_id)
+        self._directory.forget_keys(actor_id)
         return change

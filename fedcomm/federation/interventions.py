@@ -81,12 +81,10 @@ class Interventions:
         role: groups.GroupRole = "moderator" if received.activity.type == "Add" else "member"
 
         async def change(tx: Transaction) -> str:
+            await groups.require_owner(tx, group_id, received.signer.id)
             known = await groups.membership(tx, group_id, person.id)
             if role == "member" and (known is None or not known.moderates):
-                # Still: who may not decide it is refused rather than told that nothing was to do.
-                await groups.require_owner(tx, group_id, received.signer.id)
                 return "no moderator to remove"
-            await groups.require_owner(tx, group_id, received.signer.id)
             await keep(tx, received, object_id=person.id)
             await groups.add_member(tx, group_id, received.signer.id, person.id, role)
             return "moderator added" if role == "moderator" else "moderator removed"

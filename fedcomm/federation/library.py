@@ -20,6 +20,7 @@ from activitypub.documents import (
     read_object,
 )
 from activitypub.failures import FetchBudget, FetchError
+from activitypub.ijson import JSONObject
 from activitypub.origins import host as host_of
 from activitypub.origins import same_origin
 from fedcomm.federation import absentees, contents
@@ -28,7 +29,7 @@ from fedcomm.federation.directory import Directory
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.quoting import Quotation, Quoting, permissions_of
 from fedcomm.federation.watch import Held, Watch
-from fedcomm.hub import actors, erasure, groups, holding, threads
+from fedcomm.hub import actors, erasure, follows, groups, holding, threads
 from fedcomm.hub.composition import Content
 from fedcomm.hub.policies import PolicyBook
 from fedcomm.hub.visibility import Visibility
@@ -84,9 +85,7 @@ class Library:
         self._at = addresses
         self._watch = watch
         self._http = allow_http
-        self.quoting = Quoting(
-            *(db, self, client, directory, keyring, addresses), allow_http=allow_http
-        )
+        self.quoting = Quoting(db, self, addresses, allow_http=allow_http)
 
     async def find(self, db: Reader, uri: str | None) -> threads.Thing | None:
         """The object with this id, ours or a stored remote one."""
@@ -103,23 +102,21 @@ class Library:
             return thing if thing is not None and thing.visibility == "members" else None
         return await threads.thing_by_uri(db, uri)
 
-    async def fetch(self, uri: str, *, budget: FetchBudget) -> ObjectDocument:
-        """The object as its own server serves it (INV-5). Raises FetchError, Refused."""
+    async def document(self, uri: str, *, budget: FetchBudget) -> JSONObject:
+        """What has this id, as its own server serves it (INV-5). Raises FetchError, Refused."""
         if self._at.is_ours(uri):
             raise Refused("our-own")
         await self._directory.require_open(uri)
         signer = await self._keyring.instance_signer()
-        document = await self._client.fetch_object(uri, signer, budget=budget)
-        return read_object(document, allow_http=self._http)
+        return await self._client.fetch_object(uri, signer, budget=budget)
+
+    async def fetch(self, uri: str, *, budget: FetchBudget) -> ObjectDocument:
+        """An object elsewhere. Raises FetchError, Refused."""
+        return read_object(await self.document(uri, budget=budget), allow_http=self._http)
 
     async def fetch_activity(self, uri: str, *, budget: FetchBudget) -> ActivityDocument:
-        """An activity as its own server serves it (INV-5). Raises FetchError, Refused."""
-        if self._at.is_ours(uri):
-            raise Refused("our-own")
-        await self._directory.require_open(uri)
-        signer = await self._keyring.instance_signer()
-        document = await self._client.fetch_object(uri, signer, budget=budget)
-        return read_activity(document, allow_http=self._http)
+        """An activity elsewhere. Raises FetchError, Refused."""
+        return read_activity(await self.document(uri, budget=budget), allow_http=self._http)
 
     async def prepare(
         self,
@@ -437,12 +434,7 @@ class Library:
     async def _is_wanted(self, author: actors.Actor, mentioned: list[actors.Actor]) -> bool:
         if any(person.is_local and person.kind == "person" for person in mentioned):
             return True
-        followed = await self._db.value(
-            "SELECT 1 FROM follows WHERE followed_id = ? AND state = 'active' AND suspended = 0"
-            " LIMIT 1",
-            author.id,
-        )
-        return followed is not None
+        return await follows.is_followed_here(self._db, author.id)
 
     async def content_of(self, document: ObjectDocument, mentions: list[int]) -> Content:
         """A document's content, clean. `mentions`: ids of actors here."""

@@ -6,7 +6,6 @@ fetched from a name that is not known yet, it is counted here; more than allowed
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import OrderedDict
 from typing import Final
@@ -93,7 +92,7 @@ class Newcomers:
         self._fetching[family] = self._fetching.get(family, 0) + 1
         return family
 
-    def end_fetch(self, family: str, _task: asyncio.Task[object] | None = None) -> None:
+    def end_fetch(self, family: str) -> None:
         """It has ended, however it did."""
         left = self._fetching.get(family, 1) - 1
         if left > 0:

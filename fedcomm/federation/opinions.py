@@ -76,10 +76,20 @@ class Opinions:
 
     def _withdraw(self, received: Received, object_id: int, kind: reactions.Kind) -> Change:
         async def change(tx: Transaction) -> str:
-            for vote in _VOTES.get(kind, (kind,)):
-                if await reactions.withdraw(tx, received.signer.id, object_id, vote):
-                    await keep(tx, received, object_id=object_id)
-                    return f"{vote} withdrawn"
-            return f"no {kind} to withdraw"
+            vote = await withdraw(tx, received.signer.id, object_id, kind)
+            if vote is None:
+                return f"no {kind} to withdraw"
+            await keep(tx, received, object_id=object_id)
+            return f"{vote} withdrawn"
 
         return change
+
+
+async def withdraw(
+    tx: Transaction, actor_id: int, object_id: int, kind: reactions.Kind
+) -> reactions.Kind | None:
+    """Take back somebody's reaction, whichever of the two votes it was; the kind that it was, None if there is none."""
+    for vote in _VOTES.get(kind, (kind,)):
+        if await reactions.withdraw(tx, actor_id, object_id, vote):
+            return vote
+    return None

@@ -10,16 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from activitypub import accessors
 from activitypub.accessors import Refused
-from activitypub.client import Client
 from activitypub.documents import ObjectDocument
 from activitypub.failures import FetchBudget, FetchError
 from activitypub.interactions import Approval, read_authorization
 from activitypub.origins import same_origin
 from activitypub.vocabulary import AS_PUBLIC
 from fedcomm.federation.addresses import Addresses
-from fedcomm.federation.directory import Directory
-from fedcomm.federation.keyring import Keyring
 from fedcomm.hub import actors, quotes, threads
 from fedcomm.hub.errors import HubError
 from fedcomm.hub.permissions import Permissions
@@ -50,18 +48,12 @@ class Quoting:
         self,
         db: Database,
         library: Library,
-        client: Client,
-        directory: Directory,
-        keyring: Keyring,
         addresses: Addresses,
         *,
         allow_http: bool,
     ) -> None:
         self._db = db
         self._library = library
-        self._client = client
-        self._directory = directory
-        self._keyring = keyring
         self._at = addresses
         self._http = allow_http
 
@@ -140,19 +132,12 @@ class Quoting:
         if await self._library.is_remembered_as_deleted(self._db, stamp):
             return False
         try:
-            await self._directory.require_open(stamp)
-            signer = await self._keyring.instance_signer()
-            document = await self._client.fetch_object(stamp, signer, budget=budget)
+            document = await self._library.document(stamp, budget=budget)
             said = read_authorization(document, allow_http=self._http)
         except Refused:
             return False
         except FetchError as error:
-            if error.permanent or error.reason in (
-                "refused",
-                "id_mismatch",
-                "content_type",
-                "json",
-            ):
+            if error.final:
                 return False
             raise
         return (said.id, said.attributed_to, said.interacting_object, said.interaction_target) == (
@@ -164,15 +149,13 @@ class Quoting:
 
     async def is_gone(self, stamp: str, budget: FetchBudget) -> bool:
         """Whether the server of a stamp says that there is no such thing any more. Raises FetchError, Refused."""
-        await self._directory.require_open(stamp)
-        signer = await self._keyring.instance_signer()
         try:
-            document = await self._client.fetch_object(stamp, signer, budget=budget)
+            document = await self._library.document(stamp, budget=budget)
         except FetchError as error:
             if not error.permanent:
                 raise
             return True
-        return "Tombstone" in str(document.get("type"))
+        return "Tombstone" in accessors.types(document)
 
     async def keep(self, tx: Transaction, object_id: int, found: Quotation | None) -> None:
         """Note what the stored post quotes. A later version that quotes nothing takes the quote out."""

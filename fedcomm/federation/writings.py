@@ -152,6 +152,9 @@ class Writings:
         if thing.attributed_to != activity.actor:
             await self._require_group_of_theirs(thing.attributed_to, received)
             return await self._hearsay.updated(known, received.budget)
+        if known.author_id != received.signer.id:
+            # An id stays with its author, whatever a neighbour on the same server says of it (INV-6).
+            raise Refused("not-the-author")
         ballot = ballot_of(thing)
         latest = known.edited_at or known.published_at
         if ballot is not None and (thing.updated is None or thing.updated <= latest):
@@ -204,7 +207,7 @@ class Writings:
         if uri is None:
             raise Refused("no-object")
         if uri == activity.actor:
-            return await self._delete_actor(received)
+            return self._hearsay.gone(received.signer.id)
         known = await self._library.find(self._db, uri)
         if known is None:
             withdrawn = await self._consents.withdrawn(uri, received.signer)
@@ -260,15 +263,3 @@ class Writings:
             and author.kind == "group"
             and same_origin(author.uri, signer.uri, allow_http=self._http)
         )
-
-    async def _delete_actor(self, received: Received) -> Change:
-        signer = received.signer
-
-        async def change(tx: Transaction) -> str:
-            await holding.forget(tx, signer.id)
-            count = await threads.delete_everything_of(tx, signer.id)
-            await actors.forget_remote(tx, signer.id)
-            return f"actor deleted with {count} objects"
-
-        self._directory.forget_keys(signer.id)
-        return change

@@ -192,6 +192,17 @@ async def counts(db: Reader, actor_id: int) -> tuple[int, int]:
     )
 
 
+async def is_followed_here(db: Reader, actor_id: int) -> bool:
+    """Whether a member of this hub follows the actor."""
+    found = await db.value(
+        "SELECT 1 FROM follows f JOIN actors a ON a.id = f.follower_id"
+        " WHERE f.followed_id = ? AND f.state = 'active' AND f.suspended = 0"
+        " AND a.host_id IS NULL LIMIT 1",
+        actor_id,
+    )
+    return found is not None
+
+
 async def requests_to(db: Reader, followed_id: int) -> Sequence[actors.Actor]:
     """Who waits for the member's answer, oldest first."""
     rows = await db.all(

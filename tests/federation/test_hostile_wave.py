@@ -191,6 +191,30 @@ async def test_inv_6_consent_is_not_had_through_the_post_of_a_neighbour(
     assert await quotes.of_object(town.db, known.id) is None
 
 
+async def test_inv_6_a_neighbour_does_not_change_what_may_be_done_with_a_post(
+    town: LocalHub, servers: ScriptedStubs
+) -> None:
+    author = servers.somebody("author")
+    host = author.split("/")[2].partition(":")[0]
+    neighbour = servers.actor("neighbour", host)
+    note = servers.note(
+        author,
+        number=next(_numbers),
+        content="<p>Quiet.</p>",
+        inReplyTo=town.object_uri(town.topic),
+    )
+    assert await town.deliver(activity(author, "Create", note)) == "done: stored"
+    # The very words, so that nothing seems to be edited.
+    theirs = note | {
+        "attributedTo": neighbour,
+        "interactionPolicy": {"canQuote": {"automaticApproval": [PUBLIC]}},
+    }
+    verdict = await town.deliver(activity(neighbour, "Update", theirs))
+    assert verdict == "refused: not-the-author"
+    known = await stored(town, note)
+    assert known is not None and known.quote_policy is None
+
+
 async def test_inv_20_an_edit_cannot_make_a_private_post_stand_in_a_public_one(
     town: LocalHub, servers: ScriptedStubs
 ) -> None:
