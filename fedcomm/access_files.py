@@ -13,13 +13,13 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from fedcomm.erasures import shred
 from fedcomm.federation.copies import Copies
 from fedcomm.hub import access_requests, actors
 from fedcomm.hub.access_requests import AccessRequest
 from fedcomm.i18n import use_locale
 from fedcomm.portability import parcels, reading
 from fedcomm.site import Site
+from fedcomm.store.disk import shred
 
 log = logging.getLogger("fedcomm.access")
 

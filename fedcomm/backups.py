@@ -11,60 +11,59 @@ asks for it, the key file: without it nobody can use a stolen backup to speak fo
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import io
-import json
 import os
 import shutil
 import sqlite3
 import subprocess
-import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from fedcomm.config import Config
+from fedcomm.portability import tars
+from fedcomm.portability.tars import File, Told, nobody
+from fedcomm.store import disk, snapshots
 from fedcomm.store.schema import HEAD
 from fedcomm.version import VERSION
 
 FORMAT: Final = 1
-PAGES: Final = 2_000
-"""Pages of SQLite that are copied at a time (8 MiB); writers get their turn in between."""
-
-CHUNK: Final = 1 << 20
-ABOUT, MANIFEST = "backup.json", "manifest.json"
 SQLITE, POSTGRESQL = "database.sqlite3", "database.pgdump"
 KEY, CONFIG, MEDIA = "fedcomm.key", "fedcomm.toml", "media/"
-ABOUT_BYTES: Final = 1 << 16
-MANIFEST_BYTES: Final = 1 << 30
 
 Engine = Literal["sqlite", "postgresql"]
-Told = Callable[[str, int], None]
-"""Called with the name of a part and how many bytes of it were just read or written."""
 
 
 class BackupError(Exception):
     """It cannot be made, read or restored; the message is for operators."""
 
 
+LAYOUT: Final = tars.Layout(
+    "backup",
+    "backup.json",
+    frozenset({SQLITE, POSTGRESQL, KEY, CONFIG}),
+    (MEDIA,),
+    BackupError,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a backup holds. `files`: (size in bytes, SHA-256) by name."""
+    """What a backup holds."""
 
     made_at: str
     version: str
     schema: str
     engine: Engine
     origin: str
-    files: dict[str, tuple[int, str]]
+    files: dict[str, File]
 
     @property
     def size(self) -> int:
-        return sum(size for size, _ in self.files.values())
+        """Bytes of all files."""
+        return sum(file.bytes for file in self.files.values())
 
     @property
     def has_key(self) -> bool:
@@ -80,7 +79,7 @@ def make(
     *,
     source: Path | None = None,
     with_key: bool = False,
-    told: Told = lambda name, size: None,
+    told: Told = nobody,
 ) -> Contents:
     """Write a backup of the hub to `target`, which must not exist; it appears there when it is whole and on disk.
 
@@ -107,6 +106,7 @@ def make(
                 file.flush()
                 os.fsync(file.fileno())
         unfinished.rename(target)
+        disk.sync(target.parent)
     except FileExistsError as error:
         raise BackupError(
             f"{unfinished} is in the way: another backup runs, or one was interrupted."
@@ -128,24 +128,26 @@ def _write_archive(
     source: Path | None,
     with_key: bool,
     told: Told,
-) -> dict[str, tuple[int, str]]:
-    files: dict[str, tuple[int, str]] = {}
-    with tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-        _add_bytes(archive, ABOUT, json.dumps(about, indent=1).encode(), files)
-        _add_file(archive, database.name, database, files, told)
-        # After the database: whatever it names is there by now, unless it was erased meanwhile.
-        for path in sorted(config.media.folder.rglob("*")) if config.media.folder.is_dir() else ():
-            if path.is_file() and not path.name.startswith("."):
-                name = MEDIA + path.relative_to(config.media.folder).as_posix()
-                with contextlib.suppress(FileNotFoundError):
-                    _add_file(archive, name, path, files, told)
-        if source is not None and source.is_file():
-            _add_file(archive, CONFIG, source, files, told)
-        if with_key:
-            _add_file(archive, KEY, config.secrets.key_file, files, told)
-        listed = {name: {"bytes": size, "sha256": digest} for name, (size, digest) in files.items()}
-        _add_bytes(archive, MANIFEST, json.dumps({"files": listed}).encode(), {})
-    return files
+) -> dict[str, File]:
+    archive = tars.Writer(file, LAYOUT, about)
+    folder = config.media.folder
+
+    def add(name: str, path: Path) -> None:
+        with path.open("rb") as stream:
+            archive.add(name, stream, told=told)
+
+    add(database.name, database)
+    # After the database: whatever it names is there by now, unless it was erased meanwhile.
+    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+        if path.is_file() and not path.name.startswith("."):
+            with contextlib.suppress(FileNotFoundError):
+                add(MEDIA + path.relative_to(folder).as_posix(), path)
+    if source is not None and source.is_file():
+        add(CONFIG, source)
+    if with_key:
+        add(KEY, config.secrets.key_file)
+    archive.close()
+    return archive.files
 
 
 def _copy_database(config: Config, folder: Path, told: Told) -> Path:
@@ -153,18 +155,7 @@ def _copy_database(config: Config, folder: Path, told: Told) -> Path:
     if file is None:
         return _dump_postgresql(config.database.url, folder / POSTGRESQL)
     copy = folder / SQLITE
-    with (
-        contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as source,
-        contextlib.closing(sqlite3.connect(copy)) as target,
-    ):
-        size = source.execute("PRAGMA page_size").fetchone()[0]
-
-        def progress(_status: int, remaining: int, total: int) -> None:
-            told(SQLITE, min(PAGES, total - remaining) * size)
-
-        source.backup(target, pages=PAGES, progress=progress)
-        # The copy is one file, with nothing beside it.
-        target.execute("PRAGMA journal_mode = DELETE")
+    snapshots.copy(file, copy, told=lambda count: told(SQLITE, count))
     return copy
 
 
@@ -195,127 +186,26 @@ def _run_tool(tool: str, url: str, *arguments: str) -> None:
         [path, *arguments], env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise BackupError(f"{tool} failed: {done.stderr.strip().splitlines()[-1:]}")
-
-
-def _add_bytes(
-    archive: tarfile.TarFile, name: str, data: bytes, files: dict[str, tuple[int, str]]
-) -> None:
-    info = tarfile.TarInfo(name)
-    info.size, info.mode = len(data), 0o600
-    archive.addfile(info, io.BytesIO(data))
-    files[name] = (len(data), hashlib.sha256(data).hexdigest())
-
-
-def _add_file(
-    archive: tarfile.TarFile,
-    name: str,
-    path: Path,
-    files: dict[str, tuple[int, str]],
-    told: Told,
-) -> None:
-    with path.open("rb") as file:
-        info = tarfile.TarInfo(name)
-        info.size, info.mode = os.fstat(file.fileno()).st_size, 0o600
-        reader = _Counted(file, lambda count: told(name, count))
-        archive.addfile(info, reader)
-        files[name] = (info.size, reader.digest.hexdigest())
-
-
-class _Counted:
-    """A file that is read once: notes its digest, and how much was read."""
-
-    def __init__(self, file: IO[bytes], told: Callable[[int], None]) -> None:
-        self._file = file
-        self._told = told
-        self.digest = hashlib.sha256()
-        self.count = 0
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
-        self.digest.update(data)
-        self.count += len(data)
-        self._told(len(data))
-        return data
+        raise BackupError(
+            f"{tool} failed: {(done.stderr.strip() or 'it does not say why').splitlines()[-1]}"
+        )
 
 
 # Reading one
 
 
-def read(path: Path, *, told: Told = lambda name, size: None) -> Contents:
+def read(path: Path, *, told: Told = nobody) -> Contents:
     """Read a whole backup and compare every byte with its manifest; what it holds. Raises BackupError."""
-    found: dict[str, tuple[int, str]] = {}
-    about: dict[str, Any] | None = None
-    manifest: dict[str, Any] | None = None
+    found = tars.read(path, LAYOUT, told=told)
+    if found.about.get("format") != FORMAT:
+        raise BackupError(f"{path} is of another kind (format {found.about.get('format')}).")
     try:
-        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r|") as archive:
-            for info, stream in _members(archive):
-                if manifest is not None:
-                    raise BackupError("something stands behind its manifest.")
-                if info.name == MANIFEST:
-                    manifest = _json(stream, info, MANIFEST_BYTES)
-                    continue
-                reader = _Counted(stream, lambda count, name=info.name: told(name, count))  # type: ignore[misc]
-                kept = _drain(reader, ABOUT_BYTES if info.name == ABOUT else 0)
-                if info.name == ABOUT:
-                    about = json.loads(kept)
-                if info.name in found:
-                    raise BackupError(f"{info.name} stands in it twice.")
-                found[info.name] = (reader.count, reader.digest.hexdigest())
-    except BackupError as error:
-        raise BackupError(f"{path} cannot be used: {error}") from error
-    except (tarfile.TarError, OSError, ValueError, EOFError) as error:
-        raise BackupError(
-            f"{path} cannot be used: it is no backup, or cut off ({error})."
-        ) from error
-    if manifest is None or about is None:
-        raise BackupError(f"{path} cannot be used: its end is missing.")
-    _compare(path, found, manifest)
-    if about.get("format") != FORMAT:
-        raise BackupError(f"{path} is of another kind (format {about.get('format')}).")
-    return _contents(about, found)
+        return _contents(found.about, found.files)
+    except KeyError as error:
+        raise BackupError(f"{path} cannot be used: it does not say its {error}.") from error
 
 
-def _members(archive: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
-    for info in archive:
-        name = PurePosixPath(info.name)
-        known = info.name in (ABOUT, MANIFEST, SQLITE, POSTGRESQL, KEY, CONFIG)
-        if not info.isreg() or name.is_absolute() or ".." in name.parts:
-            raise BackupError(f"{info.name!r} has no place in a backup.")
-        if not known and not info.name.startswith(MEDIA):
-            raise BackupError(f"{info.name!r} has no place in a backup.")
-        stream = archive.extractfile(info)
-        assert stream is not None
-        yield info, stream
-
-
-def _json(stream: IO[bytes], info: tarfile.TarInfo, limit: int) -> dict[str, Any]:
-    if info.size > limit:
-        raise BackupError(f"{info.name} is too large.")
-    found = json.loads(stream.read())
-    if not isinstance(found, dict):
-        raise BackupError(f"{info.name} is not what it should be.")
-    return found
-
-
-def _drain(reader: _Counted, keep: int) -> bytes:
-    kept = b""
-    while data := reader.read(CHUNK):
-        if len(kept) < keep:
-            kept += data[: keep - len(kept)]
-    return kept
-
-
-def _compare(path: Path, found: dict[str, tuple[int, str]], manifest: dict[str, Any]) -> None:
-    listed = manifest.get("files")
-    if not isinstance(listed, dict) or set(listed) != set(found):
-        raise BackupError(f"{path} cannot be used: files are missing, or there are too many.")
-    for name, (size, digest) in found.items():
-        if listed[name] != {"bytes": size, "sha256": digest}:
-            raise BackupError(f"{path} cannot be used: {name} was changed.")
-
-
-def _contents(about: dict[str, Any], files: dict[str, tuple[int, str]]) -> Contents:
+def _contents(about: dict[str, Any], files: dict[str, File]) -> Contents:
     return Contents(
         str(about["made_at"]),
         str(about["version"]),
@@ -329,7 +219,7 @@ def _contents(about: dict[str, Any], files: dict[str, tuple[int, str]]) -> Conte
 # Restoring one
 
 
-def restore(config: Config, path: Path, *, told: Told = lambda name, size: None) -> Contents:
+def restore(config: Config, path: Path, *, told: Told = nobody) -> Contents:
     """Put a backup where `config` says. The database there must be absent (SQLite) or without tables (PostgreSQL), and
     the media folder empty: nothing is overwritten. Blocks. Raises BackupError, and then nothing was changed.
 
@@ -351,7 +241,7 @@ def restore(config: Config, path: Path, *, told: Told = lambda name, size: None)
     media.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=media.parent, prefix=".fedcomm-restore-") as folder:
         place = Path(folder)
-        _unpack(path, place, told)
+        tars.unpack(path, place, LAYOUT, told=told)
         if engine == "postgresql":
             _run_tool(
                 "pg_restore",
@@ -373,7 +263,7 @@ def restore(config: Config, path: Path, *, told: Told = lambda name, size: None)
         if config.database.file is not None:
             # Last: without a database nothing starts, so a broken-off restore is no half hub.
             shutil.move(place / SQLITE, config.database.file)
-    _sync(media)
+    disk.sync(media)
     return contents
 
 
@@ -402,36 +292,6 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _unpack(path: Path, folder: Path, told: Told) -> None:
-    """Write what was checked a moment ago; it is checked again, since the file may have been changed meanwhile."""
-    with path.open("rb") as file, tarfile.open(fileobj=file, mode="r|") as archive:
-        found: dict[str, tuple[int, str]] = {}
-        manifest: dict[str, Any] = {}
-        for info, stream in _members(archive):
-            if info.name == MANIFEST:
-                manifest = _json(stream, info, MANIFEST_BYTES)
-                continue
-            target = folder / info.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            reader = _Counted(stream, lambda count, name=info.name: told(name, count))  # type: ignore[misc]
-            with target.open("xb") as written:
-                os.fchmod(written.fileno(), 0o600)
-                while data := reader.read(CHUNK):
-                    written.write(data)
-                written.flush()
-                os.fsync(written.fileno())
-            found[info.name] = (reader.count, reader.digest.hexdigest())
-    _compare(path, found, manifest)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 # Trying one
 
 
@@ -446,9 +306,7 @@ class Drill:
     """Whether a private key of the backup can be opened with the key file; None: there is none to try."""
 
 
-def drill(
-    path: Path, *, key_file: Path | None = None, told: Told = lambda name, size: None
-) -> Drill:
+def drill(path: Path, *, key_file: Path | None = None, told: Told = nobody) -> Drill:
     """Restore a backup of SQLite into a folder that is thrown away, and look at it; the live hub is not touched.
 
     Of PostgreSQL the dump is read from end to end, not loaded. Raises BackupError.
@@ -456,7 +314,7 @@ def drill(
     contents = read(path)
     with tempfile.TemporaryDirectory(prefix="fedcomm-drill-") as folder:
         place = Path(folder)
-        _unpack(path, place, told)
+        tars.unpack(path, place, LAYOUT, told=told)
         if contents.engine == "postgresql":
             _run_tool("pg_restore", "postgresql://", "--list", str(place / POSTGRESQL))
             return Drill(contents, {}, (), None)

@@ -28,6 +28,7 @@ from typing import Final, Literal
 
 from fedcomm.hub import erasure, instance, journal, removal, threads
 from fedcomm.hub.errors import NotFound
+from fedcomm.store import disk
 from fedcomm.store.database import Database, Reader, Transaction
 
 log = logging.getLogger("fedcomm.erasures")
@@ -203,7 +204,7 @@ class ErasureJournal:
             os.fsync(file.fileno())
             self._tail = (os.fstat(file.fileno()).st_size, Position(n, chain))
         if is_new:
-            _sync_folder(self.path.parent)
+            disk.sync(self.path.parent)
         return Position(n, chain)
 
     def _cut_broken_end(self, descriptor: int) -> None:
@@ -283,11 +284,3 @@ class ErasureJournal:
             last = Position(line.n, line.chain)
         async with db.transaction() as tx:
             await self._note(tx, last)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

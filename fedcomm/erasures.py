@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-from pathlib import Path
 
 from fedcomm import withdrawals
 from fedcomm.hub import erasure, media
 from fedcomm.hub.register import REGISTER
 from fedcomm.site import Site
 from fedcomm.store import snapshots
+from fedcomm.store.disk import shred
 
 log = logging.getLogger("fedcomm.erasures")
 
@@ -23,8 +22,6 @@ EVERY_S = 2.0
 
 PAUSE_S = 0.005
 """Between two steps, so that whoever waits to write gets their turn."""
-
-OVERWRITE_BYTES = 1 << 20
 
 
 async def run(site: Site) -> None:
@@ -123,21 +120,3 @@ def _forget_archives(site: Site, case: erasure.Case) -> None:
 
 async def _everybody_answered(site: Site, case: erasure.Case) -> bool:
     return site.federation is None or await site.federation.farewell_is_over(case)
-
-
-def shred(path: Path) -> None:
-    """Overwrite the file and remove it; a file that is not there is fine.
-
-    On a journalling or copying file system, and on flash, the old blocks may live on until they are used again: the
-    documentation says so.
-    """
-    try:
-        size = path.stat().st_size
-        with path.open("r+b") as file:
-            for _ in range(-(-size // OVERWRITE_BYTES)):
-                file.write(bytes(min(OVERWRITE_BYTES, size - file.tell())))
-            file.flush()
-            os.fsync(file.fileno())
-        path.unlink()
-    except FileNotFoundError:
-        return

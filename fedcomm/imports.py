@@ -20,7 +20,6 @@ from typing import IO, Final
 
 from activitypub.ijson import JSONObject
 from fedcomm.config import Config
-from fedcomm.erasures import shred
 from fedcomm.hub import actors, avoidance, follows, groups, imports, media, members, profiles
 from fedcomm.hub.composition import Content, attachments_of
 from fedcomm.hub.errors import HubError, Invalid, NotAllowed
@@ -33,6 +32,7 @@ from fedcomm.portability.past import Owner, PastFile, PastPost
 from fedcomm.portability.tables import PortabilityError
 from fedcomm.site import Site
 from fedcomm.store.database import Transaction
+from fedcomm.store.disk import shred
 from fedcomm.store.ids import new_id
 
 log = logging.getLogger("fedcomm.imports")

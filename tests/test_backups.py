@@ -21,6 +21,7 @@ from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.vault import Vault, create_key_file
 from fedcomm.hub import erasure, media, threads
 from fedcomm.hub.images import ImageLimits
+from fedcomm.portability.tars import MANIFEST
 from fedcomm.site import Site
 from fedcomm.store.pseudonyms import Pseudonyms
 from fedcomm.store.schema import open_database
@@ -172,13 +173,15 @@ async def test_what_has_no_place_in_a_backup_is_refused(filled: World, tmp_path:
         ("../evil", tarfile.REGTYPE),
         ("/etc/evil", tarfile.REGTYPE),
         ("media/../../evil", tarfile.REGTYPE),
+        ("media//etc/evil", tarfile.REGTYPE),
+        ("media/./evil", tarfile.REGTYPE),
         ("media/link", tarfile.SYMTYPE),
         ("strange", tarfile.REGTYPE),
     ):
         bad = tmp_path / "bad.backup"
         with tarfile.open(good) as source, tarfile.open(bad, "w") as target:
             for member in source:
-                if member.name == backups.MANIFEST:
+                if member.name == MANIFEST:
                     added = tarfile.TarInfo(name)
                     added.type, added.linkname = kind, "/etc/passwd"
                     target.addfile(added)

@@ -14,6 +14,7 @@ from fedcomm.cli.console import (
     Nouns,
     Refused,
     config_path,
+    hub,
     print_facts,
     run,
     settings,
@@ -22,8 +23,9 @@ from fedcomm.cli.console import (
 )
 
 if TYPE_CHECKING:
-    from fedcomm.backups import Contents, Told
+    from fedcomm.backups import Contents
     from fedcomm.config import Config
+    from fedcomm.portability.tars import Told
 
 _file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 
@@ -91,43 +93,26 @@ def restore(file: Path, as_json: bool) -> None:
     Nothing is overwritten: there must be no database and no media yet.
     """
     from fedcomm import backups
+    from fedcomm.store import schema
 
     config = settings()
     if not file.exists():
         raise Refused(f"there is no file {file}.")
     with _bar("Restore", file.stat().st_size) as told:
         contents = backups.restore(config, file, told=told)
-    _migrate(config)
-    facts = run(_replay(config))
+    schema.migrate(config.database.url)
+    facts = run(_replay())
     _print(contents, as_json, facts)
 
 
-def _migrate(config: Config) -> None:
-    from fedcomm.store import schema
-
-    schema.migrate(config.database.url)
-
-
-async def _replay(config: Config) -> dict[str, Any]:
+async def _replay() -> dict[str, Any]:
     """Before anybody is served; `serve` would do the same, or refuse for the same reason."""
     from fedcomm import erasures
-    from fedcomm.site import Site
-    from fedcomm.store.pseudonyms import Pseudonyms
-    from fedcomm.store.schema import open_database
 
-    db = await open_database(
-        config.database.url,
-        readers=1,
-        pool_size=2,
-        pseudonyms=Pseudonyms.under(config.secrets.key_file),
-    )
-    try:
-        site = Site(config, db)
-        pending = len(await site.erasure_journal.pending(db))
+    async with hub() as site:
+        pending = len(await site.erasure_journal.pending(site.db))
         await erasures.replay(site)
         return {"erasures_replayed": pending}
-    finally:
-        await db.close()
 
 
 def _print(contents: Contents, as_json: bool, more: dict[str, Any]) -> None:

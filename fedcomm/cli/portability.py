@@ -27,9 +27,10 @@ from fedcomm.cli.console import (
 )
 
 if TYPE_CHECKING:
-    from fedcomm.portability.archives import Summary, Told
+    from fedcomm.portability.archives import Summary
     from fedcomm.portability.formats import Format
     from fedcomm.portability.scopes import Scope
+    from fedcomm.portability.tars import Told
 
 _file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 _format = click.option(
@@ -90,7 +91,7 @@ async def _export_site(file: Path, form: Format, with_key: bool) -> Summary:
 def export_member(name: str, file: Path, form: Format, as_json: bool) -> None:
     """Write everything of member NAME to FILE, a zip, and nothing private of others."""
     _require_absent(file)
-    _print(run(_parcel("person", name, file, form)), as_json)
+    print_facts(run(_parcel("person", name, file, form)), as_json=as_json)
 
 
 @export.command("group")
@@ -102,7 +103,7 @@ def export_member(name: str, file: Path, form: Format, as_json: bool) -> None:
 def export_group(name: str, file: Path, form: Format, as_json: bool) -> None:
     """Write group NAME to FILE, a zip: settings, who belongs to it, topics and answers, files."""
     _require_absent(file)
-    _print(run(_parcel("group", name, file, form)), as_json)
+    print_facts(run(_parcel("group", name, file, form)), as_json=as_json)
 
 
 def _require_absent(file: Path) -> None:
@@ -196,7 +197,7 @@ def import_member(
     if name and into:
         raise click.UsageError("--name and --into exclude each other.")
     facts = run(_import_member(file, name, into, email))
-    _print(facts, as_json)
+    print_facts(facts, as_json=as_json)
     if facts["state"] != "done":
         raise Refused("the posts could not be taken in to the end; what came was taken back.")
 
@@ -271,10 +272,6 @@ def _print_summary(summary: Summary, as_json: bool, more: dict[str, Any]) -> Non
     }
     if as_json:
         facts |= {"rows_by_table": summary.counts, "roots": summary.roots}
-    _print(facts, as_json)
-
-
-def _print(facts: dict[str, Any], as_json: bool) -> None:
     print_facts(facts, as_json=as_json)
 
 

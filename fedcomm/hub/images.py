@@ -24,6 +24,7 @@ import fedcomm
 from fedcomm.hub.blurhash import DIGITS
 from fedcomm.hub.image_headers import Header, read_header
 from fedcomm.hub.image_worker import Job, Refusal, encode_job
+from fedcomm.store import disk
 
 AT_ONCE: Final = 2
 """Images that are worked on at the same time: a small machine has two cores."""
@@ -280,7 +281,7 @@ def _store(answer: bytes, folder: Path, sha256: str) -> ProcessedImage:
             written += [temporary, path]
             _write(temporary, file)
             temporary.replace(path)
-        _sync(folder)
+        disk.sync(folder)
     except OSError:
         for path in written:
             path.unlink(missing_ok=True)
@@ -308,11 +309,3 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

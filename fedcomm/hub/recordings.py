@@ -20,6 +20,7 @@ from typing import IO, Final, Literal, TypeAlias
 from fedcomm.hub.formats import flac, mp3, mp4, ogg, webm
 from fedcomm.hub.formats.plan import Bytes, Plan, Unreadable
 from fedcomm.hub.image_headers import read_header
+from fedcomm.store import disk
 
 Kind = Literal["image", "audio", "video", "document"]
 Family: TypeAlias = Literal["image", "mp4", "webm", "ogg", "mp3", "flac", "pdf", "text"]
@@ -182,11 +183,7 @@ def _written(data: mmap.mmap, plan: Plan, kind: Kind, folder: Path) -> Recording
             out.flush()
             os.fsync(out.fileno())
         temporary.replace(path)
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        disk.sync(folder)
     except OSError:
         temporary.unlink(missing_ok=True)
         path.unlink(missing_ok=True)

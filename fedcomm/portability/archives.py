@@ -11,49 +11,44 @@ first, so that an export that was interrupted goes on where it was, as long as i
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import io
 import json
 import os
 import shutil
-import sqlite3
-import tarfile
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
-from typing import IO, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 from fedcomm.config import Config
 from fedcomm.hub import search
 from fedcomm.hub.register import REGISTER
 from fedcomm.hub.sanitizer import text_of
-from fedcomm.portability import checksums, formats
+from fedcomm.portability import checksums, formats, tars
 from fedcomm.portability.formats import FORMATS, SUFFIX, Format
 from fedcomm.portability.tables import PortabilityError, Record, Table, left_out, rows, tables
+from fedcomm.portability.tars import Told, nobody
+from fedcomm.store import snapshots
 from fedcomm.store.database import Database, Reader, Transaction
 from fedcomm.store.schema import HEAD, open_database
 from fedcomm.version import VERSION
 
 KIND: Final = "fedcomm export"
 EDITION: Final = 1
-ABOUT, DICTIONARY, MANIFEST, KEY = "export.json", "dictionary.json", "manifest.json", "fedcomm.key"
+DICTIONARY, KEY = "dictionary.json", "fedcomm.key"
 TABLES, MEDIA = "tables/", "media/"
-CHUNK: Final = 1 << 20
-SMALL: Final = 16 << 20
-"""The largest `export.json`, `dictionary.json` or `manifest.json` that is read."""
+LAYOUT: Final = tars.Layout(
+    "export",
+    "export.json",
+    frozenset({DICTIONARY, KEY}),
+    (TABLES, MEDIA),
+    PortabilityError,
+)
 
 BATCH: Final = 500
 """Rows that are written at a time during an import."""
-
-Told = Callable[[str, int], None]
-"""Called with what is being done and how much of it was just done (rows, or bytes of media)."""
-
-
-def silent(_what: str, _count: int) -> None:
-    """Nobody is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +69,7 @@ class Summary:
 # Checksums of a hub as it is
 
 
-async def checksum(db: Database, *, told: Told = silent) -> tuple[dict[str, str], str]:
+async def checksum(db: Database, *, told: Told = nobody) -> tuple[dict[str, str], str]:
     """The root of each exported table of this database, and the root of all."""
     roots = {}
     for table in await tables(db):
@@ -96,7 +91,7 @@ async def export_site(
     form: Format,
     *,
     with_key: bool = False,
-    told: Told = silent,
+    told: Told = nobody,
 ) -> Summary:
     """Write the whole hub to `target`, which must not exist. Interrupted, it goes on when called again.
 
@@ -170,11 +165,7 @@ async def _snapshot(
     copy = staging / "snapshot.sqlite3"
     if not state.data.get("snapshot"):
         copy.unlink(missing_ok=True)
-        with (
-            contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as source,
-            contextlib.closing(sqlite3.connect(copy)) as target,
-        ):
-            source.backup(target, pages=2_000)
+        snapshots.copy(file, copy)
         state.data["snapshot"] = True
         state.data["tables"] = {}
         state.keep()
@@ -211,53 +202,32 @@ def _pack(
     with_key: bool,
     told: Told,
 ) -> Summary:
-    files: dict[str, dict[str, Any]] = {}
     unfinished = staging / "archive"
+    roots = {name: entry["root"] for name, entry in written.items()}
+    counts = {name: entry["rows"] for name, entry in written.items()}
+    root = checksums.whole(roots)
     media = 0
     with unfinished.open("wb") as file:
         os.fchmod(file.fileno(), 0o600)
-        with tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-            _add(archive, ABOUT, _stream(about), files)
-            _add(archive, DICTIONARY, _stream(dictionary()), files)
-            for name in sorted(written):
-                with (staging / f"{name}{SUFFIX[form]}").open("rb") as part:
-                    _add(archive, f"{TABLES}{name}{SUFFIX[form]}", part, files)
-            for path in _media_files(config.media.folder):
-                with contextlib.suppress(FileNotFoundError), path.open("rb") as part:
-                    _add(
-                        archive,
-                        MEDIA + path.relative_to(config.media.folder).as_posix(),
-                        part,
-                        files,
-                    )
-                    media += 1
-                    told("media", part.tell())
-            if with_key:
-                with config.secrets.key_file.open("rb") as part:
-                    _add(archive, KEY, part, files)
-            roots = {name: entry["root"] for name, entry in written.items()}
-            counts = {name: entry["rows"] for name, entry in written.items()}
-            root = checksums.whole(roots)
-            manifest: dict[str, Any] = {
-                "files": files,
-                "rows": counts,
-                "roots": roots,
-                "root": root,
-            }
-            _add(archive, MANIFEST, _stream(manifest), {})
+        archive = tars.Writer(file, LAYOUT, about)
+        archive.add_document(DICTIONARY, dictionary())
+        for name in sorted(written):
+            with (staging / f"{name}{SUFFIX[form]}").open("rb") as part:
+                archive.add(f"{TABLES}{name}{SUFFIX[form]}", part)
+        for path in _media_files(config.media.folder):
+            with contextlib.suppress(FileNotFoundError), path.open("rb") as part:
+                archive.add(MEDIA + path.relative_to(config.media.folder).as_posix(), part)
+                media += 1
+                told("media", part.tell())
+        if with_key:
+            with config.secrets.key_file.open("rb") as part:
+                archive.add(KEY, part)
+        archive.close(rows=counts, roots=roots, root=root)
         file.flush()
         os.fsync(file.fileno())
     unfinished.rename(target)
     return Summary(
-        about["origin"],
-        form,
-        HEAD,
-        about["made_at"],
-        counts,
-        roots,
-        manifest["root"],
-        media,
-        with_key,
+        about["origin"], form, HEAD, about["made_at"], counts, roots, root, media, with_key
     )
 
 
@@ -284,106 +254,36 @@ def _media_files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
 
 
-def _stream(document: dict[str, Any]) -> IO[bytes]:
-    return io.BytesIO(json.dumps(document, ensure_ascii=False, indent=1).encode())
-
-
-def _add(
-    archive: tarfile.TarFile, name: str, stream: IO[bytes], files: dict[str, dict[str, Any]]
-) -> None:
-    info = tarfile.TarInfo(name)
-    info.size, info.mode = stream.seek(0, os.SEEK_END), 0o600
-    stream.seek(0)
-    reader = _Hashed(stream)
-    archive.addfile(info, reader)
-    files[name] = {"bytes": info.size, "sha256": reader.digest.hexdigest()}
-
-
-class _Hashed:
-    """A file whose digest is known when it was read."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.digest = hashlib.sha256()
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
-        self.digest.update(data)
-        return data
-
-
 # Import
 
 
 def inspect(path: Path) -> Summary:
     """Read an archive from end to end and compare it with its manifest. Raises PortabilityError."""
-    found: dict[str, dict[str, Any]] = {}
-    about: dict[str, Any] = {}
-    manifest: dict[str, Any] = {}
-    try:
-        for name, stream, size in _members(path):
-            if manifest:
-                raise PortabilityError("something stands behind the manifest.")
-            if name in (ABOUT, MANIFEST) and size > SMALL:
-                raise PortabilityError(f"{name} is too large.")
-            reader = _Hashed(stream)
-            kept = b""
-            while data := reader.read(CHUNK):
-                if name in (ABOUT, MANIFEST):
-                    kept += data
-            if name == MANIFEST:
-                manifest = json.loads(kept)
-                continue
-            if name == ABOUT:
-                about = json.loads(kept)
-            if name in found:
-                raise PortabilityError(f"{name} stands in it twice.")
-            found[name] = {"bytes": size, "sha256": reader.digest.hexdigest()}
-    except PortabilityError as error:
-        raise PortabilityError(f"{path} cannot be used: {error}") from error
-    except (tarfile.TarError, OSError, ValueError, EOFError) as error:
-        raise PortabilityError(
-            f"{path} cannot be used: it is no export, or cut off ({error})."
-        ) from error
-    if not isinstance(manifest, dict) or not isinstance(about, dict) or not manifest or not about:
-        raise PortabilityError(f"{path} cannot be used: its end is missing.")
-    if manifest.get("files") != found:
-        raise PortabilityError(f"{path} cannot be used: files were changed, or are missing.")
+    found = tars.read(path, LAYOUT)
+    about, manifest = found.about, found.manifest
     if about.get("kind") != KIND or about.get("edition") != EDITION or about.get("scope") != "site":
         raise PortabilityError(f"{path} is no export of a whole site that this release reads.")
     if about.get("format") not in FORMATS:
         raise PortabilityError(f"{path} is in no format that this release reads.")
-    if checksums.whole(manifest["roots"]) != manifest["root"]:
-        raise PortabilityError(f"{path} cannot be used: its checksums contradict each other.")
-    return Summary(
-        str(about["origin"]),
-        about["format"],
-        str(about["schema"]),
-        str(about["made_at"]),
-        manifest["rows"],
-        manifest["roots"],
-        manifest["root"],
-        sum(name.startswith(MEDIA) for name in found),
-        KEY in found,
-    )
+    try:
+        if checksums.whole(manifest["roots"]) != manifest["root"]:
+            raise PortabilityError(f"{path} cannot be used: its checksums contradict each other.")
+        return Summary(
+            str(about["origin"]),
+            about["format"],
+            str(about["schema"]),
+            str(about["made_at"]),
+            manifest["rows"],
+            manifest["roots"],
+            manifest["root"],
+            sum(name.startswith(MEDIA) for name in found.files),
+            KEY in found.files,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise PortabilityError(f"{path} cannot be used: its manifest is not whole.") from error
 
 
-def _members(path: Path) -> Iterator[tuple[str, IO[bytes], int]]:
-    with path.open("rb") as file, tarfile.open(fileobj=file, mode="r|") as archive:
-        for info in archive:
-            parts = PurePosixPath(info.name).parts
-            if not info.isreg() or info.name.startswith("/") or ".." in parts:
-                raise PortabilityError(f"{info.name!r} has no place in an export.")
-            if info.name not in (ABOUT, DICTIONARY, MANIFEST, KEY) and not info.name.startswith(
-                (TABLES, MEDIA)
-            ):
-                raise PortabilityError(f"{info.name!r} has no place in an export.")
-            stream = archive.extractfile(info)
-            assert stream is not None
-            yield info.name, stream, info.size
-
-
-async def import_site(config: Config, db: Database, path: Path, *, told: Told = silent) -> Summary:
+async def import_site(config: Config, db: Database, path: Path, *, told: Told = nobody) -> Summary:
     """Fill an empty hub with an archive: everything in one transaction, compared with the archive's checksums before it
     commits. Raises PortabilityError, and then nothing was changed."""
     summary = inspect(path)
@@ -409,7 +309,12 @@ async def import_site(config: Config, db: Database, path: Path, *, told: Told = 
     media.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=media.parent, prefix=".fedcomm-import-") as folder:
         place = Path(folder)
-        _unpack(path, place, told)
+        tars.unpack(
+            path,
+            place,
+            LAYOUT,
+            told=lambda name, size: told("media", size) if name.startswith(MEDIA) else None,
+        )
         key = place / KEY
         _require_same_key(key, config.secrets.key_file)
         async with db.transaction() as tx:
@@ -434,21 +339,6 @@ def _require_same_key(brought: Path, own: Path) -> None:
         and brought.read_bytes().strip() != own.read_bytes().strip()
     ):
         raise PortabilityError(f"the export has another key than {own}: move that one away first.")
-
-
-def _unpack(path: Path, folder: Path, told: Told) -> None:
-    for name, stream, size in _members(path):
-        if name in (ABOUT, DICTIONARY, MANIFEST):
-            continue
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("xb") as file:
-            os.fchmod(file.fileno(), 0o600)
-            shutil.copyfileobj(stream, file, CHUNK)
-            file.flush()
-            os.fsync(file.fileno())
-        if name.startswith(MEDIA):
-            told("media", size)
 
 
 async def _fill(tx: Transaction, table: Table, summary: Summary, place: Path, told: Told) -> None:

@@ -13,15 +13,35 @@ import os
 import shutil
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
+
+from fedcomm.store import disk
 
 KEPT_S: Final = 3 * 86_400.0
 """How long the way back stays open."""
 
 PAGES: Final = 2_000
+"""Pages that are copied at a time (8 MiB); writers get their turn in between."""
+
 SUFFIX: Final = ".before-"
-CHUNK: Final = 1 << 20
+
+
+def copy(file: Path, target: Path, *, told: Callable[[int], None] = lambda count: None) -> None:
+    """Copy a SQLite database that may be in use into one file, with nothing beside it. `told` is called with the bytes
+    that were just copied. Raises OSError or sqlite3.Error."""
+    with (
+        contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as source,
+        contextlib.closing(sqlite3.connect(target)) as made,
+    ):
+        size = source.execute("PRAGMA page_size").fetchone()[0]
+        source.backup(
+            made,
+            pages=PAGES,
+            progress=lambda _status, left, total: told(min(PAGES, total - left) * size),
+        )
+        made.execute("PRAGMA journal_mode = DELETE")
 
 
 def take(file: Path, revision: str) -> Path | None:
@@ -31,28 +51,22 @@ def take(file: Path, revision: str) -> Path | None:
     """
     if not file.exists() or not file.stat().st_size:
         return None
-    copy = file.with_name(f"{file.name}{SUFFIX}{revision}")
+    snapshot = file.with_name(f"{file.name}{SUFFIX}{revision}")
     needed = sum(path.stat().st_size for path in (file, _log_of(file)) if path.exists())
     if shutil.disk_usage(file.parent).free < needed:
         raise OSError(f"there is no room for a copy of {file.name} ({needed >> 20} MiB)")
-    unfinished = copy.with_name(f".{copy.name}.unfinished")
+    unfinished = snapshot.with_name(f".{snapshot.name}.unfinished")
     unfinished.unlink(missing_ok=True)
     try:
         os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        with (
-            contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as source,
-            contextlib.closing(sqlite3.connect(unfinished)) as target,
-        ):
-            source.backup(target, pages=PAGES)
-            # One file, with nothing beside it.
-            target.execute("PRAGMA journal_mode = DELETE")
-        _sync(unfinished)
-        unfinished.replace(copy)
-        _sync(file.parent)
+        copy(file, unfinished)
+        disk.sync(unfinished)
+        unfinished.replace(snapshot)
+        disk.sync(file.parent)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
-    return copy
+    return snapshot
 
 
 def of(file: Path) -> list[Path]:
@@ -70,28 +84,10 @@ def remove(file: Path, *, older_than_s: float = 0.0) -> int:
     for path in of(file):
         with contextlib.suppress(FileNotFoundError):
             if time.time() - path.stat().st_mtime >= older_than_s:
-                _overwrite(path)
-                path.unlink()
+                disk.shred(path)
                 removed += 1
     return removed
 
 
 def _log_of(file: Path) -> Path:
     return file.with_name(f"{file.name}-wal")
-
-
-def _overwrite(path: Path) -> None:
-    size = path.stat().st_size
-    with path.open("r+b") as file:
-        while file.tell() < size:
-            file.write(bytes(min(CHUNK, size - file.tell())))
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
