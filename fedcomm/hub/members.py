@@ -10,7 +10,7 @@ from fedcomm.hub import actors, journal, profiles
 from fedcomm.hub.errors import Invalid, NotFound
 from fedcomm.hub.limits import DEFAULT_LIMITS, TextLimits
 from fedcomm.hub.markup import NAME_CHARACTERS, render_plain
-from fedcomm.hub.passwords import check_password
+from fedcomm.hub.passwords import check_password, verify_password
 from fedcomm.hub.permissions import Policy
 from fedcomm.hub.sanitizer import plain_name
 from fedcomm.store.database import Reader, Row, Transaction
@@ -176,6 +176,12 @@ async def set_password(
         keep_session or "",
     )
     await tx.execute("DELETE FROM tokens WHERE member_id = ?", member_id)
+
+
+async def has_password(db: Reader, member_id: int, password: str) -> bool:
+    """Whether this is the member's password: asked again before what cannot be undone (security.md §6)."""
+    stored = await db.value("SELECT password_hash FROM members WHERE actor_id = ?", member_id)
+    return await verify_password(stored, password)
 
 
 async def suspend_member(tx: Transaction, member_id: int, *, suspended: bool) -> None:

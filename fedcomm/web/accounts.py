@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from aiohttp import web
 
 from fedcomm.http import site_of
@@ -15,7 +13,6 @@ from fedcomm.web import paths
 from fedcomm.web.forms import query_text, read_form
 from fedcomm.web.middleware import THROTTLE
 from fedcomm.web.rendering import page, see_other
-from fedcomm.web.throttle import SLOWEST_SECONDS
 from fedcomm.web.visits import (
     LANGUAGE_COOKIE,
     YEAR_SECONDS,
@@ -41,12 +38,7 @@ async def login(request: web.Request) -> web.StreamResponse:
     name = form.line("name")
     target = paths.safe_path(form.text("next"))
     throttle = request.config_dict[THROTTLE]
-    account = name.lower().removeprefix("@")[:254]
-    throttle.spend("login_per_account_hour", account)
-    excess = throttle.excess("login_per_account_hour", account)
-    if excess > 0:
-        # Delayed rather than locked: nobody can lock somebody else out by guessing.
-        await asyncio.sleep(min(SLOWEST_SECONDS, 0.5 * excess))
+    account = await throttle.log_in_of(name)
     try:
         token = await sessions.log_in(site.db, name, form.text("password"))
     except HubError as refusal:

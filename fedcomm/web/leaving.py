@@ -9,10 +9,9 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from fedcomm.http import site_of
-from fedcomm.hub import erasure, holds, reach, receipts, sessions
+from fedcomm.hub import erasure, holds, members, reach, receipts, sessions
 from fedcomm.hub.errors import HubError, Invalid
 from fedcomm.hub.members import Member
-from fedcomm.hub.passwords import verify_password
 from fedcomm.i18n import gettext as _
 from fedcomm.i18n import iso
 from fedcomm.store.database import Reader
@@ -68,10 +67,7 @@ async def _require_presence(visit: Visit, member: Member, password: str) -> None
     """Raises Invalid unless the password is right, or the session began within ten minutes."""
     if await is_fresh(visit):
         return
-    stored = await visit.site.db.value(
-        "SELECT password_hash FROM members WHERE actor_id = ?", member.id
-    )
-    if not await verify_password(stored, password):
+    if not await members.has_password(visit.site.db, member.id, password):
         raise Invalid("password", "This is not your password.")
 
 

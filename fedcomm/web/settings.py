@@ -8,7 +8,7 @@ from fedcomm.http import site_of
 from fedcomm.hub import actors, media, members, permissions, profiles, relays, sessions
 from fedcomm.hub.errors import HubError, Invalid
 from fedcomm.hub.images import AVATAR
-from fedcomm.hub.passwords import hash_password, verify_password
+from fedcomm.hub.passwords import hash_password
 from fedcomm.hub.permissions import as_policy
 from fedcomm.i18n import gettext as _
 from fedcomm.web import presentation
@@ -81,9 +81,8 @@ async def change_password(request: web.Request) -> web.StreamResponse:
     site = site_of(request)
     form = await read_form(request)
     new = form.text("new")
-    stored = await site.db.value("SELECT password_hash FROM members WHERE actor_id = ?", member.id)
     try:
-        if not await verify_password(stored, form.text("current")):
+        if not await members.has_password(site.db, member.id, form.text("current")):
             raise Invalid("current", "This is not your password.")
         if new != form.text("again"):
             raise Invalid("again", "The two are not the same.")

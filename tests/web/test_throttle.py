@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +14,7 @@ from aiohttp import FormData
 
 from fedcomm.config import Rates
 from fedcomm.hub.composition import Draft
-from fedcomm.web import accounts, throttle
+from fedcomm.web import throttle
 from fedcomm.web.throttle import RULES, WINDOWS, Throttle, rules_of
 from tests.web.world import PASSWORD, Browser, Page, World, make_world, picture_bytes, upload_form
 
@@ -83,6 +86,37 @@ async def test_inv_39_each_throttle_stops_its_own_route(
                 assert "That was a lot in a short time." in page.text
 
 
+PASSWORD_CHECKS = re.compile(r"\b(has_password|log_in|log_in_to_appeal)\(")
+QUESTIONS = re.compile(r"\b(find_actor|find_location|is_alias|subscribe_template)\(")
+
+
+def source_of(handler: object) -> str:
+    """What a handler does itself, and through functions of its own module."""
+    text = inspect.getsource(handler)  # type: ignore[arg-type]
+    module = sys.modules[handler.__module__]
+    own = [getattr(module, name, None) for name in set(re.findall(r"\b(_\w+)\(", text))]
+    return text + "".join(inspect.getsource(each) for each in own if inspect.isfunction(each))
+
+
+async def test_inv_39_every_form_that_tries_a_password_or_asks_another_server_is_counted(
+    world: World,
+) -> None:
+    seen = set()
+    for route in world.client.server.app.router.routes():
+        if route.method != "POST" or route.resource is None:
+            continue
+        path = route.resource.canonical
+        limits = {rule.limit for rule in rules_of("POST", path)}
+        text = source_of(route.handler)
+        if PASSWORD_CHECKS.search(text):
+            assert limits & {"login_per_prefix_5min", "passwords_per_hour"}, path
+            seen.add(path)
+        if QUESTIONS.search(text):
+            assert limits & {"lookups_per_5min", "posts_per_member_5min"}, path
+            seen.add(path)
+    assert {"/login", "/appeal", "/settings/data/erase", "/settings/move", "/interact"} <= seen
+
+
 async def test_inv_39_what_has_no_rule_is_not_counted(world: World) -> None:
     assert rules_of("GET", "/login") == ()
     stranger = world.stranger()
@@ -102,10 +136,20 @@ async def test_inv_39_log_ins_are_counted_by_network_before_the_password_is_look
             assert page.status == 429
 
 
+async def test_inv_39_appeals_of_one_network_are_counted_as_log_ins_are(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with make_world(database_url, tmp_path, rates=Rates(login_per_prefix_5min=2)) as world:
+        form = {"action": "enter", "name": "elsa", "password": "wrong"}
+        statuses = [(await world.stranger().post("/appeal", form)).status for _ in range(3)]
+        assert statuses == [401, 401, 429]
+        assert (await world.stranger().post("/login", form)).status == 429
+
+
 async def test_a_much_tried_account_answers_later_but_lets_its_member_in(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accounts, "SLOWEST_SECONDS", 0.7)
+    monkeypatch.setattr(throttle, "SLOWEST_SECONDS", 0.7)
     rates = Rates(login_per_account_hour=3, login_per_prefix_5min=1000)
     async with make_world(database_url, tmp_path, rates=rates) as world:
         for name in ("chiara", "nobody"):
@@ -143,6 +187,7 @@ async def send(world: World, browser: Browser, method: str, route: str, *, with_
         name=group,
         id=str(world.topics["garden"]),
         kind="group",
+        spoke="feeds",
         file="blocks.csv" if route.startswith("/settings") else "json.zip",
     )
     if method == "GET":
