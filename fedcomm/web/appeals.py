@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -12,11 +11,9 @@ from fedcomm.hub import moderation, rules, sessions, statements
 from fedcomm.hub.errors import HubError, Invalid
 from fedcomm.hub.members import Member
 from fedcomm.i18n import gettext as _
-from fedcomm.web.forms import read_form
-from fedcomm.web.groups import posted_id
+from fedcomm.web.forms import posted_id, read_form
 from fedcomm.web.middleware import THROTTLE
 from fedcomm.web.rendering import page, see_other
-from fedcomm.web.throttle import SLOWEST_SECONDS
 from fedcomm.web.visits import cookie_name, forget_session, start_session
 
 
@@ -62,16 +59,12 @@ async def appeal(request: web.Request) -> web.StreamResponse:
 async def _enter(request: web.Request, name: str, password: str) -> web.StreamResponse:
     site = site_of(request)
     throttle = request.config_dict[THROTTLE]
-    account = name.lower().removeprefix("@")[:254]
-    throttle.spend("login_per_account_hour", account)
-    excess = throttle.excess("login_per_account_hour", account)
-    if excess > 0:
-        # As on the log-in page: delayed rather than locked.
-        await asyncio.sleep(min(SLOWEST_SECONDS, 0.5 * excess))
+    account = await throttle.log_in_of(name)
     try:
         token = await sessions.log_in_to_appeal(site.db, name, password)
     except HubError as refusal:
         return await _page(request, error=_(refusal.message), name=name)
+    throttle.forgive("login_per_account_hour", account)
     response = see_other("/appeal")
     start_session(response, site.config, token)
     return response

@@ -7,7 +7,7 @@ from typing import Final, cast
 
 from fedcomm.hub import events
 from fedcomm.hub.errors import Invalid
-from fedcomm.web.forms import Form
+from fedcomm.web.forms import Form, whole_number
 
 FIELDS: Final = (
     *("event_start", "event_end", "event_zone", "event_place", "event_address"),
@@ -101,6 +101,7 @@ def filled_with(occasion: events.Occasion) -> EventFields:
 def _number(text: str) -> int | None:
     if not text:
         return None
-    if not text.isascii() or not text.isdigit() or len(text) > 7:
+    number = whole_number(text, 9_999_999)
+    if number is None:
         raise Invalid("event_capacity", "Write a number of people, or leave it empty.")
-    return int(text)
+    return number

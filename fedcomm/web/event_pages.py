@@ -11,8 +11,7 @@ from fedcomm.hub import events, participation, timelines
 from fedcomm.hub.errors import NotFound
 from fedcomm.web import headers, paths, presentation
 from fedcomm.web.calendars import CONTENT_TYPE, event_file
-from fedcomm.web.forms import path_id, read_form
-from fedcomm.web.groups import posted_id
+from fedcomm.web.forms import path_id, posted_id, read_form
 from fedcomm.web.rendering import page, see_other
 from fedcomm.web.visits import signed_in, visit_of
 

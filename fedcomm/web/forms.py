@@ -101,6 +101,22 @@ async def _form(
     return form
 
 
+def posted_id(form: Form, name: str) -> int:
+    """An id in a field; 400 for anything else."""
+    found = parse_id(form.line(name))
+    if found is None:
+        raise web.HTTPBadRequest()
+    return found
+
+
+def whole_number(text: str, most: int) -> int | None:
+    """The number from 0 to `most` that `text` is, in plain digits; None for anything else."""
+    if not text.isascii() or not text.isdigit() or len(text) > len(str(most)):
+        return None
+    number = int(text)
+    return number if number <= most else None
+
+
 def query_text(request: web.Request, name: str, limit: int = 500) -> str:
     """A parameter of the address, cleaned like a field."""
     return plain(request.query.get(name, ""))[:limit].strip()

@@ -25,8 +25,7 @@ from fedcomm.i18n import gettext as _
 from fedcomm.store.database import Transaction
 from fedcomm.web import paths, presentation
 from fedcomm.web.composer import store_picture
-from fedcomm.web.forms import Form, query_id, read_form
-from fedcomm.web.groups import posted_id
+from fedcomm.web.forms import Form, posted_id, query_id, read_form, whole_number
 from fedcomm.web.rendering import page, see_other
 from fedcomm.web.threads import place_in
 from fedcomm.web.visits import signed_in, visit_of
@@ -216,10 +215,10 @@ async def waiting(request: web.Request) -> web.StreamResponse:
 
 def _number(form: Form, name: str) -> int:
     """A whole number in a field; an empty one is 0."""
-    text = form.line(name) or "0"
-    if not text.isascii() or not text.isdigit() or len(text) > 6:
+    number = whole_number(form.line(name) or "0", 999_999)
+    if number is None:
         raise Invalid(name, "Write a whole number.")
-    return int(text)
+    return number
 
 
 async def _person_to_ban(tx: Transaction, form: Form) -> int:
@@ -279,6 +278,7 @@ async def _manage_page(
     held = [await threads.thing(db, each) for each in await admission.waiting(db, group.id)]
     posts = [thing for thing in held if thing is not None]
     authors = await actors.actors(db, sorted({thing.author_id for thing in posts}))
+    writers = await presentation.faces(db, [authors[thing.author_id] for thing in posts])
     return await page(
         request,
         "group_manage.html",
@@ -300,10 +300,7 @@ async def _manage_page(
                 strict=True,
             )
         ),
-        waiting=[
-            ((await presentation.faces(db, [authors[thing.author_id]]))[0], thing)
-            for thing in posts
-        ],
+        waiting=list(zip(writers, posts, strict=True)),
         ban_form=people_form or Form(),
         with_relays=visit.site.config.relays.enabled,
         homes=await circles.homes(db, group.id) if group.mode == "reserved" else [],

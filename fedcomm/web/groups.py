@@ -14,7 +14,6 @@ from fedcomm.hub.errors import Invalid, NotAllowed
 from fedcomm.hub.visibility import can_see_group
 from fedcomm.i18n import LANGUAGES
 from fedcomm.i18n import gettext as _
-from fedcomm.store.ids import parse_id
 from fedcomm.web import paths, presentation
 from fedcomm.web.federated import activity_answer, actor_uri
 from fedcomm.web.forms import Form, query_text, read_form
@@ -85,6 +84,7 @@ async def group_page(request: web.Request) -> web.StreamResponse:
         is_first_page=before is None,
         following=following,
         place=await place_in(visit, group),
+        moved_to=presentation.web_address(group.moved_to),
         activity_uri=uri,
     )
     if uri is not None:
@@ -185,11 +185,3 @@ async def new_group(request: web.Request) -> web.StreamResponse:
         )
     site.wake()
     return see_other(paths.group_path(name), "created")
-
-
-def posted_id(form: Form, name: str) -> int:
-    """An id in a field; 400 for anything else."""
-    found = parse_id(form.line(name))
-    if found is None:
-        raise web.HTTPBadRequest()
-    return found

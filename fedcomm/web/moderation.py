@@ -7,12 +7,22 @@ from typing import Literal, cast
 
 from aiohttp import web
 
-from fedcomm.hub import authority, holding, moderation, removal, reports, rules, statements, threads
+from fedcomm.hub import (
+    actors,
+    authority,
+    holding,
+    moderation,
+    removal,
+    reports,
+    rules,
+    statements,
+    threads,
+)
 from fedcomm.hub.errors import Invalid, NotFound
 from fedcomm.i18n import gettext as _
 from fedcomm.store.ids import parse_id
 from fedcomm.web import paths, presentation
-from fedcomm.web.forms import Form, path_id, query_id, query_text, read_form
+from fedcomm.web.forms import Form, path_id, query_id, query_text, read_form, whole_number
 from fedcomm.web.rendering import page, see_other
 from fedcomm.web.visits import signed_in, visit_of
 
@@ -154,9 +164,10 @@ def _days(form: Form) -> int | None:
     text = form.line("days")
     if not text:
         return None
-    if not text.isascii() or not text.isdigit() or len(text) > 5:
+    number = whole_number(text, 99_999)
+    if number is None:
         raise Invalid("days", "This lasts from 1 to 3650 days, or for good.")
-    return int(text)
+    return number
 
 
 async def _report_page(
@@ -237,7 +248,5 @@ async def _rule_text(request: web.Request, rule: rules.Reference | None) -> str:
 async def _group_name(request: web.Request, group_id: int | None) -> str:
     if group_id is None:
         return ""
-    name = await visit_of(request).site.db.value(
-        "SELECT COALESCE(NULLIF(display_name, ''), name) FROM actors WHERE id = ?", group_id
-    )
-    return str(name or "")
+    group = await actors.actor(visit_of(request).site.db, group_id)
+    return group.title if group is not None else ""

@@ -9,8 +9,7 @@ from fedcomm.hub import actors, avoidance, follows, moving, profiles
 from fedcomm.hub.errors import HubError, Invalid, NotFound
 from fedcomm.i18n import gettext as _
 from fedcomm.web import paths, presentation
-from fedcomm.web.forms import Form, path_id, read_form
-from fedcomm.web.groups import posted_id
+from fedcomm.web.forms import Form, path_id, posted_id, read_form
 from fedcomm.web.lookup import find_actor
 from fedcomm.web.rendering import page, see_other
 from fedcomm.web.visits import signed_in, visit_of

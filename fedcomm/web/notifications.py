@@ -10,8 +10,7 @@ from fedcomm.http import site_of
 from fedcomm.hub import follows, notifications
 from fedcomm.hub.sanitizer import excerpt, text_of
 from fedcomm.web import paths, presentation
-from fedcomm.web.forms import query_id, read_form
-from fedcomm.web.groups import posted_id
+from fedcomm.web.forms import posted_id, query_id, read_form
 from fedcomm.web.rendering import page, see_other
 from fedcomm.web.visits import signed_in, visit_of
 

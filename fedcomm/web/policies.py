@@ -21,7 +21,7 @@ from fedcomm.hub.errors import HubError, Invalid
 from fedcomm.hub.policies import Entry, Level, Mode
 from fedcomm.i18n import gettext as _
 from fedcomm.store.ids import now_ms
-from fedcomm.web.forms import Form, path_id, query_id, query_text, read_form
+from fedcomm.web.forms import Form, path_id, query_id, query_text, read_form, whole_number
 from fedcomm.web.rendering import page, see_other
 from fedcomm.web.visits import administrator, visit_of
 
@@ -338,8 +338,8 @@ def _entry(form: Form, domain: str, own_host: str) -> Entry:
     """The entry that a form asks for. Raises Invalid."""
     if domain in (own_host, own_host.partition(":")[0]):
         raise Invalid("domain", "This is our own server.")
-    days = form.line("days")
-    if days and not (days.isascii() and days.isdigit() and 0 < int(days[:6]) <= LONGEST_DAYS):
+    days = whole_number(form.line("days") or "0", LONGEST_DAYS)
+    if days is None or (not days and form.line("days")):
         raise Invalid("days", "This is no number of days.")
     return Entry(
         domain,
@@ -348,7 +348,7 @@ def _entry(form: Form, domain: str, own_host: str) -> Entry:
         form.flag("reject_reports"),
         form.line("public_comment")[: policies.COMMENT_CHARACTERS],
         form.line("private_comment")[: policies.COMMENT_CHARACTERS],
-        expires_at=now_ms() + int(days) * DAY_MS if days else None,
+        expires_at=now_ms() + days * DAY_MS if days else None,
         obfuscate=form.flag("obfuscate"),
     )
 
