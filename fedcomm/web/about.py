@@ -13,7 +13,7 @@ from aiohttp import hdrs, web
 import activitypub
 import fedcomm
 from fedcomm.http import site_of
-from fedcomm.hub import instance, published_blocks, rules
+from fedcomm.hub import instance, published_blocks, removal, rules
 from fedcomm.hub.access_requests import DEADLINE_DAYS
 from fedcomm.resources import resource_folder
 from fedcomm.store.database import DatabaseError
@@ -49,6 +49,7 @@ async def about(request: web.Request) -> web.StreamResponse:
         federates=site.federation is not None,
         retention=site.config.retention,
         deadline_days=DEADLINE_DAYS,
+        kept_days=removal.APPEAL_DAYS,
         rules=await rules.current(site.db),
         blocks=await published_blocks.published(site.db) if shown else None,
     )

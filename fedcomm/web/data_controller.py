@@ -277,7 +277,7 @@ async def ask_for_copy(request: web.Request) -> web.StreamResponse:
 
 async def fetch_copy(request: web.Request) -> web.StreamResponse:
     """The file, for the administrator who asked for it and nobody else (INV-53)."""
-    return await hand_out(request, administrator(request))
+    return await hand_out(request, administrator(request), "remote")
 
 
 # Reach

@@ -1,8 +1,10 @@
-"""Files: pictures of members behind the gate, and the static files of the pages."""
+"""Files: pictures of members behind the gate, downloads that are made while they are sent, and the static files of the
+pages."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from typing import Final
 from urllib.parse import quote
 
@@ -58,6 +60,26 @@ def _saved_as(called: str, name: str) -> str:
     """The header that makes a browser save a file, under its own name but with our ending (RFC 6266)."""
     stem = re.sub(r'[/\\\x00-\x1f"]', "_", called.rpartition(".")[0] or called) or "document"
     return f"attachment; filename*=UTF-8''{quote(stem, safe='')}.{name.rpartition('.')[2]}"
+
+
+async def download(
+    request: web.Request, name: str, mime: str, pieces: AsyncIterator[bytes]
+) -> web.StreamResponse:
+    """A private file, sent piece by piece as it is made: never whole in memory. `name`: what a browser saves it as."""
+    response = web.StreamResponse(
+        headers={
+            hdrs.CONTENT_TYPE: mime,
+            hdrs.CONTENT_DISPOSITION: f'attachment; filename="{name}"',
+            hdrs.CACHE_CONTROL: headers.PRIVATE,
+        }
+    )
+    # Once it has begun nobody can add a header to it any more.
+    headers.add_security_headers(response, secure=site_of(request).config.is_secure)
+    await response.prepare(request)
+    async for piece in pieces:
+        await response.write(piece)
+    await response.write_eof()
+    return response
 
 
 async def static_file(request: web.Request) -> web.StreamResponse:

@@ -15,12 +15,14 @@ from fedcomm.http import site_of
 from fedcomm.hub import access_requests, consents, reach, threads
 from fedcomm.hub.consents import SPOKES, Spoke
 from fedcomm.hub.members import Member
-from fedcomm.hub.register import REGISTER
+from fedcomm.hub.register import REGISTER, RETENTION
 from fedcomm.i18n import iso
 from fedcomm.portability import scopes
 from fedcomm.store.database import Database
 from fedcomm.store.ids import now_ms
+from fedcomm.web.files import download
 from fedcomm.web.forms import path_id, query_id, read_form
+from fedcomm.web.headers import PRIVATE
 from fedcomm.web.notices import N_
 from fedcomm.web.rendering import page, see_other
 from fedcomm.web.visits import signed_in
@@ -70,7 +72,7 @@ async def overview(request: web.Request) -> web.StreamResponse:
 
 
 async def held_about(db: Database, actor_id: int) -> list[tuple[str, str, int]]:
-    """(what, how long: the class of retention, rows) for each table that holds something about somebody."""
+    """(what, until when it is kept, rows) for each table that holds something about somebody; the words to be translated."""
     found: list[tuple[str, str, int]] = []
     for part in await scopes.parts(db, "person"):
         if part.name in COUNTED_ELSEWHERE:
@@ -83,7 +85,7 @@ async def held_about(db: Database, actor_id: int) -> list[tuple[str, str, int]]:
         )
         if count:
             entry = REGISTER[part.name]
-            found.append((entry.holds, entry.retention, int(count)))
+            found.append((entry.holds, RETENTION[entry.retention], int(count)))
     return found
 
 
@@ -132,21 +134,12 @@ async def reach_of_one(request: web.Request) -> web.StreamResponse:
 
 async def export_reach(request: web.Request) -> web.StreamResponse:
     """The whole ledger about oneself, as CSV or JSON, however long it is."""
-    member = signed_in(request)
-    is_csv = request.path.endswith(".csv")
-    response = web.StreamResponse(
-        headers={
-            hdrs.CONTENT_TYPE: "text/csv; charset=utf-8" if is_csv else "application/json",
-            hdrs.CONTENT_DISPOSITION: f'attachment; filename="reach.{"csv" if is_csv else "json"}"',
-            hdrs.CACHE_CONTROL: "private, no-store",
-        }
-    )
-    await response.prepare(request)
-    lines = _as_csv if is_csv else _as_json
-    async for text in lines(site_of(request).db, member.id):
-        await response.write(text.encode())
-    await response.write_eof()
-    return response
+    member, db = signed_in(request), site_of(request).db
+    if request.path.endswith(".csv"):
+        return await download(
+            request, "reach.csv", "text/csv; charset=utf-8", _as_csv(db, member.id)
+        )
+    return await download(request, "reach.json", "application/json", _as_json(db, member.id))
 
 
 COLUMNS: Final = (
@@ -174,8 +167,8 @@ def _line(piece: reach.Piece | None, copy: reach.Copy) -> tuple[str, ...]:
     )
 
 
-async def _as_csv(db: Database, member_id: int) -> AsyncIterator[str]:
-    yield ",".join(COLUMNS) + "\r\n"
+async def _as_csv(db: Database, member_id: int) -> AsyncIterator[bytes]:
+    yield (",".join(COLUMNS) + "\r\n").encode()
     async for piece, copy in reach.whole_ledger(db, member_id):
         buffer = io.StringIO()
         # A cell that begins like a formula is one to a spreadsheet.
@@ -183,16 +176,16 @@ async def _as_csv(db: Database, member_id: int) -> AsyncIterator[str]:
             f"'{cell}" if cell[:1] in ("=", "+", "-", "@") else cell for cell in _line(piece, copy)
         ]
         csv.writer(buffer).writerow(cells)
-        yield buffer.getvalue()
+        yield buffer.getvalue().encode()
 
 
-async def _as_json(db: Database, member_id: int) -> AsyncIterator[str]:
+async def _as_json(db: Database, member_id: int) -> AsyncIterator[bytes]:
     before = "["
     async for piece, copy in reach.whole_ledger(db, member_id):
         named = dict(zip(COLUMNS, _line(piece, copy), strict=True))
-        yield f"{before}\n{json.dumps(named, ensure_ascii=False)}"
+        yield f"{before}\n{json.dumps(named, ensure_ascii=False)}".encode()
         before = ","
-    yield "[]\n" if before == "[" else "\n]\n"
+    yield b"[]\n" if before == "[" else b"\n]\n"
 
 
 # Consent
@@ -250,15 +243,17 @@ async def ask_for_copy(request: web.Request) -> web.StreamResponse:
 
 async def fetch_copy(request: web.Request) -> web.StreamResponse:
     """The file, for whoever asked for it and nobody else (INV-53)."""
-    member = signed_in(request)
-    return await hand_out(request, member)
+    return await hand_out(request, signed_in(request), "member")
 
 
-async def hand_out(request: web.Request, member: Member) -> web.StreamResponse:
-    """The file of a request, if this member asked for it and it is not over."""
+async def hand_out(
+    request: web.Request, member: Member, kind: access_requests.Kind
+) -> web.StreamResponse:
+    """The file of a request of this kind, if this member asked for it and it is not over. Who asked as an administrator
+    and is none any more does not get it (INV-21)."""
     site = site_of(request)
     known = await access_requests.access_request(site.db, path_id(request))
-    if known is None or known.requested_by != member.id or known.state != "ready":
+    if known is None or (known.requested_by, known.kind, known.state) != (member.id, kind, "ready"):
         raise web.HTTPNotFound()
     if (known.expires_at or 0) < now_ms():
         raise web.HTTPNotFound()
@@ -271,6 +266,6 @@ async def hand_out(request: web.Request, member: Member) -> web.StreamResponse:
         headers={
             hdrs.CONTENT_TYPE: "application/zip",
             hdrs.CONTENT_DISPOSITION: f'attachment; filename="{site.host.partition(":")[0]}-data.zip"',
-            hdrs.CACHE_CONTROL: "private, no-store",
+            hdrs.CACHE_CONTROL: PRIVATE,
         },
     )

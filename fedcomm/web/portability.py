@@ -16,6 +16,7 @@ from fedcomm.portability import lists, parcels
 from fedcomm.portability.formats import FORMATS
 from fedcomm.portability.scopes import Scope
 from fedcomm.web.composer import spend_upload
+from fedcomm.web.files import download
 from fedcomm.web.forms import path_id, read_form
 from fedcomm.web.rendering import page, see_other
 from fedcomm.web.visits import signed_in, visit_of
@@ -44,7 +45,13 @@ async def take(request: web.Request) -> web.StreamResponse:
         raise web.HTTPNotFound()
     site = site_of(request)
     text = await lists.text_of(site.db, member.id, kind, site.origin)
-    return web.Response(body=text.encode(), headers=_headers(name, "text/csv; charset=utf-8"))
+    return web.Response(
+        body=text.encode(),
+        headers={
+            hdrs.CONTENT_TYPE: "text/csv; charset=utf-8",
+            hdrs.CONTENT_DISPOSITION: f'attachment; filename="{name}"',
+        },
+    )
 
 
 async def take_group(request: web.Request) -> web.StreamResponse:
@@ -70,23 +77,12 @@ async def _send(request: web.Request, subject: parcels.Subject) -> web.StreamRes
 
         documents = Copies(site.config, site.db)
     name = f"{site.host.partition(':')[0]}-{subject.name}-{scope}-{form}.zip"
-    response = web.StreamResponse(headers=_headers(name, "application/zip"))
-    await response.prepare(request)
-    async for piece in parcels.parcel(
-        site.db, site.media_folder, site.origin, subject, form, documents
-    ):
-        await response.write(piece)
-    await response.write_eof()
-    return response
-
-
-def _headers(name: str, mime: str) -> dict[str, str]:
-    return {
-        hdrs.CONTENT_TYPE: mime,
-        hdrs.CONTENT_DISPOSITION: f'attachment; filename="{name}"',
-        hdrs.CACHE_CONTROL: "private, no-store",
-        "X-Content-Type-Options": "nosniff",
-    }
+    return await download(
+        request,
+        name,
+        "application/zip",
+        parcels.parcel(site.db, site.media_folder, site.origin, subject, form, documents),
+    )
 
 
 # Bring your data

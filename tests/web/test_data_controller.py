@@ -101,6 +101,13 @@ async def test_somebody_elsewhere_gets_a_copy_through_the_administrator_who_aske
         )
     bruno = await world.browser("bruno")
     assert (await bruno.get(f"/admin/data/access/{asked.id}")).status == 404
+    # Whoever asked as an administrator and is none any more gets nothing about others (INV-21).
+    async with db.transaction() as tx:
+        await tx.execute(
+            "UPDATE members SET role = 'member' WHERE actor_id = ?", world.people["anna"]
+        )
+    assert (await anna.get(f"/admin/data/access/{asked.id}")).status == 403
+    assert (await anna.get(f"/settings/data/copy/{asked.id}")).status == 404
 
 
 async def test_where_words_went_is_found_by_post_person_and_server(world: World) -> None:

@@ -37,6 +37,16 @@ async def test_every_page_carries_the_headers_of_the_reference(world: World) -> 
             assert headers["Server"] == "fedcomm"
 
 
+async def test_files_that_are_made_while_they_are_sent_carry_them_as_well(world: World) -> None:
+    chiara = await world.browser("chiara")
+    for path in ("/settings/data/reach.csv", "/settings/take/everything-json.zip"):
+        headers = (await chiara.get(path)).headers
+        assert headers["X-Content-Type-Options"] == "nosniff", path
+        assert headers["Strict-Transport-Security"] == "max-age=31536000", path
+        assert headers["Cache-Control"] == "private, no-store", path
+        assert headers["Server"] == "fedcomm", path
+
+
 async def test_inv_30_no_page_needs_inline_script_or_style(world: World) -> None:
     chiara = await world.browser("chiara")
     for path in (*PAGES, f"{world.thread('garden')}/sowing-beans", "/settings", "/g/garden/new"):
