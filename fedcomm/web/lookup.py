@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from fedcomm.hub import actors, threads, timelines
-from fedcomm.hub.visibility import can_know_group
+from fedcomm.hub import actors, policies, threads, timelines
+from fedcomm.hub.visibility import ANONYMOUS, can_know_group
 from fedcomm.store.ids import parse_id
 from fedcomm.web import paths
 from fedcomm.web.visits import Visit
@@ -90,7 +90,18 @@ async def known_actor(visit: Visit, text: str) -> actors.Actor | None:
         return None
     if actor.is_local and actor.kind == "group":
         return actor if await can_know_group(db, visit.viewer, actor.id) else None
-    return actor
+    return actor if actor.is_local or await is_shown(visit, actor) else None
+
+
+async def is_shown(visit: Visit, actor: actors.Actor) -> bool:
+    """Whether the visitor may see that this actor of another server is known here. Strangers see only who spoke here in
+    public: whom members follow is not theirs to learn."""
+    db = visit.site.db
+    if await policies.level_of(db, actor.host_id) in ("queue", "suspend"):
+        return False
+    if visit.member is not None:
+        return True
+    return bool(await timelines.by_author(db, ANONYMOUS, actor.id, limit=1))
 
 
 async def find_actor(visit: Visit, text: str) -> actors.Actor | None:

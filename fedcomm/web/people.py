@@ -8,14 +8,14 @@ from aiohttp import hdrs, web
 
 from activitypub.vocabulary import CONTENT_TYPE
 from fedcomm.http import site_of
-from fedcomm.hub import actors, avoidance, follows, groups, policies, profiles, timelines
+from fedcomm.hub import actors, avoidance, follows, groups, profiles, timelines
 from fedcomm.hub.errors import NotFound
-from fedcomm.hub.visibility import ANONYMOUS, can_know_group
+from fedcomm.hub.visibility import can_know_group
 from fedcomm.i18n import gettext as _
 from fedcomm.web import emotes, paths, presentation
 from fedcomm.web.federated import activity_answer, actor_uri
 from fedcomm.web.forms import path_id, query_id, read_form
-from fedcomm.web.lookup import find_actor
+from fedcomm.web.lookup import find_actor, is_shown
 from fedcomm.web.rendering import page, see_other
 from fedcomm.web.visits import Visit, signed_in, visit_of
 
@@ -51,19 +51,14 @@ async def member_page(request: web.Request) -> web.StreamResponse:
 
 
 async def remote_page(request: web.Request) -> web.StreamResponse:
-    """A person or group of another server, as far as this hub knows them. Strangers see only who
-    spoke here in public: whom members follow is not theirs to learn."""
+    """A person or group of another server, as far as this hub knows them and the visitor may see it."""
     visit = visit_of(request)
     db = visit.site.db
     name, host = request.match_info["name"], request.match_info["host"]
     if host.lower() == visit.site.host:
         raise web.HTTPMovedPermanently(f"/@{name.lower()}")
     actor = await actors.remote_actor(db, name, host)
-    if actor is None or actor.suspended_at is not None:
-        raise NotFound("There is no such person.")
-    if await policies.level_of(db, actor.host_id) in ("queue", "suspend"):
-        raise NotFound("There is no such person.")
-    if visit.member is None and not await timelines.by_author(db, ANONYMOUS, actor.id, limit=1):
+    if actor is None or actor.suspended_at is not None or not await is_shown(visit, actor):
         raise NotFound("There is no such person.")
     return await _actor_page(request, actor, None)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from fedcomm.hub import actors, follows
 from fedcomm.hub.composition import Draft
 from fedcomm.web.lookup import Handle, can_be_fetched, handle_of, is_address
-from tests.web.world import World
+from tests.web.world import REMOTE, World
 
 
 @pytest.mark.parametrize(
@@ -72,6 +75,22 @@ async def test_a_handle_that_is_known_leads_to_its_page(world: World) -> None:
     assert f'<a href="/o/{world.post_id}">' in page.text
     page = await chiara.get("/search?q=https://hub.test/g/garden")
     assert '<a href="/g/garden">' in page.text
+
+
+async def test_inv_20_strangers_cannot_search_for_whom_members_follow(world: World) -> None:
+    """Rosa is followed by Chiara, and said something in public; Quiet is followed and said nothing."""
+    quiet = replace(
+        REMOTE, uri="https://social.example/users/quiet", name="quiet", display_name="Quiet"
+    )
+    async with world.site.db.transaction() as tx:
+        followed = await actors.store_remote(tx, quiet)
+        await follows.request(tx, world.people["chiara"], followed)
+    chiara, stranger = await world.browser("chiara"), world.stranger()
+    for text in ("@quiet@social.example", quiet.uri):
+        known = '<a href="/@quiet@social.example">'
+        assert known in (await chiara.get(f"/search?q={text}")).text
+        assert known not in (await stranger.get(f"/search?q={text}")).text
+    assert "/@rosa@social.example" in (await stranger.get("/search?q=@rosa@social.example")).text
 
 
 async def test_members_are_offered_to_look_elsewhere_and_strangers_are_not(world: World) -> None:
