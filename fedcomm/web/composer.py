@@ -142,6 +142,13 @@ class Writing:
             event=self.event.occasion,
         )
 
+    def show(self, content: Content) -> None:
+        """Put what would be posted into the form."""
+        self.preview = content.html
+        self.preview_title = content.title
+        if content.event is not None:
+            self.preview_event = events.Event(0, content.event, 0, 0)
+
     @property
     def status(self) -> int:
         """With which status the form is shown again."""
@@ -287,22 +294,14 @@ def spend_upload(request: web.Request, member: Member) -> None:
 async def try_compose(
     site: Site, db: Reader, writing: Writing, *, is_topic: bool, author_id: int
 ) -> Content | None:
-    """What the form says, or None with the reason in `errors`; also None for a preview."""
+    """What the form says, or None with the reason in `errors`."""
     if writing.errors:
         return None
     try:
-        draft = writing.draft
-        content = await site.compose(db, draft, is_topic=is_topic, author_id=author_id)
+        return await site.compose(db, writing.draft, is_topic=is_topic, author_id=author_id)
     except Invalid as refusal:
         writing.errors[refusal.field] = _(refusal.message)
         return None
-    if writing.wants_preview:
-        writing.preview = content.html
-        writing.preview_title = content.title
-        if content.event is not None:
-            writing.preview_event = events.Event(0, content.event, 0, 0)
-        return None
-    return content
 
 
 async def writing_of(site: Site, thing: Thing) -> Writing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 
-from fedcomm.hub import drafts, events, media, quotes, reservations, submissions
+from fedcomm.hub import drafts, media, quotes, reservations, submissions
 from fedcomm.hub.composition import Content
 from fedcomm.hub.errors import HubError, Invalid
 from fedcomm.hub.members import Member
@@ -13,7 +13,7 @@ from fedcomm.hub.reservations import Reservation
 from fedcomm.i18n import gettext as _
 from fedcomm.site import Site
 from fedcomm.store.ids import now_ms
-from fedcomm.web.composer import USUAL_POLL, Writing
+from fedcomm.web.composer import USUAL_POLL, Writing, try_compose
 from fedcomm.web.event_form import EventFields
 
 
@@ -147,10 +147,7 @@ async def _preview(
     content = await _composed(site, writing, member, spot)
     if content is None:
         return
-    writing.preview = content.html
-    writing.preview_title = content.title
-    if content.event is not None:
-        writing.preview_event = events.Event(0, content.event, 0, 0)
+    writing.show(content)
     if site.federation is None:
         return
     proposal = Proposal(member.id, content, writing.text, spot.group_id, spot.parent_id)
@@ -172,14 +169,15 @@ async def _preview(
 
 async def _composed(site: Site, writing: Writing, member: Member, spot: Spot) -> Content | None:
     """What the form says, or None with the reason in its errors."""
+    content = await try_compose(
+        site, site.db, writing, is_topic=spot.parent_id is None, author_id=member.id
+    )
+    if content is None or content.quote is None:
+        return content
     try:
-        content = await site.compose(
-            site.db, writing.draft, is_topic=spot.parent_id is None, author_id=member.id
+        await quotes.check_place(
+            site.db, content.quote, group_id=spot.group_id, parent_id=spot.parent_id
         )
-        if content.quote is not None:
-            await quotes.check_place(
-                site.db, content.quote, group_id=spot.group_id, parent_id=spot.parent_id
-            )
         return content
     except Invalid as refusal:
         writing.errors[refusal.field] = _(refusal.message)

@@ -94,9 +94,11 @@ async def edit(request: web.Request) -> web.StreamResponse:
         content = await try_compose(
             site, tx, writing, is_topic=post.thing.kind == "topic", author_id=member.id
         )
-        if content is not None:
+        if content is not None and not writing.wants_preview:
             await threads.edit(tx, member.id, post.thing.id, content)
-    if content is None:
+    if content is not None and writing.wants_preview:
+        writing.show(content)
+    if content is None or writing.wants_preview:
         return await _edit_page(request, post, writing)
     site.wake()
     kept = {picture.id for picture in writing.pictures}
