@@ -1,4 +1,4 @@
-"""What administrators see: figures, how the other servers do, members, reports."""
+"""What administrators see: figures, how the other servers do, members, rules."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from fedcomm.hub.passwords import hash_password
 from fedcomm.i18n import gettext as _
 from fedcomm.settings import LOCALES
 from fedcomm.web.forms import Form, query_id, read_form
-from fedcomm.web.moderation import queue_page
 from fedcomm.web.rendering import page, see_other
 from fedcomm.web.visits import administrator, visit_of
 
@@ -146,12 +145,6 @@ async def suspend_member(request: web.Request) -> web.StreamResponse:
         return await _members_page(request, None, {refusal.field: _(refusal.message)})
     site.wake()
     return see_other("/admin/members", "suspended" if suspended else "reinstated")
-
-
-async def reports_page(request: web.Request) -> web.StreamResponse:
-    """What was reported, newest first."""
-    administrator(request)
-    return await queue_page(request)
 
 
 async def rules_page(request: web.Request) -> web.StreamResponse:

@@ -238,7 +238,7 @@ class Peer:
                 f"/g/gardening/t/{town.topic}",
                 "/notifications",
                 "/admin",
-                "/admin/reports",
+                "/moderation",
                 "/search?q=words",
             ),
             *(f"/o/{row['id']}" for row in newest),

@@ -6,7 +6,7 @@ from fedcomm.hub import actors
 from fedcomm.store.ids import new_id, now_ms
 from tests.web.world import World
 
-PATHS = ("/admin", "/admin/health", "/admin/members", "/admin/reports")
+PATHS = ("/admin", "/admin/health", "/admin/members", "/admin/rules")
 
 
 async def test_only_administrators_enter(world: World) -> None:
@@ -125,7 +125,7 @@ async def test_reports_are_listed_with_their_subjects(world: World) -> None:
             )
     anna = await world.browser("anna")
     assert "1 report to decide" in (await anna.get("/admin")).text
-    page = await anna.get("/admin/reports")
+    page = await anna.get("/moderation")
     assert "Spam &lt;b&gt;" in page.text and "From social.example" in page.text
     assert 'href="/@dario"' in page.text and f'href="/o/{world.topics["garden"]}"' in page.text
 

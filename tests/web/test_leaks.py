@@ -220,7 +220,6 @@ NOTHING_PRIVATE: Final = {
     ("GET", "/admin/members"): "administrators only",
     ("POST", "/admin/members"): "administrators only",
     ("POST", "/admin/members/{name}/suspend"): "administrators only",
-    ("GET", "/admin/reports"): "administrators only; the list of /moderation",
     ("GET", "/admin/data"): "administrators only, see test_data_controller",
     ("GET", "/admin/data/record"): "administrators only, see test_data_controller",
     ("GET", "/admin/data/record.json"): "administrators only, see test_data_controller",
