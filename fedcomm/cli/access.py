@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,7 @@ from fedcomm.cli.console import (
     hub,
     moment,
     print_facts,
-    print_json,
-    print_table,
+    print_list,
     run,
     with_config,
     with_json,
@@ -39,11 +39,7 @@ def request(name: str, file: Path, as_json: bool) -> None:
     """
     if file.exists():
         raise Refused(f"{file} exists already.")
-    facts = run(_request(name, file))
-    if as_json:
-        print_json(facts)
-    else:
-        print_facts(facts)
+    print_facts(run(_request(name, file)), as_json=as_json)
 
 
 async def _request(name: str, file: Path) -> dict[str, Any]:
@@ -69,8 +65,10 @@ async def _request(name: str, file: Path) -> dict[str, Any]:
 
 
 def _copy(source: Path, target: Path) -> None:
-    shutil.copyfile(source, target)
-    target.chmod(0o600)
+    """For its owner alone from the first byte on, and never over something that is there."""
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with source.open("rb") as read, os.fdopen(descriptor, "wb") as written:
+        shutil.copyfileobj(read, written)
 
 
 @access.command("list")
@@ -78,15 +76,15 @@ def _copy(source: Path, target: Path) -> None:
 @with_json
 def list_all(as_json: bool) -> None:
     """List the requests, the newest first, with the day until which they must be answered."""
-    found = run(_list())
-    if as_json:
-        print_json(found)
-        return
-    print_table(
-        ("REQUEST", "KIND", "STATE", "ASKED", "DUE", "ANSWERED"),
-        [tuple(each.values()) for each in found],
-        empty="Nobody has asked yet.",
-    )
+    columns = {
+        "REQUEST": "request",
+        "KIND": "kind",
+        "STATE": "state",
+        "ASKED": "asked_at",
+        "DUE": "due_at",
+        "ANSWERED": "answered_at",
+    }
+    print_list(run(_list()), columns, empty="Nobody has asked yet.", as_json=as_json)
 
 
 async def _list() -> list[dict[str, Any]]:

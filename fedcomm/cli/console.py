@@ -319,6 +319,20 @@ def print_facts(facts: Mapping[str, object], *, as_json: bool = False) -> None:
             click.echo(f"{name.ljust(width)}  {printable(str(shown))}")
 
 
+def print_list(
+    found: Sequence[Mapping[str, object]], columns: Mapping[str, str], *, empty: str, as_json: bool
+) -> None:
+    """Print what was found: as JSON, or as a table with some of it. `columns`: titles, each with the name of what
+    stands below it; a dash where there is nothing."""
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        ["-" if each[name] is None else each[name] for name in columns.values()] for each in found
+    ]
+    print_table(tuple(columns), rows, empty=empty)
+
+
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
     """Print rows under their titles, or the sentence `empty`."""
     if not rows:

@@ -14,7 +14,7 @@ from fedcomm.cli.console import (
     print_answer,
     print_facts,
     print_json,
-    print_table,
+    print_list,
     run,
     with_config,
     with_json,
@@ -40,15 +40,8 @@ def draft() -> None:
 @with_json
 def list_drafts(member_name: str, as_json: bool) -> None:
     """What MEMBER began to write, the last changed first."""
-    found = run(_list(member_name))
-    if as_json:
-        print_json(found)
-        return
-    print_table(
-        ("ID", "KIND", "CHANGED", "TITLE"),
-        [(one["id"], one["kind"], one["updated_at"], one["title"]) for one in found],
-        empty="There are no drafts.",
-    )
+    columns = {"ID": "id", "KIND": "kind", "CHANGED": "updated_at", "TITLE": "title"}
+    print_list(run(_list(member_name)), columns, empty="There are no drafts.", as_json=as_json)
 
 
 @draft.command("preview")

@@ -16,7 +16,7 @@ from fedcomm.cli.console import (
     moment,
     print_facts,
     print_json,
-    print_table,
+    print_list,
     run,
     with_administrator,
     with_config,
@@ -25,7 +25,7 @@ from fedcomm.cli.console import (
 )
 
 if TYPE_CHECKING:
-    from fedcomm.hub.erasure import Case, Kind
+    from fedcomm.hub.erasure import Case
     from fedcomm.site import Site
 
 
@@ -45,17 +45,18 @@ def request(target: str, reason: str, own: bool, yes: bool, as_json: bool) -> No
     """Erase TARGET: a member, !group, name@server, or a server's name. It cannot be undone."""
     if not yes:
         click.confirm(f"Erase everything of {target}, for good?", abort=True, err=True)
-    _print(run(_request(target, reason, own)), as_json)
+    print_facts(run(_request(target, reason, own)), as_json=as_json)
 
 
 async def _request(target: str, reason: str, own: bool) -> dict[str, Any]:
     from fedcomm.hub import erasure as cases
+    from fedcomm.hub import subjects
 
     async with hub() as site:
-        kind, subject_id = await _subject(site, target)
+        subject = await subjects.find(site.db, target)
         async with site.db.transaction() as tx:
             case_id = await cases.request(
-                tx, kind, subject_id, requested_by=None, own=own, reason=reason
+                tx, subject.erasure_kind, subject.id, requested_by=None, own=own, reason=reason
             )
         await site.erasure_journal.catch_up(site.db)
         case = await cases.case(site.db, case_id)
@@ -80,12 +81,12 @@ def erase_object(number: int, reason: str, by: str | None, yes: bool, as_json: b
     """
     if not yes:
         click.confirm("Erase this post, for good?", abort=True, err=True)
-    _print(run(_erase_object(number, reason, by)), as_json)
+    print_facts(run(_erase_object(number, reason, by)), as_json=as_json)
 
 
 async def _erase_object(number: int, reason: str, by: str | None) -> dict[str, Any]:
-    from fedcomm.erasures import shred
     from fedcomm.hub import media, moderation, removal, threads
+    from fedcomm.store.disk import shred
 
     async with hub() as site:
         judge = await administrator(site, by)
@@ -114,29 +115,16 @@ async def _erase_object(number: int, reason: str, by: str | None) -> dict[str, A
 @with_json
 def list_all(as_json: bool) -> None:
     """List the cases, the newest first."""
-    found = run(_list())
-    if as_json:
-        print_json(found)
-        return
-    print_table(
-        ("CASE", "KIND", "STATE", "REQUESTED", "FINISHED", "OBJECTS", "SERVERS"),
-        [
-            tuple(
-                each[name]
-                for name in (
-                    "case",
-                    "kind",
-                    "state",
-                    "requested_at",
-                    "finished_at",
-                    "objects",
-                    "servers",
-                )
-            )
-            for each in found
-        ],
-        empty="Nothing was erased as a whole.",
-    )
+    columns = {
+        "CASE": "case",
+        "KIND": "kind",
+        "STATE": "state",
+        "REQUESTED": "requested_at",
+        "FINISHED": "finished_at",
+        "OBJECTS": "objects",
+        "SERVERS": "servers",
+    }
+    print_list(run(_list()), columns, empty="Nothing was erased as a whole.", as_json=as_json)
 
 
 async def _list() -> list[dict[str, Any]]:
@@ -157,32 +145,30 @@ def show(number: int, as_json: bool) -> None:
         print_json(facts | {"recipients": servers})
         return
     print_facts(facts)
-    print_table(
-        ("SERVER", "COPIES", "TOLD", "STATUS", "OUTCOME"),
-        [tuple(each.values()) for each in servers],
-        empty="No other server had anything.",
-    )
+    columns = {
+        "SERVER": "server",
+        "COPIES": "copies",
+        "TOLD": "told_at",
+        "STATUS": "status",
+        "OUTCOME": "outcome",
+    }
+    print_list(servers, columns, empty="No other server had anything.", as_json=False)
 
 
 async def _show(number: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    from fedcomm.hub.reach import outcome
+    from fedcomm.hub import receipts
 
     async with hub() as site:
         case = await _case(site, number)
-        rows = await site.db.all(
-            "SELECT h.name, r.copies, r.told_at, r.status FROM erasure_recipients r"
-            " JOIN hosts h ON h.id = r.host_id WHERE r.case_id = ? ORDER BY h.name",
-            number,
-        )
         return await _facts(site, case), [
             {
-                "server": row["name"],
-                "copies": row["copies"],
-                "told_at": moment(row["told_at"]),
-                "status": row["status"],
-                "outcome": outcome(row["status"]) if case.finished_at else "waiting",
+                "server": one.host,
+                "copies": one.copies,
+                "told_at": moment(one.told_at),
+                "status": one.status,
+                "outcome": one.progress,
             }
-            for row in rows
+            async for one in receipts.every_recipient(site.db, case)
         ]
 
 
@@ -302,7 +288,7 @@ async def _begin_journal() -> dict[str, Any]:
 @with_json
 def hold(target: str, reason: str, as_json: bool) -> None:
     """Hold TARGET: it is not erased before the hold ends. A member, !group, name@server, server, or post #NUMBER."""
-    _print(run(_hold(target, reason)), as_json)
+    print_facts(run(_hold(target, reason)), as_json=as_json)
 
 
 async def _hold(target: str, reason: str) -> dict[str, Any]:
@@ -321,15 +307,15 @@ async def _hold(target: str, reason: str) -> dict[str, Any]:
 @with_json
 def list_holds(every: bool, as_json: bool) -> None:
     """List legal holds, the newest first."""
-    found = run(_holds(every))
-    if as_json:
-        print_json(found)
-        return
-    print_table(
-        ("HOLD", "KIND", "TARGET", "REASON", "SINCE", "ENDED"),
-        [tuple(each.values()) for each in found],
-        empty="Nothing is held.",
-    )
+    columns = {
+        "HOLD": "hold",
+        "KIND": "kind",
+        "TARGET": "target",
+        "REASON": "reason",
+        "SINCE": "since",
+        "ENDED": "ended_at",
+    }
+    print_list(run(_holds(every)), columns, empty="Nothing is held.", as_json=as_json)
 
 
 async def _holds(every: bool) -> list[dict[str, Any]]:
@@ -357,7 +343,7 @@ async def _holds(every: bool) -> list[dict[str, Any]]:
 @with_json
 def release(number: int, reason: str, as_json: bool) -> None:
     """End hold NUMBER. What was deleted meanwhile is erased by the server, soon."""
-    _print(run(_release(number, reason)), as_json)
+    print_facts(run(_release(number, reason)), as_json=as_json)
 
 
 async def _release(number: int, reason: str) -> dict[str, Any]:
@@ -370,29 +356,6 @@ async def _release(number: int, reason: str) -> dict[str, Any]:
 
 
 # --- What the commands share ---
-
-
-async def _subject(site: Site, target: str) -> tuple[Kind, int]:
-    from fedcomm.hub import actors
-
-    if target.startswith("!") and "@" not in target[1:]:
-        group = await actors.local_actor(site.db, target[1:])
-        if group is not None and group.kind == "group":
-            return "group", group.id
-        raise Refused(f"there is no group {target}.")
-    name, at, host = target.lstrip("@!").partition("@")
-    if at:
-        person = await actors.remote_actor(site.db, name, host)
-        if person is None:
-            raise Refused(f"nobody called {target} is known here.")
-        return "remote", person.id
-    member = await actors.local_actor(site.db, name)
-    if member is not None and member.kind != "group":
-        return "member", member.id
-    found = await site.db.value("SELECT id FROM hosts WHERE name = ?", name.lower())
-    if found is None:
-        raise Refused(f"there is neither a member nor a server called {target}.")
-    return "host", int(found)
 
 
 async def _case(site: Site, number: int) -> Case:
@@ -423,7 +386,3 @@ async def _facts(site: Site, case: Case) -> dict[str, Any]:
         "rows": case.rows_gone,
         "servers": servers,
     }
-
-
-def _print(facts: dict[str, Any], as_json: bool) -> None:
-    print_facts(facts, as_json=as_json)

@@ -17,10 +17,12 @@ from fedcomm.cli.console import (
     print_answer,
     print_facts,
     print_json,
+    print_list,
     print_table,
     run,
     with_config,
     with_json,
+    with_yes,
 )
 
 if TYPE_CHECKING:
@@ -106,15 +108,8 @@ async def _create(
 @with_json
 def list_all(as_json: bool) -> None:
     """List all groups, private ones too, by name."""
-    found = run(_list())
-    if as_json:
-        print_json(found)
-        return
-    print_table(
-        ("NAME", "MODE", "MEMBERS", "TITLE"),
-        [(each["name"], each["mode"], each["members"], each["title"]) for each in found],
-        empty="There are no groups yet.",
-    )
+    columns = {"NAME": "name", "MODE": "mode", "MEMBERS": "members", "TITLE": "title"}
+    print_list(run(_list()), columns, empty="There are no groups yet.", as_json=as_json)
 
 
 async def _list() -> list[dict[str, object]]:
@@ -175,15 +170,12 @@ async def _add(name: str, member_name: str, role: str) -> None:
     async with hub() as site:
         found = await group_named(site.db, name)
         person = await member_named(site.db, member_name)
-        moderators = await groups.moderators(site.db, found.id)
-        if not moderators:
-            raise Refused(f"the group {name} has no moderator who could add anybody.")
+        by = await _moderator(site, found)
         async with site.db.transaction() as tx:
-            # The operator acts in the name of the one who has moderated longest.
             await groups.add_member(
                 tx,
                 found.id,
-                moderators[0].id,
+                by,
                 person.id,
                 role,  # type: ignore[arg-type]  # checked by click
             )
@@ -218,7 +210,7 @@ async def _remove(name: str, person: str) -> None:
 @group.command("close")
 @click.argument("name")
 @click.option("--reason", required=True, help="Why; it is kept with the case.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@with_yes
 @with_config
 @with_json
 def close(name: str, reason: str, yes: bool, as_json: bool) -> None:
@@ -227,14 +219,13 @@ def close(name: str, reason: str, yes: bool, as_json: bool) -> None:
     Its name is given to nobody again. This cannot be undone.
     """
     if not yes:
-        click.confirm(f"Close {name} and erase everything in it?", abort=True)
+        click.confirm(f"Close {name} and erase everything in it?", abort=True, err=True)
     case_id = run(_close(name, reason))
-    if as_json:
-        print_json({"name": name, "case": str(case_id)})
-    else:
-        click.echo(
-            f"Group {name} is closed; the hub erases what was written in it (case {case_id})."
-        )
+    print_answer(
+        {"name": name, "case": str(case_id)},
+        f"Group {name} is closed; the hub erases what was written in it (case {case_id}).",
+        as_json=as_json,
+    )
 
 
 async def _close(name: str, reason: str) -> int:
@@ -259,11 +250,12 @@ def ban(
 ) -> None:
     """Ban PERSON (a member, or name@server) from the group NAME."""
     statement = run(_ban(name, person, reason, days, remove_posts))
-    if as_json:
-        print_json({"group": name, "person": person, "days": days, "statement": str(statement)})
-    else:
-        until = "for good" if days is None else f"for {days} days"
-        click.echo(f"{person} is banned from {name} {until}.")
+    until = "for good" if days is None else f"for {days} days"
+    print_answer(
+        {"group": name, "person": person, "days": days, "statement": str(statement)},
+        f"{person} is banned from {name} {until}.",
+        as_json=as_json,
+    )
 
 
 async def _ban(name: str, person: str, reason: str, days: int | None, remove_posts: bool) -> int:
@@ -319,17 +311,12 @@ def hosts(
 async def _hosts(
     name: str, others: str | None, domain: str | None, access: str | None, remove: str | None
 ) -> dict[str, Any]:
-    from fedcomm.hub import admission, group_hosts, groups
+    from fedcomm.hub import admission, group_hosts
 
     async with hub() as site:
         found = await group_named(site.db, name)
         if others or domain or remove:
-            moderators = await groups.moderators(site.db, found.id)
-            if not moderators:
-                raise Refused(
-                    f"the group {name} has no moderator in whose name this could be done."
-                )
-            by = moderators[0].id
+            by = await _moderator(site, found)
             async with site.db.transaction() as tx:
                 if others:
                     await admission.set_other_hosts(tx, found.id, by, others)  # type: ignore[arg-type]
@@ -372,14 +359,22 @@ async def _unban(name: str, person: str) -> None:
                 raise Refused(f"{person} is not banned from the group {name}.")
 
 
-async def _judged(site: Site, name: str, person: str) -> tuple[Group, int, int]:
-    """The group, the moderator in whose name the operator acts (who has moderated longest), and the person."""
-    from fedcomm.hub import actors, groups
+async def _moderator(site: Site, found: Group) -> int:
+    """In whose name the operator acts in a group: of the one who has moderated longest. Raises Refused."""
+    from fedcomm.hub import groups
 
-    found = await group_named(site.db, name)
     moderators = await groups.moderators(site.db, found.id)
     if not moderators:
-        raise Refused(f"the group {name} has no moderator in whose name this could be done.")
+        raise Refused(f"the group {found.name} has no moderator in whose name this could be done.")
+    return moderators[0].id
+
+
+async def _judged(site: Site, name: str, person: str) -> tuple[Group, int, int]:
+    """The group, the moderator in whose name the operator acts, and the person. Raises Refused."""
+    from fedcomm.hub import actors
+
+    found = await group_named(site.db, name)
+    by = await _moderator(site, found)
     handle, _, host = person.removeprefix("@").partition("@")
     if not host or host == site.host:
         known = await actors.local_actor(site.db, handle)
@@ -387,7 +382,7 @@ async def _judged(site: Site, name: str, person: str) -> tuple[Group, int, int]:
         known = await actors.remote_actor(site.db, handle, host)
     if known is None or known.kind == "group":
         raise Refused(f"nobody called {person} is known here.")
-    return found, moderators[0].id, known.id
+    return found, by, known.id
 
 
 async def _facts(site: Site, found: Group) -> dict[str, object]:

@@ -12,8 +12,7 @@ from fedcomm.cli.console import (
     hub,
     moment,
     print_answer,
-    print_json,
-    print_table,
+    print_list,
     run,
     with_config,
     with_json,
@@ -42,18 +41,14 @@ def held() -> None:
 @with_json
 def list_all(by: str, as_json: bool) -> None:
     """List what this moderator may decide about, the newest first, with the reasons."""
-    found = run(_list(by))
-    if as_json:
-        print_json(found)
-        return
-    print_table(
-        ("NUMBER", "AUTHOR", "GROUP", "SCORE", "REASONS"),
-        [
-            (each["held"], each["author"], each["group"] or "-", each["score"], each["reasons"])
-            for each in found
-        ],
-        empty="Nothing is held back.",
-    )
+    columns = {
+        "NUMBER": "held",
+        "AUTHOR": "author",
+        "GROUP": "group",
+        "SCORE": "score",
+        "REASONS": "reasons",
+    }
+    print_list(run(_list(by)), columns, empty="Nothing is held back.", as_json=as_json)
 
 
 async def _list(by: str) -> list[dict[str, Any]]:

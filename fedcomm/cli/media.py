@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from fedcomm.cli.console import (
@@ -12,15 +10,11 @@ from fedcomm.cli.console import (
     hub,
     moment,
     print_answer,
-    print_json,
-    print_table,
+    print_list,
     run,
     with_config,
     with_json,
 )
-
-if TYPE_CHECKING:
-    from fedcomm.hub.purged import Blocked
 
 
 @click.group(cls=Nouns)
@@ -62,20 +56,18 @@ async def _block(name: str, reason: str) -> int:
 @with_json
 def blocked(as_json: bool) -> None:
     """List the files that are not taken, by the SHA-256 of what was uploaded."""
-    found = run(_blocked())
-    rows = [(one.sha256, moment(one.created_at), one.reason) for one in found]
-    if as_json:
-        titles = ("sha256", "since", "reason")
-        print_json([dict(zip(titles, row, strict=True)) for row in rows])
-    else:
-        print_table(("sha256", "since", "reason"), rows, empty="Every file is taken.")
+    columns = {"SHA256": "sha256", "SINCE": "since", "REASON": "reason"}
+    print_list(run(_blocked()), columns, empty="Every file is taken.", as_json=as_json)
 
 
-async def _blocked() -> list[Blocked]:
+async def _blocked() -> list[dict[str, object]]:
     from fedcomm.hub import purged
 
     async with hub() as site:
-        return await purged.blocked(site.db)
+        return [
+            {"sha256": one.sha256, "since": moment(one.created_at), "reason": one.reason}
+            for one in await purged.blocked(site.db)
+        ]
 
 
 @media.command("unblock")

@@ -15,7 +15,7 @@ from fedcomm.cli.console import (
     password_from_stdin,
     print_facts,
     print_json,
-    print_table,
+    print_list,
     run,
     with_config,
     with_json,
@@ -100,18 +100,15 @@ async def _create(
 @with_json
 def list_all(as_json: bool) -> None:
     """List all accounts, the oldest first."""
-    found = run(_list())
-    if as_json:
-        print_json([_facts(each) for each in found])
-        return
-    print_table(
-        ("NAME", "ROLE", "STATE", "SINCE", "DISPLAY NAME"),
-        [
-            (each.name, each.role, each.state, moment(each.created_at), each.display_name)
-            for each in found
-        ],
-        empty="There are no members yet.",
-    )
+    columns = {
+        "NAME": "name",
+        "ROLE": "role",
+        "STATE": "state",
+        "SINCE": "created_at",
+        "DISPLAY NAME": "display_name",
+    }
+    found = [_facts(each) for each in run(_list())]
+    print_list(found, columns, empty="There are no members yet.", as_json=as_json)
 
 
 async def _list() -> list[Member]:

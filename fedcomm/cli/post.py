@@ -192,7 +192,7 @@ async def _edit(
     summary: str | None,
     language: str | None,
 ) -> dict[str, str]:
-    from fedcomm.hub import threads
+    from fedcomm.hub import media, threads
     from fedcomm.hub.composition import Draft
 
     async with hub() as site:
@@ -205,7 +205,7 @@ async def _edit(
             draft = replace(draft, summary=summary, sensitive=bool(summary))
         if language is not None:
             draft = replace(draft, language=language)
-        draft = replace(draft, media=tuple(await _media_of(site, thing.id)))
+        draft = replace(draft, media=tuple(await media.attached_to(site.db, thing.id)))
         async with site.db.transaction() as tx:
             content = await site.compose(
                 tx, draft, is_topic=thing.kind == "topic", author_id=member.id
@@ -249,7 +249,7 @@ async def _delete(target: str, author: str, reason: str | None) -> dict[str, str
                     tx, member.id, thing.id, "remove", moderation.Grounds(reason)
                 )
             return addresses
-        pictures = await _media_of(site, thing.id)
+        pictures = await media.attached_to(site.db, thing.id)
         async with site.db.transaction() as tx:
             await threads.delete(tx, member.id, thing.id)
         # Said only when it is written down where no backup can undo it (INV-51).
@@ -411,12 +411,3 @@ async def _upload_one(site: Site, owner_id: int, file: Path, alt: str, limits: I
             daily_bytes=site.config.media.daily_bytes_per_member,
             alt_chars=site.limits.alt_chars,
         )
-
-
-async def _media_of(site: Site, object_id: int) -> list[int]:
-    rows = await site.db.all(
-        "SELECT media_id FROM attachments WHERE object_id = ? AND media_id IS NOT NULL"
-        " ORDER BY position",
-        object_id,
-    )
-    return [row["media_id"] for row in rows]

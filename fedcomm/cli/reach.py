@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -11,13 +11,34 @@ from fedcomm.cli.console import (
     Refused,
     hub,
     moment,
-    print_json,
-    print_table,
+    print_list,
     run,
     with_config,
     with_json,
 )
-from fedcomm.hub.errors import HubError
+
+if TYPE_CHECKING:
+    from fedcomm.hub.reach import Copy
+
+COPY: Final = {
+    "SERVER": "server",
+    "HOW": "how",
+    "FIRST": "first_at",
+    "LAST": "last_at",
+    "ASKED BACK": "asked_back_at",
+    "ANSWER": "answer",
+    "STATUS": "status",
+}
+HOLDER: Final = {
+    "SERVER": "server",
+    "COPIES": "copies",
+    "HOW": "how",
+    "FIRST": "first_at",
+    "LAST": "last_at",
+    "ASKED BACK": "asked_back",
+    "ACKNOWLEDGED": "acknowledged",
+}
+"""Titles of tables, with what stands below them."""
 
 
 @click.group(cls=Nouns)
@@ -34,18 +55,9 @@ def reach() -> None:
 @with_json
 def of_member(name: str, every_copy: bool, as_json: bool) -> None:
     """List the servers that have something of NAME: a member, or somebody@server."""
+    columns = {"POST": "post", **COPY} if every_copy else HOLDER
     found = run(_of_member(name, every_copy))
-    if as_json:
-        print_json(found)
-        return
-    head = (
-        ("POST", "SERVER", "HOW", "FIRST", "LAST", "ASKED BACK", "ANSWER", "STATUS")
-        if every_copy
-        else ("SERVER", "COPIES", "HOW", "FIRST", "LAST", "ASKED BACK", "ACKNOWLEDGED")
-    )
-    print_table(
-        head, [tuple(each.values()) for each in found], empty="No other server has anything."
-    )
+    print_list(found, columns, empty="No other server has anything.", as_json=as_json)
 
 
 async def _of_member(name: str, every_copy: bool) -> list[dict[str, Any]]:
@@ -81,7 +93,8 @@ async def _of_member(name: str, every_copy: bool) -> list[dict[str, Any]]:
 @with_json
 def of_object(number: int, as_json: bool) -> None:
     """List the servers that have a copy of post NUMBER."""
-    _print_copies(run(_of_object(number)), as_json)
+    found = run(_of_object(number))
+    print_list(found, COPY, empty="No other server has a copy.", as_json=as_json)
 
 
 async def _of_object(number: int) -> list[dict[str, Any]]:
@@ -105,15 +118,10 @@ async def _of_object(number: int) -> list[dict[str, Any]]:
 @with_json
 def of_host(name: str, limit: int, as_json: bool) -> None:
     """List what the server NAME got of ours, the newest first."""
+    columns = {"WHAT": "what", "KIND": "kind", "OF": "of", **COPY}
+    del columns["SERVER"]
     found = run(_of_host(name, limit))
-    if as_json:
-        print_json(found)
-        return
-    print_table(
-        ("WHAT", "KIND", "OF", "HOW", "FIRST", "LAST", "ASKED BACK", "ANSWER", "STATUS"),
-        [tuple(each.values()) for each in found],
-        empty="This server has nothing of ours.",
-    )
+    print_list(found, columns, empty="This server has nothing of ours.", as_json=as_json)
 
 
 async def _of_host(name: str, limit: int) -> list[dict[str, Any]]:
@@ -122,7 +130,7 @@ async def _of_host(name: str, limit: int) -> list[dict[str, Any]]:
     async with hub() as site:
         host_id = await site.db.value("SELECT id FROM hosts WHERE name = ?", name.lower())
         if host_id is None:
-            raise HubError(f"There is no server called {name}.")
+            raise Refused(f"there is no server called {name}.")
         found = await ledger.held_by(site.db, int(host_id), limit=limit)
         return [
             {
@@ -135,18 +143,7 @@ async def _of_host(name: str, limit: int) -> list[dict[str, Any]]:
         ]
 
 
-def _print_copies(found: list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        print_json(found)
-        return
-    print_table(
-        ("SERVER", "HOW", "FIRST", "LAST", "ASKED BACK", "ANSWER", "STATUS"),
-        [tuple(each.values()) for each in found],
-        empty="No other server has a copy.",
-    )
-
-
-def _copy(one: Any) -> dict[str, Any]:
+def _copy(one: Copy) -> dict[str, Any]:
     return {
         "server": one.host,
         "how": _how(one.delivered, one.fetched),

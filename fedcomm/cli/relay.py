@@ -10,8 +10,7 @@ from fedcomm.cli.console import (
     Refused,
     hub,
     print_answer,
-    print_json,
-    print_table,
+    print_list,
     run,
     with_config,
     with_json,
@@ -42,12 +41,11 @@ def relay() -> None:
 def add(address: str, style: Style, as_json: bool) -> None:
     """Ask the relay at ADDRESS to take this hub in."""
     facts = run(_add(address, style))
-    if as_json:
-        print_json(facts)
-    else:
-        click.echo(
-            f"Asked {facts['address']}; it is used once it has accepted (fedcomm relay list)."
-        )
+    print_answer(
+        facts,
+        f"Asked {facts['address']}; it is used once it has accepted (fedcomm relay list).",
+        as_json=as_json,
+    )
 
 
 async def _add(address: str, style: Style) -> dict[str, Any]:
@@ -67,15 +65,13 @@ async def _add(address: str, style: Style) -> dict[str, Any]:
 @with_json
 def list_relays(as_json: bool) -> None:
     """List the relays and whether they have accepted."""
-    found = run(_list())
-    if as_json:
-        print_json(found)
-        return
-    print_table(
-        ("ADDRESS", "STYLE", "STATE", "BROUGHT IN A DAY"),
-        [(each["address"], each["style"], each["state"], each["brought"]) for each in found],
-        empty="There are no relays.",
-    )
+    columns = {
+        "ADDRESS": "address",
+        "STYLE": "style",
+        "STATE": "state",
+        "BROUGHT IN A DAY": "brought",
+    }
+    print_list(run(_list()), columns, empty="There are no relays.", as_json=as_json)
 
 
 async def _list() -> list[dict[str, Any]]:

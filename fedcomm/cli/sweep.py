@@ -88,7 +88,8 @@ def run_sweep(
     if not yes:
         print_facts(run(_preview(target, since, until, subdomains)))
         click.confirm("Remove all of this?", abort=True, err=True)
-    _print_sweep(run(_begin(target, since, until, subdomains, reason, by)), as_json)
+    facts = run(_begin(target, since, until, subdomains, reason, by))
+    print_facts(facts, as_json=as_json)
 
 
 async def _begin(
@@ -112,7 +113,7 @@ async def _begin(
 @with_json
 def resume(number: int, as_json: bool) -> None:
     """Go on with sweep NUMBER, where a command was stopped and no server runs."""
-    _print_sweep(run(_resume(number)), as_json)
+    print_facts(run(_resume(number)), as_json=as_json)
 
 
 async def _resume(number: int) -> dict[str, Any]:
@@ -128,7 +129,7 @@ async def _resume(number: int) -> dict[str, Any]:
 @with_json
 def undo(number: int, reason: str, by: str | None, as_json: bool) -> None:
     """Bring back everything that sweep NUMBER took, exactly as it was."""
-    _print_sweep(run(_undo(number, reason, by)), as_json)
+    print_facts(run(_undo(number, reason, by)), as_json=as_json)
 
 
 async def _undo(number: int, reason: str, by: str | None) -> dict[str, Any]:
@@ -177,7 +178,7 @@ async def _list() -> list[dict[str, Any]]:
 @with_json
 def show(number: int, as_json: bool) -> None:
     """Show sweep NUMBER: how far it is, and once it is purged what went."""
-    _print_sweep(run(_show(number)), as_json)
+    print_facts(run(_show(number)), as_json=as_json)
 
 
 async def _show(number: int) -> dict[str, Any]:
@@ -274,7 +275,3 @@ async def _found(site: Site, scope: Scope, found: Preview) -> dict[str, Any]:
         "servers_asked_back": found.servers,
         "total": found.total,
     }
-
-
-def _print_sweep(facts: dict[str, Any], as_json: bool) -> None:
-    print_facts(facts, as_json=as_json)

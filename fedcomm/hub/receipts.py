@@ -7,6 +7,7 @@ this hub can make (an HMAC under the key file). The receipt names servers, never
 from __future__ import annotations
 
 import hmac
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -18,6 +19,9 @@ from fedcomm.store.pseudonyms import Pseudonyms
 
 TOKEN_CHARACTERS: Final = 32
 """128 bits."""
+
+PAGE: Final = 500
+"""Servers that are read at a time."""
 
 Progress = Literal["waiting", "told", "acknowledged", "refused", "unreachable"]
 PROGRESS: Final[tuple[Progress, ...]] = (
@@ -100,14 +104,18 @@ def _progress(case: erasure.Case, told_at: int | None, status: int | None) -> Pr
     return "told" if told_at is not None else "waiting"
 
 
+async def every_recipient(db: Reader, case: erasure.Case) -> AsyncIterator[Told]:
+    """All servers of a case, however many; reads a page at a time."""
+    after = 0
+    while page := await recipients(db, case, after=after, limit=PAGE):
+        for one in page:
+            yield one
+        after = page[-1].host_id
+
+
 async def tally(db: Reader, case: erasure.Case) -> dict[Progress, int]:
     """How many servers stand where."""
     found: dict[Progress, int] = dict.fromkeys(PROGRESS, 0)
-    after = 0
-    while True:
-        page = await recipients(db, case, after=after, limit=500)
-        for one in page:
-            found[one.progress] += 1
-        if len(page) < 500:
-            return found
-        after = page[-1].host_id
+    async for one in every_recipient(db, case):
+        found[one.progress] += 1
+    return found

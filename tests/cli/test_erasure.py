@@ -86,7 +86,7 @@ def test_what_is_left_somewhere_is_found(erased: tuple[Hub, str]) -> None:
 
 def test_it_cannot_be_done_to_nobody_or_to_the_last_administrator(hub: Hub) -> None:
     assert "neither a member nor a server" in hub.refusal("erasure", "request", "nobody", *WHY)
-    assert "no group" in hub.refusal("erasure", "request", "!nothing", *WHY)
+    assert "no such group" in hub.refusal("erasure", "request", "!nothing", *WHY)
     assert "only administrator" in hub.refusal("erasure", "request", "anna", *WHY)
     assert "no case" in hub.refusal("erasure", "show", "12")
     assert can_log_in(hub.config, "anna", "correct horse")
@@ -120,3 +120,11 @@ def test_one_post_goes_at_once_and_its_author_is_told_why(hub: Hub) -> None:
     for file in database.parent.glob(f"{database.name}*"):
         assert b"zqonepostzq" not in file.read_bytes()
     assert "no post" in hub.refusal("erasure", "object", number, *asked)
+
+
+def test_a_list_shows_a_dash_where_there_is_nothing(hub: Hub) -> None:
+    hub.run("erasure", "hold", "anna", "--reason", "A court asked.")
+    titles, line = hub.run("erasure", "holds").splitlines()
+    assert titles.split() == ["HOLD", "KIND", "TARGET", "REASON", "SINCE", "ENDED"]
+    assert line.split()[1:3] == ["member", "@anna"]
+    assert line.endswith(" -")
