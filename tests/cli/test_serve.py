@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -176,32 +177,37 @@ def test_several_processes_share_a_port_and_stop_together(
         databases.remove_all()
 
 
-def test_a_unix_socket_is_listened_on_and_a_stale_one_replaced(hub: Hub) -> None:
-    # A socket's path may have 107 bytes, and temporary folders are long.
-    place = Path(f"/tmp/fedcomm-test-{hub.folder.parent.name[-20:]}.sock")
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder of the test's own with a short path: a socket's may have 107 bytes, and temporary folders are long."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        yield Path(name)
+
+
+def test_a_unix_socket_is_listened_on_and_a_stale_one_replaced(
+    hub: Hub, short_folder: Path
+) -> None:
+    place = short_folder / "hub.sock"
     text = hub.config.read_text().replace("[server]", f'[server]\nunix_socket = "{place}"')
     hub.config.write_text(text)
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(place))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fedcomm.cli", "serve", "--config", str(hub.config)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
     try:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "fedcomm.cli", "serve", "--config", str(hub.config)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline().strip().endswith(f"on unix:{place}")
-            with socket.socket(socket.AF_UNIX) as client:
-                client.connect(str(place))
-                client.sendall(b"GET /health HTTP/1.1\r\nHost: hub.example\r\n\r\n")
-                assert client.recv(64).startswith(b"HTTP/1.1 200")
-        finally:
-            process.terminate()
-            process.communicate(timeout=15)
+        assert process.stdout is not None
+        assert process.stdout.readline().strip().endswith(f"on unix:{place}")
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(place))
+            client.sendall(b"GET /health HTTP/1.1\r\nHost: hub.example\r\n\r\n")
+            assert client.recv(64).startswith(b"HTTP/1.1 200")
     finally:
-        place.unlink(missing_ok=True)
+        process.terminate()
+        process.communicate(timeout=15)
 
 
 def test_serving_imports_nothing_that_only_migrations_pages_or_images_need(hub: Hub) -> None:
