@@ -55,7 +55,7 @@ async def test_a_draft_is_opened_continued_and_thrown_away_by_its_member_alone(
     )
     number = form.field("draft")
     assert (await dario.get(f"/drafts/{number}")).status == 404
-    assert (await dario.post(f"/drafts/{number}/delete")).status in (303, 404)
+    assert (await dario.post(f"/drafts/{number}/delete")).status == 404
     sent = await dario.post(
         "/g/garden/new", {"title": "y", "text": "Mine.", "draft": number, "action": "preview"}
     )
@@ -87,7 +87,7 @@ async def test_a_preview_leaves_no_trace_but_the_draft(world: World) -> None:
     before = await counts()
     quoted = f"{world.site.origin}/o/{world.topics['garden']}"
     await preview(dario, "/g/garden/new", title="x", text="@chiara #tag", quote=quoted)
-    await preview(dario, f"{world.thread('garden')}/reply", text="@rosa@social.example")
+    await preview(dario, f"/o/{world.topics['garden']}/reply", text="@rosa@social.example")
     await preview(
         dario, "/g/garden/new", title="x", event_start="2034-11-10T18:00", event_zone="Europe/Rome"
     )
@@ -103,13 +103,12 @@ async def test_inv_21_a_session_or_token_of_who_is_erased_does_nothing_at_once(
     before = await world.site.db.value("SELECT count(*) FROM objects")
     for path, fields in (
         ("/g/garden/new", {"title": "late", "text": "late"}),
-        (f"{world.thread('garden')}/reply", {"text": "late"}),
+        (f"/o/{world.topics['garden']}/reply", {"text": "late"}),
         ("/g/garden/new", {"title": "late", "text": "late", "action": "preview"}),
         (f"/o/{world.topics['garden']}/like", {}),
     ):
         page = await dario.post(path, fields)
-        assert page.status in (303, 401, 403, 404, 405), path
-        assert "/login" in page.location or page.status != 303, path
+        assert page.status == 403, path
     assert await world.site.db.value("SELECT count(*) FROM objects") == before
     login = await world.stranger().post(
         "/login", {"name": "dario", "password": "correct horse battery"}
@@ -222,7 +221,8 @@ async def test_inv_11_addresses_that_are_no_text_are_no_error_of_ours(
 
 
 @pytest.mark.parametrize(
-    "path", ["/login", "/ap/inbox", "/search", "/g/garden/new", "/signup", "/lookup", "/interact"]
+    "path",
+    ["/login", "/appeal", "/ap/inbox", "/search/fetch", "/g/garden/new", "/following", "/interact"],
 )
 async def test_inv_11_forms_that_are_no_text_are_no_error_of_ours(world: World, path: str) -> None:
     port = world.client.port

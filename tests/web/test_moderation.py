@@ -44,7 +44,7 @@ async def test_a_report_goes_through_its_life(world: World) -> None:
     assert page.status == 422 and "Nothing is decided without a reason." in page.text
     sent = await bruno.post(f"/moderation/{number}", {**decision, "reason": "Off <topic>."})
     assert sent.location == f"/moderation/{number}?said=decided"
-    assert (await world.stranger().follow(world.thread("garden"))).status in (404, 410)
+    assert (await world.stranger().follow(world.thread("garden"))).status == 404
     assert "Sow" in (await bruno.get(f"/moderation/{number}")).text
     assert f"/moderation/{number}" in (await bruno.get("/moderation?state=decided")).text
 
@@ -74,7 +74,7 @@ async def test_the_person_concerned_reads_why_and_appeals_and_somebody_else_answ
     for method in ("get", "post"):
         for suffix in ("", "/appeal", "/answer") if method == "post" else ("",):
             answer = await getattr(dario, method)(f"{path}{suffix}")
-            assert answer.status in (404, 405)
+            assert answer.status == (405 if (method, suffix) == ("post", "") else 404)
     assert (await chiara.post(f"{path}/appeal", {"appeal": ""})).status == 422
     await chiara.post(f"{path}/appeal", {"appeal": "It is <on> topic."})
     assert "It is &lt;on&gt; topic." in (await anna.get("/moderation")).text
@@ -90,7 +90,7 @@ async def test_a_moderator_restores_with_a_reason(world: World) -> None:
     topic = world.topics["garden"]
     bruno, dario = await world.browser("bruno"), await world.browser("dario")
     await bruno.post(f"/o/{topic}/delete", {"reason": "Off topic.", "action": "hide"})
-    assert (await dario.follow(f"/o/{topic}")).status in (404, 410)
+    assert (await dario.follow(f"/o/{topic}")).status == 404
     assert (await dario.post(f"/o/{topic}/restore", {"reason": "Please."})).status == 404
     assert (await bruno.post(f"/o/{topic}/restore", {"reason": "On topic."})).status == 303
     assert (await dario.follow(f"/o/{topic}")).status == 200
