@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fedcomm.cli.group import MODES
+from fedcomm.config import load
 from fedcomm.hub import groups
 from tests.cli.conftest import Hub
 
@@ -105,3 +106,14 @@ def test_somebody_is_removed(community: Hub) -> None:
     assert community.json("group", "show", "garden")["members"] == 1
     assert "is not in the group" in community.refusal("group", "remove", "garden", "bob")
     assert "nobody called" in community.refusal("group", "remove", "garden", "x@far.example")
+
+
+def test_a_closed_group_is_gone_and_its_erasure_is_written_down_before_it_is_said(
+    community: Hub,
+) -> None:
+    number = community.json("group", "show", "garden")["id"]
+    assert "reason" in community.refusal("group", "close", "garden", "--reason", " ", "--yes")
+    answer = community.json("group", "close", "garden", "--reason", "Done.", "--yes")
+    assert answer["name"] == "garden" and answer["case"].isdigit()
+    assert f'"{number}"' in load(community.config, {}).erasure.journal.read_text()
+    assert [each["name"] for each in community.json("group", "list")] == ["cellar"]
