@@ -106,6 +106,11 @@ class Outcome:
     def delivered(self) -> bool:
         return self.verdict == "delivered"
 
+    @property
+    def broke(self) -> bool:
+        """Whether it was our fault, not the peer's."""
+        return self.verdict == "broken"
+
 
 class Couriers:
     """The delivery workers of one process."""
@@ -147,10 +152,10 @@ class Couriers:
     # One lane
 
     async def _serve(self, lane: lanes.Lane) -> None:
-        peer = await self._peer(lane.host_id)
         failures, held_at = lane.failures, now_ms()
         begun, recalls = time.monotonic(), 0
         try:
+            peer = await self._peer(lane.host_id)
             rest = self._resting.pop(lane.host_id, 0.0) - begun
             if rest > 0:
                 # There was new work meanwhile; it waits with the rest.
@@ -170,11 +175,11 @@ class Couriers:
                         if not await self._hold_on(lane):
                             return
                         held_at = now_ms()
-                    outcome = await self._deliver(parcel, lane.host_id, peer)
+                    outcome = await self._attempt(parcel, lane.host_id, peer)
                     figures.DELIVERIES.add(outcome.verdict)
                     if outcome.style is not None and outcome.style != peer.style:
                         peer = replace(peer, style=outcome.style)
-                    if outcome.verdict == "later":
+                    if outcome.verdict == "later" or outcome.broke:
                         await self._put_off(lane, failures + 1, parcel, outcome, parcels[position:])
                         return
                     await self._settle(parcel, lane.host_id, peer, outcome)
@@ -185,14 +190,14 @@ class Couriers:
                     await self._rest(lane, pause)
                     return
         except asyncio.CancelledError:
-            await asyncio.shield(self._release(lane, unfinished=True))
+            await asyncio.shield(self._release(lane, unfinished=True, failures=failures))
             raise
         except DatabaseUnavailable:
             # Nothing can be written about it now. The crew gives the lane up as soon as it can, and what was being
             # sent is taken up again, under the same ids.
             raise
         except Exception:
-            await self._release(lane, unfinished=True, error="internal error")
+            await self._release(lane, unfinished=True, failures=failures, error="internal error")
             raise
 
     async def _rest(self, lane: lanes.Lane, seconds: float) -> None:
@@ -227,6 +232,17 @@ class Couriers:
                     *(row["id"] for row in rows),
                 )
         return [_parcel(row) for row in rows]
+
+    async def _attempt(self, parcel: Parcel, host_id: int, peer: Peer) -> Outcome:
+        """`_deliver`. What fails here and not over there is tried again like everything else, and is set aside in the
+        end: it must not hold up what follows (INV-47)."""
+        try:
+            return await self._deliver(parcel, host_id, peer)
+        except DatabaseUnavailable:
+            raise
+        except Exception:
+            log.exception("delivery %d", parcel.id)
+            return Outcome("broken", error="internal error")
 
     async def _deliver(self, parcel: Parcel, host_id: int, peer: Peer) -> Outcome:
         if parcel.body is None:
@@ -345,7 +361,9 @@ class Couriers:
             self._settings.delete_horizon_days if parcel.recall else self._settings.horizon_days
         )
         too_old = now - parcel.created_at > horizon * DAY_MS
-        aside = outcome.status > 0 and parcel.attempts >= self._settings.set_aside_after
+        is_its_own = outcome.status > 0 or outcome.broke
+        aside = is_its_own and parcel.attempts >= self._settings.set_aside_after
+        silent_for = 0 if is_its_own else now - failing_since
         async with self._db.queue_transaction() as tx:
             await lanes.hold(tx, "delivery", lane.host_id)
             untried = [other.id for other in rest if other.id != parcel.id]
@@ -365,7 +383,7 @@ class Couriers:
             )
             if too_old:
                 await self._give_up_old(tx, lane.host_id, now, outcome)
-            if not outcome.status and now - failing_since > self._settings.dead_after_days * DAY_MS:
+            if silent_for > self._settings.dead_after_days * DAY_MS:
                 await tx.execute(
                     "UPDATE hosts SET dead_at = ? WHERE id = ? AND dead_at IS NULL"
                     " AND COALESCE(heard_at, 0) < ?",
@@ -421,9 +439,11 @@ class Couriers:
         lane: lanes.Lane,
         *,
         unfinished: bool = False,
+        failures: int = 0,
         error: str | None = None,
         pause_ms: int = 0,
     ) -> None:
+        """Give the lane back. `failures`: those that still count, since nothing has come through."""
         now = now_ms()
         async with self._db.queue_transaction() as tx:
             await lanes.hold(tx, "delivery", lane.host_id)
@@ -444,6 +464,8 @@ class Couriers:
                 "delivery",
                 lane.host_id,
                 next_at=next_at,
+                failures=failures,
+                failing_since=lane.failing_since if failures else None,
                 error=error,
                 succeeded_at=None if unfinished else now,
             )

@@ -8,6 +8,7 @@ meanwhile (INV-45).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import Counter
@@ -16,7 +17,7 @@ from typing import Final
 
 from fedcomm.federation import lanes
 from fedcomm.federation.clock import ClockWatch
-from fedcomm.store.database import Database, DatabaseUnavailable
+from fedcomm.store.database import Database, DatabaseError, DatabaseUnavailable
 
 log = logging.getLogger("fedcomm.federation")
 
@@ -59,8 +60,9 @@ class Crew:
         self._lanes_per_hand = lanes_per_hand
         self._awake = asyncio.Event()
         self._lanes: dict[asyncio.Future[None], tuple[lanes.Lane, float]] = {}
-        # Hosts of lanes whose work broke off: they are given up before the next claim.
-        self._dropped: set[int] = set()
+        # Whether lanes may be leased on which nobody works: their work broke off, or their claim did after it
+        # had happened. They are given up before the next claim.
+        self._adrift = False
         self._clock = ClockWatch()
         self._settled_at = 0.0
 
@@ -86,16 +88,18 @@ class Crew:
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
+            if left or self._adrift:
+                # Whoever had not even begun gave nothing back.
+                with contextlib.suppress(DatabaseError):
+                    await asyncio.shield(lanes.drop(self._db, self._queue))
 
     async def _claim(self) -> bool:
         """Take lanes while there is a free hand; whether any was taken."""
         hands = self._hands()
         now = time.monotonic()
         await self._look_at_clock(now)
-        if self._dropped:
-            dropped = self._dropped - {lane.host_id for lane, _ in self._lanes.values()}
-            await lanes.drop(self._db, self._queue, dropped)
-            self._dropped -= dropped
+        if self._adrift:
+            await self._drop()
         busy = sum(1 for _, since in self._lanes.values() if now - since < PATIENCE_S)
         room = min(hands - busy, hands * self._lanes_per_hand - len(self._lanes))
         share = lanes.Share(
@@ -103,20 +107,37 @@ class Crew:
         )
         if room <= 0 or not await lanes.due(self._db, self._queue, share):
             return False
-        taken = await lanes.claim(
-            self._db,
-            self._queue,
-            limit=room,
-            lease_ms=self._lease_ms(),
-            share=share,
-            only_free=now < self._settled_at,
-            in_hand={lane.host_id for lane, _ in self._lanes.values()},
-        )
+        try:
+            taken = await lanes.claim(
+                self._db,
+                self._queue,
+                limit=room,
+                lease_ms=self._lease_ms(),
+                share=share,
+                only_free=now < self._settled_at,
+                in_hand=self._in_hand(),
+            )
+        except BaseException:
+            # It may have happened all the same: the answer to the COMMIT was lost, or the crew is to end.
+            self._adrift = True
+            raise
         for lane in taken:
             task = asyncio.ensure_future(self._serve(lane))
             self._lanes[task] = (lane, time.monotonic())
             task.add_done_callback(self._finished)
         return bool(taken)
+
+    def _in_hand(self) -> set[int]:
+        return {lane.host_id for lane, _ in self._lanes.values()}
+
+    async def _drop(self) -> None:
+        # Set before: what breaks off meanwhile is for the next time.
+        self._adrift = False
+        try:
+            await lanes.drop(self._db, self._queue, self._in_hand())
+        except BaseException:
+            self._adrift = True
+            raise
 
     async def _look_at_clock(self, now: float) -> None:
         step = self._clock.step()
@@ -127,11 +148,12 @@ class Crew:
             await lanes.after_step(self._db, self._queue, lease_ms=self._lease_ms())
 
     def _finished(self, task: asyncio.Future[None]) -> None:
-        held = self._lanes.pop(task, None)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("%s: a lane broke: %r", self._queue, task.exception())
-            if held is not None:
-                # Not woken: what broke it, a database that is away, say, is asked again in a second.
-                self._dropped.add(held[0].host_id)
-                return
+        self._lanes.pop(task, None)
+        if task.cancelled():
+            self._adrift = True
+        elif (error := task.exception()) is not None:
+            log.error("%s: a lane broke", self._queue, exc_info=error)
+            # Not woken: what broke it, a database that is away, say, is asked again in a second.
+            self._adrift = True
+            return
         self._awake.set()

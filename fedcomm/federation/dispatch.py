@@ -183,7 +183,7 @@ class Dispatch:
             kind,
             thing.id if thing is not None else None,
             subject_id,
-            dumps(await self.sealed(actor_id, activity)).decode(),
+            dumps(await self.sealed(tx, actor_id, activity)).decode(),
             now_ms(),
         )
 
@@ -235,7 +235,7 @@ class Dispatch:
                 return
         number = activity_id or self._at.local(str(activity["id"]), "c")
         assert number is not None
-        body = dumps(await self.sealed(actor_id, activity)).decode()
+        body = dumps(await self.sealed(tx, actor_id, activity)).decode()
         await self._queue(
             tx, number, actor_id, kind, body, inboxes, thing, subject_id=subject_id, recall=recall
         )
@@ -316,11 +316,11 @@ class Dispatch:
             recall = kind == "Delete"
             await self._queue(tx, new_id(), group.id, FORWARD, body, inboxes, thing, recall=recall)
 
-    async def sealed(self, actor_id: int, activity: JSONObject) -> JSONObject:
+    async def sealed(self, tx: Transaction, actor_id: int, activity: JSONObject) -> JSONObject:
         """The whole document, with the proof of `actor_id` where it may have one. Raises KeyMissing."""
         if "@context" in activity:
             return activity
-        keys = await self._keyring.known(actor_id)
+        keys = await self._keyring.known(actor_id, tx)
         if keys is None:
             raise KeyMissing(actor_id)
         return sealed(activity, keys, self.booking.moment())

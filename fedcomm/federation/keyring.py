@@ -14,7 +14,7 @@ from activitypub.keys import PrivateKey, generate_ed25519, generate_rsa, load_pr
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.vault import Vault
 from fedcomm.hub import actors, instance
-from fedcomm.store.database import Database
+from fedcomm.store.database import Database, Reader
 from fedcomm.store.ids import now_ms
 
 CACHED_KEYS = 500
@@ -73,11 +73,15 @@ class Keyring:
             self._cache.popitem(last=False)
         return pair
 
-    async def known(self, actor_id: int) -> KeyPair | None:
-        """The key pair if it was made before: reads only, so it may be asked within a transaction."""
+    async def known(self, actor_id: int, tx: Reader | None = None) -> KeyPair | None:
+        """The key pair if it was made before: reads only. Whoever is within a transaction asks with it: another
+        connection may be there only when those who wait for the transaction have given theirs back."""
         if actor_id not in self._cache:
-            actor = await actors.actor(self._db, actor_id)
-            pair = await self._load(self._addresses.actor(actor)) if actor is not None else None
+            reader = tx or self._db
+            actor = await actors.actor(reader, actor_id)
+            pair = None
+            if actor is not None:
+                pair = await self._load(self._addresses.actor(actor), reader)
             if pair is None:
                 return None
             self._cache[actor_id] = pair
@@ -112,7 +116,7 @@ class Keyring:
         if actor is None or not actor.is_local:
             raise LookupError(f"no local actor {actor_id}")
         uri = self._addresses.actor(actor)
-        pair = await self._load(uri)
+        pair = await self._load(uri, self._db)
         if pair is not None:
             return pair
         rsa = await asyncio.to_thread(generate_rsa)
@@ -130,13 +134,13 @@ class Keyring:
                     self._vault.seal(key.to_pem(), key_id),
                     now_ms(),
                 )
-        stored = await self._load(uri)
+        stored = await self._load(uri, self._db)
         assert stored is not None
         return stored
 
-    async def _load(self, uri: str) -> KeyPair | None:
+    async def _load(self, uri: str, reader: Reader) -> KeyPair | None:
         keys: dict[str, PrivateKey] = {}
-        for row in await self._db.all(
+        for row in await reader.all(
             "SELECT uri, private_key FROM actor_keys WHERE uri IN (?, ?)",
             f"{uri}#main-key",
             f"{uri}#ed25519-key",

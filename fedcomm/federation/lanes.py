@@ -224,26 +224,27 @@ async def after_step(db: Database, queue: Queue, *, lease_ms: int) -> None:
         )
 
 
-async def drop(db: Database, queue: Queue, host_ids: Iterable[int]) -> None:
-    """Give up lanes of this process on which nobody works any more, because their work broke off."""
+async def drop(db: Database, queue: Queue, in_hand: Set[int] = frozenset()) -> None:
+    """Give up every lane that is leased to this process and on which nobody works: all but those `in_hand`."""
+    keep = sorted(in_hand)
     async with db.queue_transaction() as tx:
-        await tx.many(
+        await tx.execute(
             "UPDATE lanes SET lease_owner = NULL, lease_until = 0"
-            " WHERE queue = ? AND host_id = ? AND lease_owner = ?",
-            [(queue, host_id, owner()) for host_id in sorted(host_ids)],
+            f" WHERE queue = ? AND lease_owner = ? AND host_id NOT IN ({marks(len(keep))})",
+            queue,
+            owner(),
+            *(keep or [0]),
         )
 
 
 async def take_over(db: Database) -> int:
     """Free the leases of processes of this machine that are not running any more; how many there were."""
-    machine = owner().split(":")[0]
     freed = 0
     for row in await db.all(
         "SELECT DISTINCT lease_owner FROM lanes WHERE lease_owner IS NOT NULL AND lease_until > ?",
         now_ms(),
     ):
-        name, pid, _ = str(row["lease_owner"]).split(":")
-        if name == machine and not _running(int(pid)):
+        if _is_gone(str(row["lease_owner"])):
             async with db.queue_transaction() as tx:
                 freed += await tx.execute(
                     "UPDATE lanes SET lease_owner = NULL, lease_until = 0 WHERE lease_owner = ?",
@@ -262,7 +263,8 @@ async def find_lost(db: Database) -> None:
         ):
             await tx.execute(
                 "UPDATE lanes SET next_at = ? WHERE queue = ? AND next_at IS NULL AND EXISTS"
-                f" (SELECT 1 FROM {table} w WHERE w.host_id = lanes.host_id AND w.state = 'waiting')",
+                f" (SELECT 1 FROM {table} w WHERE w.host_id = lanes.host_id"
+                "  AND w.state IN ('waiting', 'sending'))",
                 now_ms(),
                 queue,
             )
@@ -281,9 +283,19 @@ def idle() -> None:
     """Wakes nobody: what a worker calls until it is connected to another one."""
 
 
+def _is_gone(signature: str) -> bool:
+    """Whether the process that signs its leases so was on this machine and is not running any more."""
+    machine, pid, _ = signature.rsplit(":", 2)
+    own_machine, own_pid, _ = owner().rsplit(":", 2)
+    if machine != own_machine:
+        return False
+    if pid == own_pid:
+        # In a container every start has the same number: whoever signed otherwise was here before.
+        return signature != owner()
+    return not _running(int(pid))
+
+
 def _running(pid: int) -> bool:
-    if pid == os.getpid():
-        return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

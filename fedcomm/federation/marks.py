@@ -63,7 +63,7 @@ class Marks:
                 new_id(), "Undo", moderator, lock, to=to, cc=cc, audience=group_uri
             )
         await self._out.announce_to_threads(
-            tx, thing, await self._out.sealed(entry.actor_id or 0, lock)
+            tx, thing, await self._out.sealed(tx, entry.actor_id or 0, lock)
         )
 
     async def _marked(

@@ -28,7 +28,7 @@ from fedcomm.federation.sanctions import Sanctions
 from fedcomm.federation.words import Words
 from fedcomm.hub import journal, reservations
 from fedcomm.store.database import Database, DatabaseUnavailable, Transaction
-from fedcomm.store.ids import now_ms
+from fedcomm.store.ids import go_on_after, now_ms
 
 log = logging.getLogger("fedcomm.outbox")
 
@@ -140,6 +140,7 @@ class Outbox:
                 return
 
     async def _take(self, tx: Transaction, entry: journal.Entry) -> None:
+        await _keep_order(tx)
         await self._step(tx, entry)
         await journal.move_cursor(tx, CONSUMER, entry.seq)
 
@@ -173,11 +174,19 @@ class Outbox:
             # Read again inside: another process may have been here meanwhile.
             seen = await journal.cursor(tx, CONSUMER)
             entries = await journal.entries_after(tx, seen, ENTRIES)
+            if entries:
+                await _keep_order(tx)
             for entry in entries:
                 await self._step(tx, entry)
             if entries:
                 await journal.move_cursor(tx, CONSUMER, entries[-1].seq)
         return len(entries)
+
+
+async def _keep_order(tx: Transaction) -> None:
+    """Deliveries are worked off in the order of their ids. Another process may be ahead with its ids, if the clock was
+    set back meanwhile: what is queued here comes after what is queued already (INV-44)."""
+    go_on_after(int(await tx.value("SELECT max(id) FROM deliveries") or 0))
 
 
 def _after(first: Step, second: Step) -> Step:

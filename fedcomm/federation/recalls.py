@@ -82,7 +82,7 @@ class Recalls:
         if wrapped is not None:
             if "@context" not in wrapped:
                 wrapped = await self._out.sealed(
-                    (entry.actor_id or 0) if removed else thing.author_id, wrapped
+                    tx, (entry.actor_id or 0) if removed else thing.author_id, wrapped
                 )
             listening = [inbox for inbox in have_it if peers.wants_activities(inbox.software)]
             await self._out.announce(tx, group, thing, wrapped, listening, "Delete", recall=True)

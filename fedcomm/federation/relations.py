@@ -180,7 +180,7 @@ class Relations:
         )
         if not inboxes:
             return
-        keys = await self._keyring.known(person.id)
+        keys = await self._keyring.known(person.id, tx)
         if keys is None:
             raise KeyMissing(person.id)
         document = stub(person, keys)
@@ -276,7 +276,7 @@ class Relations:
         inboxes = [inbox for inbox in inboxes if inbox.is_welcome]
         if not inboxes:
             return
-        if await self._keyring.known(actor.id) is None:
+        if await self._keyring.known(actor.id, tx) is None:
             raise KeyMissing(actor.id)
         document = await self._catalogue.actor(tx, actor)
         update = self._renderer.activity(

@@ -68,7 +68,7 @@ class Responses:
         if document is None:
             return
         update = self._catalogue.update(new_id(), document, entry.at)
-        update = await self._out.sealed(thing.author_id, update)
+        update = await self._out.sealed(tx, thing.author_id, update)
         have_it = [
             inbox
             for inbox in await self._out.among_readers(

@@ -179,7 +179,7 @@ class Sanctions:
         if undo is None:
             moderator_id = entry.actor_id or 0
             undo = await self._out.sealed(
-                moderator_id, await self._undo_delete(tx, thing, group, moderator_id)
+                tx, moderator_id, await self._undo_delete(tx, thing, group, moderator_id)
             )
         listening = [inbox for inbox in inboxes if peers.wants_activities(inbox.software)]
         await self._out.announce(tx, group, thing, undo, listening, "Undo")
@@ -205,7 +205,7 @@ class Sanctions:
         ]
         if inboxes:
             create = self._catalogue.create(new_id(), document, thing.published_at)
-            create = await self._out.sealed(thing.author_id, create)
+            create = await self._out.sealed(tx, thing.author_id, create)
             await self._out.send(tx, thing.author_id, "Create", create, inboxes, thing)
 
     async def _undo_delete(
@@ -322,7 +322,7 @@ class Sanctions:
         if moderator_id is not None:
             if not await self._out.willing(tx, moderator_id):
                 return  # It would name them to other servers.
-            content = await self._out.sealed(moderator_id, content)
+            content = await self._out.sealed(tx, moderator_id, content)
         await self._out.keep_inner(tx, content, f"{INNER}{kind}", subject_id=person.id)
         activity_id = new_id()
         announce = self._renderer.announce(

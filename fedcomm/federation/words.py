@@ -54,7 +54,7 @@ class Words:
             document = await self._catalogue.render(tx, post)
             create_id = self._out.booking.number("Create")
             create = await self._out.sealed(
-                thing.author_id, self._catalogue.create(create_id, document, thing.published_at)
+                tx, thing.author_id, self._catalogue.create(create_id, document, thing.published_at)
             )
             direct = recipients.merged(
                 await recipients.followers(tx, thing.author_id)
@@ -177,7 +177,7 @@ class Words:
             for inbox in await self._out.among_readers(tx, thing, have_it)
             if understands(inbox, thing) and inbox.is_welcome
         ]
-        update = await self._out.sealed(thing.author_id, update)
+        update = await self._out.sealed(tx, thing.author_id, update)
         await self._out.send(tx, thing.author_id, "Update", update, have_it, thing)
         await self._out.announce_to_threads(tx, thing, update)
         if group is not None and thing.visibility in ("public", "members"):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -15,7 +17,7 @@ from fedcomm.federation.clock import ClockWatch
 from fedcomm.federation.crew import Crew
 from fedcomm.hub import actors
 from fedcomm.store import ids
-from fedcomm.store.database import Database, DatabaseUnavailable
+from fedcomm.store.database import Database, DatabaseUnavailable, Transaction
 
 HANDS = 8
 
@@ -184,6 +186,115 @@ async def test_a_lane_that_is_due_again_before_its_work_has_ended_is_not_lost(db
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+class Interrupted:
+    """A database on which something happens between the first commit and the moment when whoever asked for it knows."""
+
+    def __init__(self, inner: Database, happens: Callable[[], Awaitable[None]]) -> None:
+        self._inner = inner
+        self._happens = happens
+        self._first = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    @asynccontextmanager
+    async def queue_transaction(self) -> AsyncIterator[Transaction]:
+        async with self._inner.queue_transaction() as tx:
+            yield tx
+        if self._first:
+            self._first = False
+            await self._happens()
+
+
+def _as_database(interrupted: Interrupted) -> Database:
+    return cast(Database, interrupted)
+
+
+async def test_a_claim_whose_commit_nobody_answered_is_not_leased_for_nobody(db: Database) -> None:
+    await _due(db, ["honest.test"])
+    begun = []
+
+    async def cut_off() -> None:
+        raise DatabaseUnavailable("the connection is gone, and the commit was there")
+
+    async def serve(lane: lanes.Lane) -> None:
+        begun.append(lane.host_id)
+        await asyncio.Event().wait()
+
+    busy = Crew(
+        _as_database(Interrupted(db, cut_off)),
+        *("inbox", serve),
+        hands=lambda: HANDS,
+        lease_ms=lambda: 3_600_000,
+    )
+    task = asyncio.create_task(busy.run())
+    try:
+        await _until(lambda: bool(begun))
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_who_ends_while_claiming_holds_nothing_afterwards(db: Database) -> None:
+    await _due(db, ["honest.test"])
+    claimed = asyncio.Event()
+
+    async def hang() -> None:
+        claimed.set()
+        await asyncio.Event().wait()
+
+    async def serve(lane: lanes.Lane) -> None:
+        raise AssertionError("it never comes to that")
+
+    ending = Crew(
+        _as_database(Interrupted(db, hang)),
+        *("inbox", serve),
+        hands=lambda: HANDS,
+        lease_ms=lambda: 3_600_000,
+    )
+    task = asyncio.create_task(ending.run())
+    await claimed.wait()
+    assert await db.value("SELECT count(*) FROM lanes WHERE lease_owner IS NOT NULL") == 1
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert await db.value("SELECT count(*) FROM lanes WHERE lease_owner IS NOT NULL") == 0
+
+
+async def test_who_ends_gives_back_what_its_work_did_not(db: Database) -> None:
+    await _due(db, ["a.test", "b.test"])
+    workers = Workers(db, {})
+
+    async def serve(_lane: lanes.Lane) -> None:
+        task.cancel()
+        await asyncio.Event().wait()
+
+    workers.crew._serve = serve
+    task = asyncio.create_task(workers.crew.run())
+    await asyncio.gather(task, return_exceptions=True)
+    assert await db.value("SELECT count(*) FROM lanes WHERE lease_owner IS NOT NULL") == 0
+
+
+async def test_inv_46_what_was_before_with_the_same_process_number_is_gone(db: Database) -> None:
+    """In a container the server is number 1 at each start."""
+    found = await _due(db, ["killed.test", "own.test", "parents.test", "elsewhere.test"])
+    machine, pid, _ = lanes.owner().split(":")
+    signatures = {
+        "killed.test": f"{machine}:{pid}:before",
+        "own.test": lanes.owner(),
+        "parents.test": f"{machine}:{os.getppid()}:now",
+        "elsewhere.test": f"other-{machine}:{pid}:before",
+    }
+    async with db.transaction() as tx:
+        for host_id, name in found.items():
+            await tx.execute(
+                "UPDATE lanes SET lease_owner = ?, lease_until = ? WHERE host_id = ?",
+                *(signatures[name], ids.now_ms() + 3_600_000, host_id),
+            )
+    assert await lanes.take_over(db) == 1
+    free = await db.all("SELECT host_id FROM lanes WHERE lease_owner IS NULL")
+    assert [found[row["host_id"]] for row in free] == ["killed.test"]
 
 
 async def _until(condition: Callable[[], bool], seconds: float = 10.0) -> None:

@@ -44,7 +44,7 @@ async def test_no_statement_of_the_housekeeping_walks_through_a_growing_table(
         await lanes.due(recorder, queue)  # type: ignore[arg-type]
         await lanes.claim(recorder, queue, limit=5, lease_ms=1)  # type: ignore[arg-type]
         await lanes.after_step(recorder, queue, lease_ms=1)  # type: ignore[arg-type]
-        await lanes.drop(recorder, queue, [1])  # type: ignore[arg-type]
+        await lanes.drop(recorder, queue, {1})  # type: ignore[arg-type]
     async with recorder.transaction() as tx:
         digest = submissions.digest_of(submissions.new_token(), 1, ["words"])
         await submissions.earlier(tx, digest)
