@@ -23,7 +23,11 @@ from tests.hub.world import World
 
 MARK = "zqbytesqz"
 OTHERS = 100_000
-KILLS = int(os.environ.get("FEDCOMM_TEST_KILLS", "50"))
+KILLS = int(os.environ.get("FEDCOMM_TEST_KILLS_ERASING", "50"))
+"""How often an erasure is interrupted (`python -m tests.nightly` wants more)."""
+
+POSTS_PER_KILL = 5
+"""How much there is to erase, so that it is not over before it was interrupted so often."""
 
 
 async def crowd(site: Site, author: int, group: int, count: int) -> None:
@@ -220,7 +224,7 @@ async def test_killed_at_random_instants_an_erasure_completes_by_itself(
 ) -> None:
     site = await make_site(database_url, tmp_path)
     world, boss, anna, group = await people(site)
-    await write(world, site, boss, anna, group, 250)
+    await write(world, site, boss, anna, group, KILLS * POSTS_PER_KILL)
     case_id = await world.do(erasure.request, "member", anna, requested_by=anna, own=True)
     await site.db.close()
 
@@ -239,10 +243,11 @@ async def test_killed_at_random_instants_an_erasure_completes_by_itself(
         if process.exitcode == 0:
             break
     assert kills == KILLS, "it was over before it could be interrupted"
+    print(f"killed {kills} times while it erased {KILLS * POSTS_PER_KILL} posts")
 
     again = await make_site(database_url, tmp_path)
     case = await finish(again, case_id)
-    assert case.objects == 250
+    assert case.objects == KILLS * POSTS_PER_KILL
     assert await marked(again) == []
     left = await again.db.value(
         "SELECT count(*) FROM objects WHERE author_id = ? AND deleted_at IS NULL", anna

@@ -46,6 +46,10 @@ class Life:
     """How long everybody rests between two things that they do."""
     tries: int = 0
     progress: int = 0
+    under_way: Counter[str] = field(default_factory=Counter)
+    """What somebody waits for at this moment, by kind."""
+    interrupted: Counter[str] = field(default_factory=Counter)
+    """What the kills came into, by kind."""
     _cookie: dict[str, str] = field(default_factory=dict)
     _topic: str = ""
     _over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -102,6 +106,14 @@ class Life:
             while self.progress == before:
                 await asyncio.sleep(0.005)
 
+    async def note_kill(self) -> None:
+        """The hub was just killed, and is not started yet: what was it doing?"""
+        self.interrupted.update(kind for kind, count in self.under_way.items() if count)
+        if await self.db.value("SELECT 1 FROM deliveries WHERE state = 'sending' LIMIT 1"):
+            self.interrupted["delivery"] += 1
+        if await self.db.value("SELECT 1 FROM inbox WHERE state = 'waiting' LIMIT 1"):
+            self.interrupted["intake"] += 1
+
     # Who does what
 
     async def _answer(self, number: int) -> None:
@@ -121,7 +133,7 @@ class Life:
                 "object": note,
             }
             await self._until_well(
-                partial(self.servers.post, f"{self.hub.origin}/ap/inbox", activity), 202
+                "inbox", partial(self.servers.post, f"{self.hub.origin}/ap/inbox", activity), 202
             )
             self.replies.add(note["id"])
             count += 1
@@ -166,17 +178,20 @@ class Life:
                 await answer.read()
                 return answer.status
 
-        await self._until_well(send, 303)
+        await self._until_well("posting" if colour is None else "upload", send, 303)
         self.titles.add(title)
 
-    async def _until_well(self, send: Callable[[], Awaitable[int]], wanted: int) -> None:
+    async def _until_well(self, kind: str, send: Callable[[], Awaitable[int]], wanted: int) -> None:
         while True:
             self.tries += 1
+            self.under_way[kind] += 1
             try:
                 status = await send()
             except (aiohttp.ClientError, OSError, TimeoutError):
                 await asyncio.sleep(0.02)
                 continue
+            finally:
+                self.under_way[kind] -= 1
             if status == wanted:
                 self.progress += 1
                 return
