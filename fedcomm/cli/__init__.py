@@ -5,13 +5,75 @@ Exit codes: 0 done, 1 refused or failed (one sentence on standard error), 2 wron
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib import import_module
+from types import MappingProxyType
+from typing import Final
+
 import click
 
 from fedcomm.cli.console import Nouns, with_config
 from fedcomm.version import VERSION
 
+COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "init": "init:init",
+        "serve": "serve:serve",
+        "demo": "demo:demo",
+        "migrate": "migrate:migrate",
+        "doctor": "doctor:doctor",
+        "config": "configuration:config",
+        "member": "member:member",
+        "group": "group:group",
+        "post": "post:post",
+        "reply": "post:reply",
+        "edit": "post:edit",
+        "delete": "post:delete",
+        "like": "post:like",
+        "draft": "draft:draft",
+        "follow": "actor:follow",
+        "unfollow": "actor:unfollow",
+        "actor": "actor:actor",
+        "token": "token:token",
+        "queue": "queue:queue",
+        "relay": "relay:relay",
+        "canary": "canary:canary",
+        "policy": "policy:policy",
+        "sweep": "sweep:sweep",
+        "held": "held:held",
+        "erasure": "erasure:erasure",
+        "access": "access:access",
+        "reach": "reach:reach",
+        "backup": "backup:backup",
+        "restore": "backup:restore",
+        "export": "portability:export",
+        "import": "portability:import_",
+        "checksum": "portability:checksum",
+        "emoji": "emoji:emoji",
+        "media": "media:media",
+    }
+)
+"""Each command's name, and where it is: the module of this package and the name in it."""
 
-@click.group(cls=Nouns, context_settings={"help_option_names": ["-h", "--help"]})
+
+class Program(Nouns):
+    """The whole program. A command's module is imported when the command is asked for: a server that runs for months
+    keeps none of the others in memory."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command, by its name."""
+        return sorted({*COMMANDS, *super().list_commands(ctx)})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command called `cmd_name`, or None."""
+        place = COMMANDS.get(cmd_name)
+        if cmd_name not in self.commands and place is not None:
+            module, _, name = place.partition(":")
+            self.add_command(getattr(import_module(f"{__name__}.{module}"), name), cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="fedcomm")
 @click.option(
     "--debug", is_flag=True, help="Show what happens, and where an unexpected failure happened."
@@ -23,74 +85,3 @@ def main(debug: bool) -> None:
     Commands work on the database directly, also while `fedcomm serve` runs: it sees what
     they did within a second.
     """
-
-
-def _add_commands() -> None:
-    from fedcomm.cli import (
-        access,
-        actor,
-        backup,
-        canary,
-        configuration,
-        demo,
-        doctor,
-        draft,
-        emoji,
-        erasure,
-        group,
-        held,
-        init,
-        media,
-        member,
-        migrate,
-        policy,
-        portability,
-        post,
-        queue,
-        reach,
-        relay,
-        serve,
-        sweep,
-        token,
-    )
-
-    for command in (
-        init.init,
-        serve.serve,
-        demo.demo,
-        migrate.migrate,
-        doctor.doctor,
-        configuration.config,
-        member.member,
-        group.group,
-        post.post,
-        post.reply,
-        post.edit,
-        post.delete,
-        post.like,
-        draft.draft,
-        actor.follow,
-        actor.unfollow,
-        actor.actor,
-        token.token,
-        queue.queue,
-        relay.relay,
-        canary.canary,
-        policy.policy,
-        sweep.sweep,
-        held.held,
-        erasure.erasure,
-        access.access,
-        reach.reach,
-        backup.backup,
-        backup.restore,
-        portability.export,
-        portability.import_,
-        portability.checksum,
-        emoji.emoji,
-        media.media,
-    ):
-        main.add_command(command)
-
-
-_add_commands()

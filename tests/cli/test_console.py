@@ -34,7 +34,10 @@ def all_commands() -> list[list[str]]:
 
     def walk(command: click.Command, path: list[str]) -> None:
         if isinstance(command, click.Group):
-            for name, below in command.commands.items():
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                below = command.get_command(context, name)
+                assert below is not None, name
                 walk(below, [*path, name])
         else:
             found.append(path)
