@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -23,7 +23,7 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 from urllib.parse import quote, urlsplit
 
 import aiohttp
@@ -319,22 +319,16 @@ def _printable(rest: str) -> str:
     return _NOT_PRINTABLE_ASCII.sub(lambda found: quote(found.group()), rest)
 
 
-def _tls(policy: NetworkPolicy) -> ssl.SSLContext:
+def _tls(policy: NetworkPolicy) -> ssl.SSLContext | Literal[True]:
+    """What the connector checks certificates with.
+
+    `True` is aiohttp's own default, made when it is imported: the system's authorities, TLS 1.2 and later, HTTP/1.1. To
+    read the authorities once more would take time and a megabyte.
+    """
     if policy.ca_file is None:
-        return _public_tls()
-    context = _new_tls()
-    context.load_verify_locations(cafile=policy.ca_file)
-    return context
-
-
-@cache
-def _public_tls() -> ssl.SSLContext:
-    # To read the system's authorities takes 60 ms, and they are the same for every client.
-    return _new_tls()
-
-
-def _new_tls() -> ssl.SSLContext:
+        return True
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
+    context.load_verify_locations(cafile=policy.ca_file)
     return context
