@@ -234,7 +234,10 @@ async def _close(name: str, reason: str) -> int:
     async with hub() as site:
         found = await group_named(site.db, name)
         async with site.db.transaction() as tx:
-            return await closing.close(tx, found.id, None, reason)
+            case_id = await closing.close(tx, found.id, None, reason)
+        # Said only when it is written down where no backup can undo it (INV-51).
+        await site.erasure_journal.catch_up(site.db)
+        return case_id
 
 
 @group.command("ban")
