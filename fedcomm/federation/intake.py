@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 
 from activitypub.accessors import Refused
 from activitypub.documents import ActivityDocument, read_activity
@@ -20,6 +21,7 @@ from activitypub.ijson import IJSONError, parse_object
 from fedcomm.config import Config
 from fedcomm.federation import lanes
 from fedcomm.federation.canary import Canary
+from fedcomm.federation.changes import Change
 from fedcomm.federation.crew import Crew
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.handlers import Handlers
@@ -30,6 +32,7 @@ from fedcomm.hub import actors, holding
 from fedcomm.hub.errors import HubError
 from fedcomm.hub.policies import PolicyBook
 from fedcomm.store import figures
+from fedcomm.store.batches import Batches
 from fedcomm.store.database import Database, DatabaseUnavailable, Row, Transaction
 from fedcomm.store.ids import now_ms
 
@@ -56,6 +59,9 @@ AT_HAND = frozenset(
 somebody has written or whoever follows them."""
 
 VERDICT_CHARACTERS = 200
+
+STORED = "stored"
+"""The verdict of most activities."""
 
 
 class Intake:
@@ -85,6 +91,7 @@ class Intake:
             lease_ms=lambda: LEASE_MS,
             lanes_per_hand=LANES_PER_HAND,
         )
+        self._batches = Batches(db)
         self.on_change: Callable[[], None] = lanes.idle
         self.canary: Canary | None = None
         self.pressure = Pressure()
@@ -95,7 +102,10 @@ class Intake:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        await self._crew.run()
+        try:
+            await self._crew.run()
+        finally:
+            await asyncio.shield(self._batches.close())
 
     async def _work_off(self, lane: lanes.Lane) -> None:
         released = False
@@ -120,24 +130,28 @@ class Intake:
                 await asyncio.shield(self._release(lane))
 
     async def _release(self, lane: lanes.Lane) -> bool:
-        async with self._db.queue_transaction() as tx:
-            # The lane is held first: a row stored from now on waits, and wakes the lane again.
-            await lanes.hold(tx, "inbox", lane.host_id)
-            next_at = await tx.value(
-                "SELECT min(next_at) FROM inbox WHERE host_id = ? AND state = 'waiting'",
-                lane.host_id,
-            )
-            await lanes.release(tx, "inbox", lane.host_id, next_at=next_at)
+        with self._db.at_hand():
+            async with self._db.queue_transaction() as tx:
+                await self._give_back(tx, lane)
         return True
 
-    async def _waiting(self, host_id: int) -> Sequence[Row]:
-        return await self._db.all(
-            "SELECT id, signer_uri, attempts, body FROM inbox"
-            " WHERE host_id = ? AND state = 'waiting' AND next_at <= ? ORDER BY id LIMIT ?",
-            host_id,
-            now_ms(),
-            BATCH,
+    async def _give_back(self, tx: Transaction, lane: lanes.Lane) -> None:
+        # The lane is held first: a row stored from now on waits, and wakes the lane again.
+        await lanes.hold(tx, "inbox", lane.host_id)
+        next_at = await tx.value(
+            "SELECT min(next_at) FROM inbox WHERE host_id = ? AND state = 'waiting'", lane.host_id
         )
+        await lanes.release(tx, "inbox", lane.host_id, next_at=next_at)
+
+    async def _waiting(self, host_id: int) -> Sequence[Row]:
+        with self._db.at_hand():
+            return await self._db.all(
+                "SELECT id, signer_uri, attempts, body FROM inbox"
+                " WHERE host_id = ? AND state = 'waiting' AND next_at <= ? ORDER BY id LIMIT ?",
+                host_id,
+                now_ms(),
+                BATCH,
+            )
 
     async def _process(self, row: Row) -> None:
         with ExitStack() as near:
@@ -161,13 +175,13 @@ class Intake:
                 if level == "suspend":
                     raise Refused("suspended")
                 change = await self._handlers.prepare(received)
-            async with self._db.transaction() as tx:
-                if not await self._take(tx, row["id"]):
-                    return
-                if not await self._is_there(tx, received.signer.id):
-                    raise Refused("signer-gone")
-                verdict = await change(tx)
-                await self._finish(tx, row["id"], "done", verdict)
+            taken = await self._batches.run(
+                partial(self._make, row["id"], received.signer.id, change),
+                at_hand=activity.type in AT_HAND,
+            )
+            if not taken:
+                return
+            figures.VERDICTS.add("done")
         except TimeoutError:
             await self._later(row, "its servers are too slow")
         except Held as held:
@@ -195,6 +209,21 @@ class Intake:
         else:
             self.on_change()
 
+    async def _make(self, row_id: int, signer_id: int, change: Change, tx: Transaction) -> bool:
+        """Make a prepared change, unless another worker has processed the row meanwhile: then it is False."""
+        if not await self._finish(tx, row_id, "done", STORED):
+            return False
+        # Somebody may have begun to erase the sender while we fetched what it needs (INV-50).
+        signer = await actors.actor(tx, signer_id)
+        if signer is None or signer.deleted_at is not None:
+            raise Refused("signer-gone")
+        verdict = await change(tx)
+        if verdict != STORED:
+            await tx.execute(
+                "UPDATE inbox SET verdict = ? WHERE id = ?", verdict[:VERDICT_CHARACTERS], row_id
+            )
+        return True
+
     async def _come_round(self, canary: Canary, row: Row) -> None:
         """What the hub sent to itself, to see whether it arrives."""
         activity = read_activity(parse_object(row["body"].encode()), allow_http=self._http)
@@ -202,6 +231,7 @@ class Intake:
         async with self._db.transaction() as tx:
             if await self._take(tx, row["id"]):
                 await self._finish(tx, row["id"], "done", await change(tx))
+                figures.VERDICTS.add("done")
         self.on_change()
 
     async def _received(self, row: Row, activity: ActivityDocument) -> Received:
@@ -212,11 +242,6 @@ class Intake:
         budget = FetchBudget(self._config.federation.fetch_budget)
         return Received(activity, signer, budget, row["body"], row["id"])
 
-    async def _is_there(self, tx: Transaction, actor_id: int) -> bool:
-        """Whether nobody began to erase the sender while we fetched what it needs (INV-50)."""
-        gone = await tx.value("SELECT deleted_at FROM actors WHERE id = ?", actor_id)
-        return gone is None
-
     async def _take(self, tx: Transaction, row_id: int) -> bool:
         """Lock the row; False when another worker has processed it meanwhile (INV-9)."""
         taken = await tx.execute(
@@ -224,20 +249,22 @@ class Intake:
         )
         return taken > 0
 
-    async def _finish(self, tx: Transaction, row_id: int, state: str, verdict: str) -> None:
-        figures.VERDICTS.add(state)
+    async def _finish(self, tx: Transaction, row_id: int, state: str, verdict: str) -> bool:
+        """Mark the row; False when another worker has processed it meanwhile (INV-9)."""
         # The body goes with the effect: what is left is the id, as memory against repeats.
-        await tx.execute(
+        finished = await tx.execute(
             "UPDATE inbox SET state = ?, verdict = ?, body = NULL, attempts = attempts + 1"
             " WHERE id = ? AND state = 'waiting'",
             state,
             verdict[:VERDICT_CHARACTERS],
             row_id,
         )
+        return finished > 0
 
     async def _set_aside(self, row_id: int, state: str, verdict: str) -> None:
         async with self._db.queue_transaction() as tx:
             await self._finish(tx, row_id, state, verdict)
+        figures.VERDICTS.add(state)
 
     async def _keep_for_moderator(self, row_id: int, suspect: Suspect) -> None:
         async with self._db.transaction() as tx:

@@ -16,10 +16,11 @@ journal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from fedcomm.store.pseudonyms import Pseudonyms
 
@@ -93,6 +94,13 @@ class Transaction(Reader, Protocol):
         """Run one statement for each row, in one trip."""
         ...
 
+    def savepoint(self) -> AbstractAsyncContextManager[None]:
+        """A part that may fail by itself: when the block raises, what it did is undone and the rest stands.
+
+        Raises DatabaseUnavailable when the engine has given up the transaction as a whole.
+        """
+        ...
+
 
 class Database(Reader, Protocol):
     """A database with its connections."""
@@ -134,7 +142,7 @@ class Database(Reader, Protocol):
 
         The way to the engine's thread and back costs ten times what finding a row by its key does. Only for
         statements that touch a few rows by an index: nothing else of the process goes on meanwhile. What may wait
-        for the disk or for another process (the begin and the end of a transaction) goes to the thread all the same.
+        for the disk or for another process (the end of a transaction) goes to the thread all the same.
         Tasks that are started inside inherit it.
         """
         ...
@@ -150,6 +158,20 @@ class Database(Reader, Protocol):
     async def close(self) -> None:
         """Finish what is appended and close every connection."""
         ...
+
+
+at_hand: Final[ContextVar[bool]] = ContextVar("at_hand", default=False)
+"""Whether statements run where they are asked for (`Database.at_hand`)."""
+
+
+@contextmanager
+def at_length() -> Iterator[None]:
+    """Inside a block at hand: what is read here may be long, so it goes the long way after all."""
+    before = at_hand.set(False)
+    try:
+        yield
+    finally:
+        at_hand.reset(before)
 
 
 def storable(args: Sequence[Value]) -> Sequence[Value]:

@@ -101,6 +101,20 @@ class PostgreSQLTransaction:
         with _translated():
             await self._connection.executemany(numbered(sql), [storable(row) for row in rows])
 
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        await self.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            try:
+                await self.execute("ROLLBACK TO SAVEPOINT part")
+                await self.execute("RELEASE SAVEPOINT part")
+            except DatabaseError as error:
+                raise DatabaseUnavailable("the whole transaction is gone") from error
+            raise
+        await self.execute("RELEASE SAVEPOINT part")
+
 
 class PostgreSQLDatabase:
     """The adapter; `open_postgresql` makes one."""

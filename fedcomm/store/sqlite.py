@@ -7,7 +7,6 @@ import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Hashable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -23,6 +22,7 @@ from fedcomm.store.database import (
     StorageFull,
     Transaction,
     Value,
+    at_hand,
     storable,
 )
 from fedcomm.store.groupcommit import Batch, GroupCommit
@@ -34,7 +34,8 @@ BUSY_TIMEOUT_MS = 10_000
 AT_HAND_TIMEOUT_MS = 20
 """The same for a read that holds up the process: then it goes the long way."""
 
-_at_hand: ContextVar[bool] = ContextVar("at_hand", default=False)
+AT_HAND_ROWS = 50
+"""More rows than these are written in the connection's thread."""
 
 WRITER_CACHE_KIB = 8_000
 READER_CACHE_KIB = 2_000
@@ -66,7 +67,7 @@ class SQLiteTransaction:
         self.pseudonyms = pseudonyms
 
     async def all(self, sql: str, *args: Value) -> Sequence[Row]:
-        if _at_hand.get():
+        if at_hand.get():
             with _translated():
                 return _fetch(self._connection._conn, sql, args)
         return await _all(self._connection, sql, args)
@@ -79,13 +80,31 @@ class SQLiteTransaction:
 
     async def execute(self, sql: str, *args: Value) -> int:
         with _translated():
-            if _at_hand.get():
+            if at_hand.get():
                 return _changed(self._connection._conn, sql, storable(args))
             return await _run(self._connection, sql, args)
 
     async def many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
+        wanted = [storable(row) for row in rows]
         with _translated():
-            await self._connection.executemany(sql, [storable(row) for row in rows])
+            if at_hand.get() and len(wanted) <= AT_HAND_ROWS:
+                self._connection._conn.executemany(sql, wanted)
+            else:
+                await self._connection.executemany(sql, wanted)
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        await self.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            try:
+                await self.execute("ROLLBACK TO SAVEPOINT part")
+                await self.execute("RELEASE SAVEPOINT part")
+            except DatabaseError as error:
+                raise DatabaseUnavailable("the whole transaction is gone") from error
+            raise
+        await self.execute("RELEASE SAVEPOINT part")
 
 
 class SQLiteDatabase:
@@ -111,7 +130,7 @@ class SQLiteDatabase:
         self._appends = GroupCommit(self._write_batch)
 
     async def all(self, sql: str, *args: Value) -> Sequence[Row]:
-        if _at_hand.get():
+        if at_hand.get():
             # Whoever holds a lock for longer than a moment is waited for in a thread.
             with _translated(), contextlib.suppress(sqlite3.OperationalError):
                 return _fetch(self._nearest, sql, args)
@@ -131,20 +150,21 @@ class SQLiteDatabase:
 
     @contextmanager
     def at_hand(self) -> Iterator[None]:
-        before = _at_hand.set(True)
+        before = at_hand.set(True)
         try:
             yield
         finally:
-            _at_hand.reset(before)
+            at_hand.reset(before)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         async with self._lock:
-            # Whoever is cancelled while BEGIN or COMMIT runs in its thread leaves no transaction
+            # Whoever is cancelled while a BEGIN that waits, or COMMIT, runs in its thread leaves no transaction
             # open behind it: the roll-back stands in the thread's queue after them.
             try:
                 with _translated():
-                    await self._statement("BEGIN IMMEDIATE")
+                    if not _begun(self._writer._conn):
+                        await self._statement("BEGIN IMMEDIATE")
                 yield SQLiteTransaction(self._writer, self.pseudonyms)
                 with _translated():
                     await asyncio.shield(self._statement("COMMIT"))
@@ -288,6 +308,20 @@ async def _run(connection: aiosqlite.Connection, sql: str, args: Sequence[Value]
 
 def _changed(connection: sqlite3.Connection, sql: str, args: Sequence[Value]) -> int:
     return connection.execute(sql, args).rowcount
+
+
+def _begun(connection: sqlite3.Connection) -> bool:
+    """Begin at once; False when somebody else writes just now, or what was before is not quite over."""
+    if connection.in_transaction:
+        return False
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError:
+        return False
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    return True
 
 
 def _written(connection: sqlite3.Connection, batch: Batch) -> None:

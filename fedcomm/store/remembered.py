@@ -1,0 +1,116 @@
+"""A transaction that remembers what it has read, until a table is written that the answer came from.
+
+One activity asks for the same actor, group and thread again and again, each time from a function that cannot know who
+asked before; and the next activity in the same transaction asks for the same group. Nobody else can change a hub's rows
+while a transaction of the hub is open, so an answer stands until the transaction itself writes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from typing import Any, Final, Literal
+
+from fedcomm.store.database import Row, SearchSQL, Transaction, Value
+from fedcomm.store.pseudonyms import Pseudonyms
+
+ROWS_MOST: Final = 5_000
+"""So many rows are remembered, an empty answer as one; then all are forgotten."""
+
+_WRITES: Final = re.compile(r"(?:INSERT(?: OR REPLACE)? INTO|UPDATE) ([a-z_]+)\b")
+"""A write whose effect stays in one table. A DELETE may take rows of others with it."""
+
+_WORD: Final = re.compile(r"(?<![.\w'])([a-z_]+)(?![.\w'])")
+"""Whatever may be the name of a table: neither a column with its alias nor the alias before it."""
+
+
+class Remembering:
+    """A transaction around another one."""
+
+    def __init__(self, inner: Transaction) -> None:
+        self._inner = inner
+        self._answers: dict[tuple[str, str, tuple[Value, ...]], Any] = {}
+        self._rows = 0
+        self.dialect: Literal["sqlite", "postgresql"] = inner.dialect
+        self.search: SearchSQL = inner.search
+        self.pseudonyms: Pseudonyms = inner.pseudonyms
+        self.row: str = inner.row
+
+    async def all(self, sql: str, *args: Value) -> Sequence[Row]:
+        key = ("all", sql, args)
+        if key in self._answers:
+            found: Sequence[Row] = self._answers[key]
+            return found
+        rows = await self._inner.all(sql, *args)
+        self._note(key, rows, len(rows))
+        return rows
+
+    async def one(self, sql: str, *args: Value) -> Row | None:
+        key = ("one", sql, args)
+        if key in self._answers:
+            found: Row | None = self._answers[key]
+            return found
+        row = await self._inner.one(sql, *args)
+        self._note(key, row, 1)
+        return row
+
+    async def value(self, sql: str, *args: Value) -> Any:
+        key = ("value", sql, args)
+        if key in self._answers:
+            return self._answers[key]
+        value = await self._inner.value(sql, *args)
+        self._note(key, value, 1)
+        return value
+
+    async def execute(self, sql: str, *args: Value) -> int:
+        self._forget_what(sql)
+        return await self._inner.execute(sql, *args)
+
+    async def many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
+        self._forget_what(sql)
+        await self._inner.many(sql, rows)
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        try:
+            async with self._inner.savepoint():
+                yield
+        except BaseException:
+            # What was read since may have been what is undone now.
+            self._answers.clear()
+            raise
+
+    def _note(self, key: tuple[str, str, tuple[Value, ...]], answer: Any, rows: int) -> None:
+        sql = key[1]
+        if not sql.startswith("SELECT "):
+            self._forget_what(sql)
+            return
+        self._rows += max(rows, 1)
+        if self._rows > ROWS_MOST:
+            self._answers.clear()
+            self._rows = rows
+        self._answers[key] = answer
+
+    def _forget_what(self, sql: str) -> None:
+        """`sql` writes: whatever was read from its table is not known any more."""
+        table = written(sql)
+        if table is None:
+            self._answers.clear()
+            return
+        for key in [key for key in self._answers if table in words(key[1])]:
+            del self._answers[key]
+
+
+@lru_cache(maxsize=2048)
+def written(sql: str) -> str | None:
+    """The one table that the statement changes; None where it may be several."""
+    found = _WRITES.match(sql)
+    return found.group(1) if found is not None else None
+
+
+@lru_cache(maxsize=2048)
+def words(sql: str) -> frozenset[str]:
+    """Every word of the statement that may be a table's name."""
+    return frozenset(_WORD.findall(sql))

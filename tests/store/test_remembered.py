@@ -1,0 +1,132 @@
+"""A transaction that remembers what it has read answers as one that reads again."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fedcomm.store.database import Database
+from fedcomm.store.remembered import Remembering, words, written
+
+KEYS = ("b-1", "b-2")
+READS = (
+    "SELECT value FROM settings WHERE key = ?",
+    "SELECT count(*) FROM settings WHERE key = ? AND value = 'x'",
+    "SELECT c.seq FROM cursors c, settings s WHERE s.key = ? AND c.consumer = s.key",
+)
+WRITES = (
+    "INSERT INTO settings (key, value) VALUES (?, 'x')"
+    " ON CONFLICT (key) DO UPDATE SET value = 'y'",
+    "UPDATE settings SET value = 'x' WHERE key = ?",
+    "DELETE FROM settings WHERE key = ?",
+    "INSERT INTO cursors (consumer, seq) VALUES (?, 1)"
+    " ON CONFLICT (consumer) DO UPDATE SET seq = cursors.seq + 1",
+    "INSERT INTO settings (key, value) VALUES (?, 'z')"
+    " ON CONFLICT (key) DO UPDATE SET value = 'z' RETURNING value",
+)
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(("read", "write", "undone")),
+        st.integers(0, len(WRITES) - 1),
+        st.sampled_from(KEYS),
+    ),
+    max_size=30,
+)
+
+
+class Undone(Exception):
+    pass
+
+
+async def _play(tx: Any, played: list[tuple[str, int, str]]) -> list[Any]:
+    """What the reads of a play answer."""
+    heard = []
+    for what, number, key in played:
+        if what == "read":
+            sql = READS[number % len(READS)]
+            heard += [
+                await tx.value(sql, key),
+                [tuple(row) for row in await tx.all(sql, key)],
+                None if (row := await tx.one(sql, key)) is None else tuple(row),
+            ]
+            continue
+        try:
+            async with tx.savepoint():
+                sql = WRITES[number]
+                await (tx.value if "RETURNING" in sql else tx.execute)(sql, key)
+                heard.append(await tx.value(READS[0], key))
+                if what == "undone":
+                    raise Undone
+        except Undone:
+            pass
+    return heard
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(played=steps)
+async def test_it_answers_as_if_it_had_read_again(
+    db: Database, played: list[tuple[str, int, str]]
+) -> None:
+    heard = []
+    for remembering in (False, True):
+        try:
+            async with db.transaction() as tx:
+                heard.append(await _play(Remembering(tx) if remembering else tx, played))
+                raise Undone
+        except Undone:
+            pass
+    assert heard[0] == heard[1]
+
+
+async def test_what_was_read_is_read_once(db: Database) -> None:
+    asked = []
+
+    class Asked:
+        def __init__(self, inner: Any) -> None:
+            self._inner = inner
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._inner, name)
+
+        async def value(self, sql: str, *args: Any) -> Any:
+            asked.append(sql)
+            return await self._inner.value(sql, *args)
+
+    async with db.transaction() as inner:
+        tx = Remembering(Asked(inner))  # type: ignore[arg-type]
+        for _ in range(3):
+            await tx.value(READS[0], "b-1")
+        await tx.execute(WRITES[3], "b-1")
+        await tx.value(READS[0], "b-1")
+        assert len(asked) == 1, "another table was written"
+        await tx.execute(WRITES[0], "b-1")
+        assert await tx.value(READS[0], "b-1") == "x"
+        assert len(asked) == 2
+
+
+async def test_every_table_is_known_by_its_name(db: Database) -> None:
+    """In a statement that reads it and in one that writes it."""
+    tables = await db.all(
+        "SELECT name FROM sqlite_master WHERE type = 'table'"
+        if db.dialect == "sqlite"
+        else "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = current_schema()"
+    )
+    names = [str(row["name"]) for row in tables if not str(row["name"]).startswith("sqlite_")]
+    assert len(names) > 40
+    for name in names:
+        assert re.fullmatch("[a-z_]+", name) or name.startswith("search_index"), name
+        for sql in (
+            f"SELECT 1 FROM {name} WHERE id = ?",
+            f"SELECT x.id FROM groups g, {name} x WHERE x.id = g.id",
+            f"SELECT 1 WHERE EXISTS (SELECT 1 FROM {name})",
+        ):
+            assert name in words(sql)
+        assert written(f"INSERT INTO {name} (id) VALUES (?)") == name
+        assert written(f"UPDATE {name} SET id = ?") == name
+        assert written(f"DELETE FROM {name}") is None
