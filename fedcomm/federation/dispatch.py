@@ -135,6 +135,9 @@ class Dispatch:
     ) -> None:
         """Send an activity, or an id, as the group repeats it. `form`: the activity's type, or for something new how
         it is announced (`peers.Form`); `recall` as in `send`."""
+        keep = form in ("activity", "id") and thing.kind == "topic"
+        if not inboxes and not keep:
+            return
         if not recall and not await self._may_announce(tx, thing, content, form):
             return
         author = await actors.actor(tx, thing.author_id)
@@ -158,7 +161,7 @@ class Dispatch:
             thing,
             activity_id,
             recall=recall,
-            keep=form in ("activity", "id") and thing.kind == "topic",
+            keep=keep,
         )
 
     async def keep_inner(
@@ -296,6 +299,13 @@ class Dispatch:
             return
         if await policies.level_of(tx, thing.host_id) != "none":
             return
+        inboxes = [
+            inbox
+            for inbox in recipients.merged(await recipients.group_members(tx, group.id), have_it)
+            if peers.wants_forwards(inbox.software) and inbox.host_id != thing.host_id
+        ]
+        if not inboxes:
+            return
         body = await _as_it_came(tx, thing.id, kind, thing.author_id)
         if body is None or not is_forwardable(parse_object(body.encode())):
             return
@@ -307,14 +317,11 @@ class Dispatch:
             group.id,
             body,
         )
-        inboxes = [
-            inbox
-            for inbox in recipients.merged(await recipients.group_members(tx, group.id), have_it)
-            if peers.wants_forwards(inbox.software) and inbox.host_id != thing.host_id
-        ]
-        if before is None and inboxes:
+        if before is None:
             recall = kind == "Delete"
-            await self._queue(tx, new_id(), group.id, FORWARD, body, inboxes, thing, recall=recall)
+            await self._queue(
+                tx, new_id(), group.id, FORWARD, body, inboxes, thing, recall=recall
+            )
 
     async def sealed(self, tx: Transaction, actor_id: int, activity: JSONObject) -> JSONObject:
         """The whole document, with the proof of `actor_id` where it may have one. Raises KeyMissing."""
@@ -330,8 +337,8 @@ class Dispatch:
         return await self._consent.allows(tx, actor_id, CONSUMER)
 
     async def leaves(self, tx: Transaction, thing: threads.Thing) -> bool:
-        """Whether its author lets the object go out."""
-        return bool(await self._consent.leaves(tx, [thing.id], CONSUMER))
+        """Whether its author lets the object go out. What was written elsewhere is not theirs to decide here."""
+        return not thing.is_local or bool(await self._consent.leaves(tx, [thing.id], CONSUMER))
 
     async def _may_announce(
         self, tx: Transaction, thing: threads.Thing, content: JSONObject | str, form: str

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 
 from fedcomm.federation import lanes
 from fedcomm.federation.addresses import Addresses
@@ -27,8 +28,10 @@ from fedcomm.federation.responses import Responses
 from fedcomm.federation.sanctions import Sanctions
 from fedcomm.federation.words import Words
 from fedcomm.hub import journal, reservations
+from fedcomm.hub.reservations import Reservation
 from fedcomm.store.database import Database, DatabaseUnavailable, Transaction
 from fedcomm.store.ids import go_on_after, now_ms
+from fedcomm.store.remembered import Remembering
 
 log = logging.getLogger("fedcomm.outbox")
 
@@ -42,6 +45,11 @@ IDLE_S = 1.0
 
 FIRST_SAID = ("topic_created", "reply_created")
 """Events whose numbers and time a preview may have reserved."""
+
+AT_HAND = frozenset(
+    {"reply_created", "post_stored", "reaction_added", "reaction_withdrawn", "object_refreshed"}
+)
+"""Events of which most are about what came from elsewhere, and for which a few rows are read."""
 
 
 def steps_of(
@@ -141,17 +149,17 @@ class Outbox:
 
     async def _take(self, tx: Transaction, entry: journal.Entry) -> None:
         await _keep_order(tx)
-        await self._step(tx, entry)
+        reserved = await reservations.of_objects(tx, _first_said([entry]))
+        await self._step(tx, entry, reserved.get(entry.object_id or 0))
         await journal.move_cursor(tx, CONSUMER, entry.seq)
 
-    async def _step(self, tx: Transaction, entry: journal.Entry) -> None:
+    async def _step(
+        self, tx: Transaction, entry: journal.Entry, reserved: Reservation | None
+    ) -> None:
         """What the entry asks for; as it was previewed, if somebody looked before posting."""
         step = self._steps.get(entry.event)
         if step is None:
             return
-        reserved = None
-        if entry.event in FIRST_SAID and entry.object_id is not None:
-            reserved = await reservations.of_object(tx, entry.object_id)
         with self._out.booked(Booking(reserved)):
             await step(tx, entry)
         if reserved is not None:
@@ -159,9 +167,10 @@ class Outbox:
 
     async def consume(self) -> int:
         """Turn the next entries into activities; how many entries were read."""
-        seen = await journal.cursor(self._db, CONSUMER)
-        if await journal.last_seq(self._db) <= seen:
-            return 0
+        with self._db.at_hand():
+            seen = await journal.cursor(self._db, CONSUMER)
+            if await journal.last_seq(self._db) <= seen:
+                return 0
         while True:
             try:
                 return await self._consume()
@@ -170,16 +179,22 @@ class Outbox:
                 await self._keyring.pair(missing.actor_id)
 
     async def _consume(self) -> int:
-        async with self._db.transaction() as tx:
-            # Read again inside: another process may have been here meanwhile.
-            seen = await journal.cursor(tx, CONSUMER)
-            entries = await journal.entries_after(tx, seen, ENTRIES)
-            if entries:
-                await _keep_order(tx)
+        async with self._db.transaction() as inner:
+            # Entries that follow each other are about the same groups and their members.
+            tx = Remembering(inner)
+            with self._db.at_hand():
+                # Read again inside: another process may have been here meanwhile.
+                seen = await journal.cursor(tx, CONSUMER)
+                entries = await journal.entries_after(tx, seen, ENTRIES)
+                if entries:
+                    await _keep_order(tx)
+                    await journal.move_cursor(tx, CONSUMER, entries[-1].seq)
+                reserved = await reservations.of_objects(tx, _first_said(entries))
             for entry in entries:
-                await self._step(tx, entry)
-            if entries:
-                await journal.move_cursor(tx, CONSUMER, entries[-1].seq)
+                with self._db.at_hand() if entry.event in AT_HAND else nullcontext():
+                    await self._step(tx, entry, reserved.get(entry.object_id or 0))
+                # Statements at hand never let go of the event loop.
+                await asyncio.sleep(0)
         return len(entries)
 
 
@@ -187,6 +202,15 @@ async def _keep_order(tx: Transaction) -> None:
     """Deliveries are worked off in the order of their ids. Another process may be ahead with its ids, if the clock was
     set back meanwhile: what is queued here comes after what is queued already (INV-44)."""
     go_on_after(int(await tx.value("SELECT max(id) FROM deliveries") or 0))
+
+
+def _first_said(entries: Sequence[journal.Entry]) -> list[int]:
+    """Ids of the objects whose first words these entries tell of."""
+    return [
+        entry.object_id
+        for entry in entries
+        if entry.event in FIRST_SAID and entry.object_id is not None
+    ]
 
 
 def _after(first: Step, second: Step) -> Step:

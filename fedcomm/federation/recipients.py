@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from fedcomm.store.database import Reader, Row, Value, marks
+from fedcomm.store.database import Reader, Row, Value, at_length, marks
 
 HOSTS_AT_ONCE: Final = 500
 """Hosts that one statement asks for by their ids."""
@@ -108,7 +108,9 @@ def merged(*lists: Sequence[Inbox]) -> list[Inbox]:
 
 
 async def _inboxes(db: Reader, sql: str, *args: Value) -> list[Inbox]:
-    return [_inbox(row) for row in await db.all(sql, *args)]
+    # A group may have members on thousands of servers.
+    with at_length():
+        return [_inbox(row) for row in await db.all(sql, *args)]
 
 
 def _inbox(row: Row) -> Inbox:

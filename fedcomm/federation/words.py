@@ -67,7 +67,7 @@ class Words:
             await self._out.send(tx, thing.author_id, "Create", create, direct, thing, create_id)
             wrapped: JSONObject | None = create
         else:
-            wrapped = await self._out.received_create(tx, thing)
+            wrapped = None
             if thing.kind == "reply":
                 # A topic is announced by its id, which microblogs fetch.
                 await self._out.forward(tx, thing, "Create")
@@ -80,7 +80,9 @@ class Words:
     async def _announce_new(
         self, tx: Transaction, thing: threads.Thing, wrapped: JSONObject | None
     ) -> None:
-        """A topic in both forms, each to whom it suits; a reply as activity only, unless the group wants more."""
+        """A topic in both forms, each to whom it suits; a reply as activity only, unless the group wants more.
+
+        `wrapped`: the Create of something of ours; that of others is looked for where somebody has to be told."""
         if await policies.level_of(tx, thing.host_id) != "none":
             # Hidden here, so it is not handed on either.
             return
@@ -95,6 +97,8 @@ class Words:
                     by_form[form].append(inbox)
             elif peers.wants_activities(inbox.software):
                 by_form["activity"].append(inbox)
+        if not thing.is_local and (by_form["activity"] or thing.kind == "topic"):
+            wrapped = await self._out.received_create(tx, thing)
         if wrapped is not None:
             able = [inbox for inbox in by_form["activity"] if understands(inbox, thing)]
             await self._out.announce(tx, group, thing, wrapped, able, "activity")

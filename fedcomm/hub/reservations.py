@@ -7,11 +7,11 @@ A reservation holds for minutes only: what is posted with it is dated at the pre
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from fedcomm.store.database import Reader, Transaction
+from fedcomm.store.database import Reader, Transaction, marks
 from fedcomm.store.ids import new_id, now_ms
 
 HELD_MS: Final = 10 * 60_000
@@ -60,17 +60,22 @@ async def keep(tx: Transaction, reservation: Reservation) -> None:
     )
 
 
-async def of_object(db: Reader, object_id: int) -> Reservation | None:
-    """What was reserved for an object that is posted, unless it is too long ago to be true."""
-    row = await db.one(
+async def of_objects(db: Reader, object_ids: Sequence[int]) -> dict[int, Reservation]:
+    """What was reserved for objects that are posted, by their ids, unless it is too long ago to be true."""
+    if not object_ids:
+        return {}
+    rows = await db.all(
         "SELECT object_id, reserved_at, numbers FROM reservations"
-        " WHERE object_id = ? AND reserved_at > ?",
-        object_id,
+        f" WHERE object_id IN ({marks(len(object_ids))}) AND reserved_at > ?",
+        *object_ids,
         now_ms() - FORGOTTEN_MS,
     )
-    if row is None:
-        return None
-    return Reservation(row["object_id"], row["reserved_at"], numbers_of(row["numbers"]))
+    return {
+        row["object_id"]: Reservation(
+            row["object_id"], row["reserved_at"], numbers_of(row["numbers"])
+        )
+        for row in rows
+    }
 
 
 async def use_up(tx: Transaction, object_id: int) -> None:

@@ -176,7 +176,7 @@ async def live_through_drafts(world: World, anna: int, group: int) -> None:
     await world.do(drafts.tidy)
     draft = await world.compose(anna, "As previewed", is_topic=True, title="p")
     topic = await world.do(threads.create_topic, anna, group, draft, reserved=held)
-    await reservations.of_object(db, topic)
+    await reservations.of_objects(db, [topic])
     await world.do(reservations.use_up, topic)
     await world.do(reservations.tidy)
     await world.do(canary.may_begin, interval_ms=1, deadline_ms=1)

@@ -43,7 +43,7 @@ async def test_what_was_previewed_is_posted_with_its_id_and_time(world: World) -
     assert sent.status == 303
     assert f"/t/{shown[1]}" in sent.location
     thing = await threads.thing(world.site.db, int(shown[1]))
-    held = await reservations.of_object(world.site.db, int(shown[1]))
+    held = (await reservations.of_objects(world.site.db, [int(shown[1])])).get(int(shown[1]))
     assert thing is not None
     assert held is not None
     assert thing.published_at == held.at
