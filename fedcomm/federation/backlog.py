@@ -82,6 +82,8 @@ async def want_rest(
     allow_http: bool,
 ) -> None:
     """The conversation around something that was just stored is completed in the background (§4.11)."""
+    if document.context is None and document.replies is None:
+        return
     thing = await threads.thing(tx, object_id)
     if thing is not None and thing.host_id is not None:
         await want_thread(tx, thing, document, addresses, allow_http=allow_http)

@@ -128,13 +128,14 @@ class Library:
         community: actors.Actor | None = None,
         quotes: bool = True,
         judge: Judge | None = None,
+        signer: actors.Actor | None = None,
     ) -> Arrival:
         """Fetch what storing the object needs: its author, who is mentioned, what it answers.
 
         `wanted`: it is to be kept wherever it belongs (somebody asked for it); `below`: ids of what
         answers it and led here; `community`: the group of another server that told of it; `quotes`: whether what
-        it quotes is fetched as well; `judge` looks at what it answers, before that is stored. Raises FetchError,
-        Refused, and what `judge` raises.
+        it quotes is fetched as well; `judge` looks at what it answers, before that is stored; `signer`: who sent it,
+        as known here, most often its author. Raises FetchError, Refused, and what `judge` raises.
         """
         if document.attributed_to is None:
             raise Refused("no-author")
@@ -143,19 +144,22 @@ class Library:
         # What somebody else brings, with a proof of its author, must not come from a suspended server either.
         await self._directory.require_open(document.id)
         await self._require_not_erased(document)
-        author = await self._directory.actor(document.attributed_to, budget=budget)
+        if signer is not None and signer.uri == document.attributed_to:
+            author = signer
+        else:
+            author = await self._directory.actor(document.attributed_to, budget=budget)
         if author.is_local:
             raise Refused("our-own")
         audience: Visibility = audience_class(document.to, document.cc, author.followers_uri)
         mentioned = await self._mentioned(document)
         parent = await self._parent(document, budget, below, judge)
         group_id = await self._group(document, mentioned) if parent is None else None
-        circle = await self._circle(document, parent, community)
-        if audience not in ("public", "unlisted") and (
-            circle is not None or await self._is_for_members(document, parent, group_id)
-        ):
-            audience = "members"
-        if not wanted:
+        circle = None
+        if audience not in ("public", "unlisted"):
+            circle = await self._circle(document, parent, community)
+            if circle is not None or await self._is_for_members(document, parent, group_id):
+                audience = "members"
+        if not wanted and parent is None:
             wanted = await self._is_wanted(author, mentioned)
         has_place = wanted or parent is not None or group_id is not None
         quotation = None
@@ -273,9 +277,12 @@ class Library:
     async def _require_not_erased(self, document: ObjectDocument) -> None:
         """What was erased here is not made anew when somebody repeats it (INV-50). Somebody who comes back after
         their erasure is let in with what they say since. Raises Refused."""
-        if await erasure.erased_at(self._db, "object", document.id) is not None:
+        thing: erasure.Name = ("object", document.id)
+        author: erasure.Name = ("actor", document.attributed_to or "")
+        erased = await erasure.erased(self._db, thing, author)
+        if thing in erased:
             raise Refused("erased")
-        since = await erasure.erased_at(self._db, "actor", document.attributed_to or "")
+        since = erased.get(author)
         if since is not None and (document.published or 0) <= since:
             raise Refused("erased")
 

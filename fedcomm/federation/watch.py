@@ -134,6 +134,8 @@ class Watch:
 
     async def _mentions_strangers(self, arrival: Arrival) -> bool:
         """Whether members are mentioned whom it does not answer."""
+        if not arrival.content.mentions:
+            return False
         answered: int | None = None
         if arrival.parent_id is not None:
             answered = await self._db.value(

@@ -89,7 +89,9 @@ class Writings:
         if cast is not None:
             return await self._polling.cast(received, [cast])
         judge = self.judge_of(received, thing.id)
-        arrival = await self._library.prepare(thing, budget=received.budget, judge=judge)
+        arrival = await self._library.prepare(
+            thing, budget=received.budget, judge=judge, signer=received.signer
+        )
         await judge(arrival)
 
         async def change(tx: Transaction) -> str:

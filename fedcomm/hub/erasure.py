@@ -27,7 +27,7 @@ from fedcomm.hub import actors, audit, holds, journal, media, threads
 from fedcomm.hub.erased_rows import OBJECTS_STEP, ROWS_STEP, STEPS
 from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
 from fedcomm.hub.neutralising import Person
-from fedcomm.store.database import Database, Reader, Row, Transaction
+from fedcomm.store.database import Database, Reader, Row, Transaction, marks
 from fedcomm.store.ids import new_id, now_ms
 
 Kind = Literal["member", "group", "remote", "host"]
@@ -564,11 +564,21 @@ async def remember(tx: Transaction, kind: Literal["handle", "actor", "object"], 
     )
 
 
-async def erased_at(
-    db: Database | Transaction, kind: Literal["handle", "actor", "object"], name: str
-) -> int | None:
+Erasable = Literal["handle", "actor", "object"]
+Name = tuple[Erasable, str]
+"""A kind of thing, and what one of them is called."""
+
+
+async def erased_at(db: Database | Transaction, kind: Erasable, name: str) -> int | None:
     """When what was called so was erased; None if it was not."""
-    found = await db.value(
-        "SELECT erased_at FROM erased WHERE pseudonym = ?", db.pseudonyms.of(kind, name)
+    return (await erased(db, (kind, name))).get((kind, name))
+
+
+async def erased(db: Database | Transaction, *named: Name) -> dict[Name, int]:
+    """Which of these were erased, and when."""
+    pseudonyms = {db.pseudonyms.of(*name): name for name in named}
+    rows = await db.all(
+        f"SELECT pseudonym, erased_at FROM erased WHERE pseudonym IN ({marks(len(pseudonyms))})",
+        *pseudonyms,
     )
-    return int(found) if found is not None else None
+    return {pseudonyms[row["pseudonym"]]: int(row["erased_at"]) for row in rows}

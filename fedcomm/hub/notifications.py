@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from fedcomm.hub import actors, avoidance
-from fedcomm.hub.visibility import can_read, member, readable, shown
+from fedcomm.hub.visibility import Clause, member, readable, shown
 from fedcomm.store.database import Reader, Transaction
 from fedcomm.store.ids import first_id_at, new_id, now_ms
 
@@ -70,14 +70,23 @@ async def notify(
     if recipient.suspended_at is not None or recipient.deleted_at is not None:
         return
     viewer = member(recipient.id)
-    if object_id is not None and not await can_read(tx, viewer, object_id):
-        return
     allowed = shown(viewer, "a.host_id", "a.id")
-    if not await tx.value(
-        f"SELECT 1 FROM actors a WHERE a.id = ? AND {allowed.sql}", actor_id, *allowed.args
-    ):
-        return
-    if await avoidance.kind_of(tx, recipient.id, actor_id) is not None:
+    met = avoidance.not_avoided(viewer, "a.id", "a.host_id")
+    about = Clause("1 = 1")
+    if object_id is not None:
+        gate = readable(viewer)
+        about = Clause(
+            f"EXISTS (SELECT 1 FROM objects o WHERE o.id = ? AND {gate.sql})",
+            (object_id, *gate.args),
+        )
+    may_know = await tx.value(
+        f"SELECT 1 FROM actors a WHERE a.id = ? AND {allowed.sql} AND {met.sql} AND {about.sql}",
+        actor_id,
+        *allowed.args,
+        *met.args,
+        *about.args,
+    )
+    if may_know is None:
         return
     await _insert(tx, recipient.id, kind, actor_id, object_id, group_id, matter_id)
 

@@ -77,12 +77,11 @@ async def create_topic(
 
     Raises NotFound, NotAllowed.
     """
-    await require_home(tx, author_id)
+    author = await require_home(tx, author_id)
     group = await groups.group(tx, group_id)
     if group is None:
         raise NotFound("There is no such group.")
-    await _require_place(tx, group, author_id)
-    place = await groups.membership(tx, group_id, author_id)
+    place = await _require_place(tx, group, author)
     await admission.require_topic(tx, group, author_id, place)
     host_id = provenance.host_id if provenance else None
     waits = await admission.must_wait(tx, group, author_id, host_id, place)
@@ -121,28 +120,24 @@ async def create_reply(
 
     Raises NotFound, NotAllowed (thread locked, not a member of a closed group).
     """
-    await require_home(tx, author_id)
+    author = await require_home(tx, author_id)
     parent = await thing(tx, parent_id)
     if parent is None or parent.deleted_at is not None:
         raise NotFound("What you answer is not there any more.")
-    author = await actors.actor(tx, author_id)
-    assert author is not None
     viewer = member(author_id) if author.is_local else remote(author_id, author.host_id or 0)
     if not await can_read(tx, viewer, parent_id):
         raise NotFound("What you answer is not there any more.")
     if author.is_local and not await permissions.may_on_remote(tx, "reply", parent_id, author_id):
         raise NotAllowed("Its author does not let you answer this.")
-    topic = await thing(tx, parent.topic_id) if parent.topic_id is not None else None
+    topic: Thing | None = parent
+    if parent.topic_id != parent.id:
+        topic = await thing(tx, parent.topic_id) if parent.topic_id is not None else None
     group = await groups.group(tx, parent.group_id) if parent.group_id is not None else None
-    if group is not None:
-        await _require_place(tx, group, author_id)
-        if topic is not None and topic.locked_at is not None:
-            place = await groups.membership(tx, group.id, author_id)
-            if not (place and place.moderates):
-                raise NotAllowed("This thread is closed.")
     waits = False
     if group is not None:
-        place = await groups.membership(tx, group.id, author_id)
+        place = await _require_place(tx, group, author)
+        if topic is not None and topic.locked_at is not None and not (place and place.moderates):
+            raise NotAllowed("This thread is closed.")
         host_id = provenance.host_id if provenance else None
         waits = await admission.must_wait(tx, group, author_id, host_id, place)
     object_id = reserved.object_id if reserved is not None else new_id()
@@ -170,7 +165,7 @@ async def create_reply(
     made = await thing(tx, object_id)
     assert made is not None
     await count_reply(tx, made, 1)
-    await announce_new(tx, object_id)
+    await _announce(tx, made, parent, topic, new=content)
     return object_id
 
 
@@ -183,14 +178,26 @@ async def announce_new(tx: Transaction, object_id: int) -> None:
     """A topic or reply is in view from now on: the journal tells it, and whom it concerns is notified."""
     made = await thing(tx, object_id)
     assert made is not None
+    above = []
+    if made.kind == "reply":
+        above = [
+            await thing(tx, one) for one in (made.parent_id, made.topic_id) if one is not None
+        ]
+    await _announce(tx, made, *above)
+
+
+async def _announce(
+    tx: Transaction, made: Thing, *above: Thing | None, new: Content | None = None
+) -> None:
+    """`above`: what a reply answers, and its topic; `new`: its words, if they have just been stored."""
+    object_id = made.id
     event: journal.Event = "topic_created" if made.kind == "topic" else "reply_created"
     await journal.record(
         tx, event, actor_id=made.author_id, object_id=object_id, group_id=made.group_id
     )
     told: set[int] = set()
-    for above in (made.parent_id, made.topic_id):
-        written = await thing(tx, above) if above not in (None, object_id) else None
-        if made.kind != "reply" or written is None or written.author_id in told:
+    for written in above:
+        if written is None or written.author_id in told:
             continue
         author = await actors.actor(tx, written.author_id)
         if author is not None:
@@ -198,8 +205,10 @@ async def announce_new(tx: Transaction, object_id: int) -> None:
             told.add(author.id)
     if made.kind == "reply" and made.topic_id is not None:
         await tx.execute("UPDATE objects SET active_at = ? WHERE id = ?", now_ms(), made.topic_id)
-    await quotes.announce(tx, object_id)
-    await _tell_mentioned(tx, object_id, made.author_id, already=told)
+    if new is None or new.quote is not None:
+        await quotes.announce(tx, object_id)
+    if new is None or new.mentions:
+        await _tell_mentioned(tx, object_id, made.author_id, already=told)
 
 
 async def count_reply(tx: Transaction, reply: Thing, by: int) -> None:
@@ -473,7 +482,7 @@ async def require_place_of(tx: Transaction, target: Thing, actor_id: int) -> Non
         return
     group = await groups.group(tx, target.group_id)
     if group is not None:
-        await _require_place(tx, group, actor_id)
+        await _require_place(tx, group, await actors.actor(tx, actor_id))
 
 
 async def _existing(tx: Transaction, object_id: int) -> Thing:
@@ -483,10 +492,10 @@ async def _existing(tx: Transaction, object_id: int) -> Thing:
     return known
 
 
-async def require_home(tx: Transaction, author_id: int) -> None:
-    """Raises NotAllowed for somebody who is gone, or whose server is being erased (INV-21, INV-50: whatever was looked
-    at before); for a member who is suspended; and for one who has moved away: they write, like and vote from their new
-    account. What they said here they can still take back."""
+async def require_home(tx: Transaction, author_id: int) -> actors.Actor:
+    """Who it is. Raises NotAllowed for somebody who is gone, or whose server is being erased (INV-21, INV-50: whatever
+    was looked at before); for a member who is suspended; and for one who has moved away: they write, like and vote from
+    their new account. What they said here they can still take back."""
     author = await actors.actor(tx, author_id)
     if author is None or author.deleted_at is not None:
         raise NotAllowed("This account is gone.")
@@ -494,28 +503,31 @@ async def require_home(tx: Transaction, author_id: int) -> None:
         erased = "SELECT 1 FROM erasures WHERE subject_id = ? AND state IN ('objects', 'rows')"
         if await tx.value(erased, author.host_id) is not None:
             raise NotAllowed("This account is gone.")
-        return
+        return author
     if author.suspended_at is not None:
         raise NotAllowed("Your account is suspended.")
     if author.moved_to_uri is not None:
         raise NotAllowed("Your account has moved: use the new one.")
+    return author
 
 
-async def _require_place(tx: Transaction, group: groups.Group, author_id: int) -> None:
-    place = await groups.membership(tx, group.id, author_id)
+async def _require_place(
+    tx: Transaction, group: groups.Group, author: actors.Actor | None
+) -> groups.Membership | None:
+    """The place that they have in the group; NotAllowed or NotFound unless they may speak there."""
+    if author is None or author.suspended_at or author.deleted_at:
+        raise NotAllowed("You may not write in this group.")
+    place = await groups.membership(tx, group.id, author.id)
     if place is not None and place.state == "banned":
         raise NotAllowed("You may not write in this group.")
     if group.moved_to is not None:
         raise NotAllowed("This group has moved: write in its new place.")
-    author = await actors.actor(tx, author_id)
-    if author is None or author.suspended_at or author.deleted_at:
-        raise NotAllowed("You may not write in this group.")
     await admission.require_host(tx, group.id, author.host_id, place)
     if place is not None and place.state == "active":
-        return
+        return place
     # In an open federated group anybody may speak: a reply from Mastodon comes from no member.
     if group.mode == "federated" and not author.is_local and not group.approval:
-        return
+        return place
     if group.is_members_only:
         raise NotFound("There is no such group.")
     raise NotAllowed("Join the group to write in it.")
