@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
+from functools import cache
 from html import escape
 from typing import Final
 from urllib.parse import urlsplit
@@ -195,7 +196,8 @@ def _clean(
 ) -> SafeHtml:
     source = html[:INPUT_LIMIT]
     editor = _Editor(policy, media_proxy, local_origin)
-    cleaner = _cleaner(policy, editor.images)
+    # Without a proxy there are no images, and the cleaner is always the same.
+    cleaner = _without_images(policy) if media_proxy is None else _cleaner(policy, editor.images)
     before, clean = None, source
     for _ in range(_STABLE_PASSES):
         # Again until the output reads as itself: what a browser parses is what was checked.
@@ -210,6 +212,11 @@ def _clean(
     )
     plain = "".join(f"<p>{line}</p>" for line in lines)
     return SafeHtml(nh3.clean(plain, tags={"p", "br"}, attributes={}))
+
+
+@cache
+def _without_images(policy: _Policy) -> nh3.Cleaner:
+    return _cleaner(policy, set())
 
 
 def _cleaner(policy: _Policy, images: set[str], *, relative: Container[str] = ()) -> nh3.Cleaner:
