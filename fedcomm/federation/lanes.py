@@ -107,31 +107,32 @@ async def claim(
     but_for, full = _but_for(share)
     if only_free:
         but_for += " AND lease_owner IS NULL"
-    async with db.queue_transaction() as tx:
-        rows = await tx.all(
-            "SELECT host_id, failures, failing_since,"
-            " (SELECT COALESCE(h.family, h.name) FROM hosts h WHERE h.id = lanes.host_id) AS family"
-            f" FROM lanes WHERE queue = ? AND next_at <= ? AND lease_until < ?{but_for}"
-            " ORDER BY next_at LIMIT ?" + db.skip_locked,
-            queue,
-            now,
-            now,
-            *full,
-            limit + len(in_hand),
-        )
-        taken = [
-            Lane(row["host_id"], row["failures"], row["failing_since"], row["family"] or "")
-            for row in rows
-            if row["host_id"] not in in_hand
-        ]
-        if share is not None:
-            taken = _within(taken, share)
-        taken = taken[:limit]
-        if taken:
-            await tx.many(
-                "UPDATE lanes SET lease_owner = ?, lease_until = ? WHERE queue = ? AND host_id = ?",
-                [(owner(), now + lease_ms, queue, lane.host_id) for lane in taken],
+    with db.at_hand():
+        async with db.queue_transaction() as tx:
+            rows = await tx.all(
+                "SELECT host_id, failures, failing_since,"
+                " (SELECT COALESCE(h.family, h.name) FROM hosts h WHERE h.id = lanes.host_id) AS family"
+                f" FROM lanes WHERE queue = ? AND next_at <= ? AND lease_until < ?{but_for}"
+                " ORDER BY next_at LIMIT ?" + db.skip_locked,
+                queue,
+                now,
+                now,
+                *full,
+                limit + len(in_hand),
             )
+            taken = [
+                Lane(row["host_id"], row["failures"], row["failing_since"], row["family"] or "")
+                for row in rows
+                if row["host_id"] not in in_hand
+            ]
+            if share is not None:
+                taken = _within(taken, share)
+            taken = taken[:limit]
+            if taken:
+                await tx.many(
+                    "UPDATE lanes SET lease_owner = ?, lease_until = ? WHERE queue = ? AND host_id = ?",
+                    [(owner(), now + lease_ms, queue, lane.host_id) for lane in taken],
+                )
     return taken
 
 
@@ -150,13 +151,14 @@ async def due(db: Database, queue: Queue, share: Share | None = None) -> bool:
     """Whether a lane waits to be claimed: one cheap read, so that an idle hub writes nothing."""
     now = now_ms()
     but_for, full = _but_for(share)
-    found = await db.value(
-        f"SELECT 1 FROM lanes WHERE queue = ? AND next_at <= ? AND lease_until < ?{but_for} LIMIT 1",
-        queue,
-        now,
-        now,
-        *full,
-    )
+    with db.at_hand():
+        found = await db.value(
+            f"SELECT 1 FROM lanes WHERE queue = ? AND next_at <= ? AND lease_until < ?{but_for} LIMIT 1",
+            queue,
+            now,
+            now,
+            *full,
+        )
     return found is not None
 
 

@@ -322,6 +322,11 @@ async def note(tx: Transaction, host_id: int, named: Sequence[NamedEmoji]) -> di
 async def claim(db: Database, *, limit: int = 20) -> list[tuple[Emoji, str]]:
     """Emoji whose picture is to be fetched now, with their hosts; nobody else gets them for a while."""
     now = now_ms()
+    with db.at_hand():
+        # Asked after each activity that arrives: no transaction just to see that there are none.
+        due = "SELECT 1 FROM emoji WHERE fetch_at IS NOT NULL AND fetch_at <= ? LIMIT 1"
+        if await db.value(due, now) is None:
+            return []
     async with db.queue_transaction() as tx:
         rows = await tx.all(
             f"SELECT {_COLUMNS}, h.name AS host FROM emoji e JOIN hosts h ON h.id = e.host_id"
