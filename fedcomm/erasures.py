@@ -7,48 +7,131 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from fedcomm import withdrawals
-from fedcomm.hub import erasure, media
+from fedcomm.erasure_journal import JournalLost
+from fedcomm.hub import erasure, holds, media
 from fedcomm.hub.register import REGISTER
 from fedcomm.site import Site
 from fedcomm.store import snapshots
+from fedcomm.store.database import DatabaseUnavailable
 from fedcomm.store.disk import shred
 
 log = logging.getLogger("fedcomm.erasures")
 
 EVERY_S = 2.0
-"""How soon a new case is seen, and how often it is asked whether everybody has answered."""
+"""How soon a new case is seen."""
+
+JOURNAL_EVERY_S = 1.0
+"""How far the erasure journal is behind at most, whatever else goes on."""
+
+LOOK_MOST_S = 60.0
+"""How often it is asked whether everybody has answered: seldom once it takes long, since a server that is down is asked
+for weeks."""
+
+CERTIFY_EVERY_S = 3600.0
+"""How often is looked for what a crash left without its certificate."""
 
 PAUSE_S = 0.005
 """Between two steps, so that whoever waits to write gets their turn."""
 
 
 async def run(site: Site) -> None:
-    """Go on with every open case until cancelled."""
+    """Keep the erasure journal, and go on with every open case, until cancelled; neither waits for the other."""
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_keep_journal(site))
+        tasks.create_task(Rounds(site).run())
+
+
+async def _keep_journal(site: Site) -> None:
     while True:
-        try:
-            await _certify_late(site)
+        with _apart("erasure journal"):
             await site.erasure_journal.catch_up(site.db)
+        await asyncio.sleep(JOURNAL_EVERY_S)
+
+
+@contextmanager
+def _apart(what: str) -> Iterator[None]:
+    """What fails here holds up nothing behind it, and comes again (INV-47)."""
+    try:
+        yield
+    except (DatabaseUnavailable, JournalLost) as error:
+        log.error("%s: %s", what, error)
+    except Exception:
+        log.exception("%s", what)
+
+
+class Rounds:
+    """Goes on with what is open, and remembers what need not be asked again at once."""
+
+    def __init__(self, site: Site, clock: Callable[[], float] = time.monotonic) -> None:
+        self._site = site
+        self._clock = clock
+        self._certify_at = -math.inf
+        self._ended_holds = -1
+        # By case: when it is asked next whether everybody has answered, and how long is waited then.
+        self._looks: dict[int, tuple[float, float]] = {}
+
+    async def run(self) -> None:
+        """One round after the other until cancelled."""
+        while True:
+            await self.round()
+            await asyncio.sleep(EVERY_S)
+
+    async def round(self) -> None:
+        """Everything that can be done now."""
+        site = self._site
+        with _apart("certificates"):
+            await self._certify_late()
+        with _apart("withdrawals"):
             await withdrawals.proceed(site)
-            await _let_go(site)
-            for case in await erasure.open_cases(site.db):
-                await proceed(site, case)
-        except Exception:
-            log.exception("erasures")
-        await asyncio.sleep(EVERY_S)
+        with _apart("legal holds"):
+            await self._let_go()
+        cases: list[erasure.Case] = []
+        with _apart("erasures"):
+            cases = await erasure.open_cases(site.db)
+        self._looks = {case.id: self._looks[case.id] for case in cases if case.id in self._looks}
+        for case in cases:
+            if case.state == "tell" and not self._is_due(case.id):
+                continue
+            with _apart(f"erasure {case.id}"):
+                try:
+                    await proceed(site, case)
+                except Exception:
+                    self._certify_at = -math.inf  # It may have come as far as that.
+                    raise
+
+    def _is_due(self, case_id: int) -> bool:
+        now = self._clock()
+        due, wait = self._looks.get(case_id, (now, EVERY_S))
+        if now < due:
+            return False
+        self._looks[case_id] = (now + wait, min(wait * 1.5, LOOK_MOST_S))
+        return True
+
+    async def _certify_late(self) -> None:
+        if self._clock() >= self._certify_at:
+            await certify_late(self._site)
+            self._certify_at = self._clock() + CERTIFY_EVERY_S
+
+    async def _let_go(self) -> None:
+        """What a legal hold kept until now, whenever one has ended."""
+        site, ended = self._site, await holds.ended(self._site.db)
+        if ended == self._ended_holds:
+            return
+        gone, images = await erasure.let_go(site.db)
+        if gone or self._ended_holds >= 0:
+            await media.remove_orphans(site.db, site.media_folder, images)
+            await site.db.scrub([name for name, table in REGISTER.items() if table.words])
+            site.wake()
+        self._ended_holds = ended
 
 
-async def _let_go(site: Site) -> None:
-    """What a legal hold kept until now."""
-    gone, images = await erasure.let_go(site.db)
-    if gone:
-        await media.remove_orphans(site.db, site.media_folder, images)
-        await site.db.scrub([name for name, table in REGISTER.items() if table.words])
-        site.wake()
-
-
-async def _certify_late(site: Site) -> None:
+async def certify_late(site: Site) -> None:
     """What a crash left without its certificate."""
     if site.federation is not None:
         for case_id in await erasure.uncertified(site.db):

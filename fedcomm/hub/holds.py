@@ -69,6 +69,11 @@ async def of_subject(db: Reader, subject_id: int) -> Hold | None:
     return _hold(row) if row else None
 
 
+async def ended(db: Reader) -> int:
+    """How many holds have ended: when there is one more, something may go that was kept."""
+    return int(await db.value("SELECT count(*) FROM holds WHERE ended_at IS NOT NULL"))
+
+
 async def covers(
     db: Reader, object_id: int, author_id: int, group_id: int | None, host_id: int | None
 ) -> bool:

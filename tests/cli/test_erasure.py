@@ -29,7 +29,7 @@ def serve_until_done(hub: Hub, case_id: str) -> None:
                 case = await erasure.case(site.db, int(case_id))
                 assert case is not None
                 if (await erasures.proceed(site, case)).state == "done":
-                    await erasures._certify_late(site)
+                    await erasures.certify_late(site)
                     return
                 await asyncio.sleep(0.02)
             raise AssertionError("not done")
