@@ -8,8 +8,8 @@ The database remembers up to which line it has come. A database that is restored
 is not served before every later line was replayed. A file that lost lines which the database knows is refused, since
 nobody could say any more what a backup would bring back.
 
-It is a consumer of the hub's journal like any other channel, a second behind at most; whoever confirms an erasure to a
-person calls `catch_up` first. Lines are on stable storage before the cursor moves: after a crash between the two a
+It is a consumer of the hub's journal like any other channel, a second behind as a rule; whoever confirms an erasure to
+a person calls `catch_up` first. Lines are on stable storage before the cursor moves: after a crash between the two a
 line stands there twice, which does no harm.
 """
 
@@ -87,16 +87,18 @@ class ErasureJournal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # The size of the file when it was read last, and its last line: it is not read for each new one.
+        # How far the file was read, in bytes, and the last line there: what is before is not read for each new one.
         self._tail = (0, Position())
 
-    def _last(self, size: int) -> Position:
-        if self._tail[0] != size:
-            last = Position()
-            for line in self.lines():
-                last = Position(line.n, line.chain)
-            self._tail = (size, last)
-        return self._tail[1]
+    def _last(self) -> Position:
+        """The last line, also if another process wrote it. Raises JournalLost."""
+        offset, last = self._tail
+        if self.path.exists() and self.path.stat().st_size < offset:
+            offset, last = 0, Position()
+        for line, end in self._read(offset, last):
+            offset, last = end, Position(line.n, line.chain)
+        self._tail = (offset, last)
+        return last
 
     async def position(self, db: Reader) -> Position:
         """How far this database has come."""
@@ -108,14 +110,19 @@ class ErasureJournal:
 
         A last line that a crash cut off was never confirmed to anybody, and is passed over.
         """
-        chain, n = FIRST_CHAIN, 0
+        return (line for line, _ in self._read(0, Position()))
+
+    def _read(self, offset: int, before: Position) -> Iterator[tuple[Line, int]]:
+        """The lines from byte `offset` on, where the line `before` ends; each with the byte where it ends."""
+        chain, n = before.chain, before.n
         try:
-            file = self.path.open(encoding="utf-8")
+            file = self.path.open("rb")
         except FileNotFoundError:
             return
         with file:
-            for number, written in enumerate(file, 1):
-                if not written.endswith("\n"):
+            file.seek(offset)
+            for number, written in enumerate(file, n + 1):
+                if not written.endswith(b"\n"):
                     return
                 try:
                     fields = json.loads(written)
@@ -130,25 +137,34 @@ class ErasureJournal:
                     raise JournalLost(
                         f"{self.path}, line {number}: lines before this one were changed or lost."
                     )
-                chain, n = line.chain, line.n
-                yield line
+                chain, n, offset = line.chain, line.n, offset + len(written)
+                yield line, offset
 
     async def pending(self, db: Reader) -> Sequence[Line]:
         """The lines that this database has not come to. Raises JournalLost."""
         known = await self.position(db)
-        every = await asyncio.to_thread(list, self.lines())
-        if known.n > len(every):
+        return await asyncio.to_thread(self._after, known)
+
+    def _after(self, known: Position) -> list[Line]:
+        found: list[Line] = []
+        offset, last = 0, Position()
+        for line, end in self._read(0, last):
+            offset, last = end, Position(line.n, line.chain)
+            if line.n == known.n and line.chain != known.chain:
+                raise JournalLost(
+                    f"the erasure journal {self.path} is not the one of this database: put the right "
+                    "file back."
+                )
+            if line.n > known.n:
+                found.append(line)
+        if known.n > last.n:
             raise JournalLost(
-                f"the erasure journal {self.path} has {len(every)} lines, and the database knows of "
+                f"the erasure journal {self.path} has {last.n} lines, and the database knows of "
                 f"{known.n}: put the file back, or what was erased since could return with a backup. "
                 "If it is lost for good: `fedcomm erasure begin-journal`."
             )
-        if known.n and every[known.n - 1].chain != known.chain:
-            raise JournalLost(
-                f"the erasure journal {self.path} is not the one of this database: put the right "
-                "file back."
-            )
-        return every[known.n :]
+        self._tail = (offset, last)
+        return found
 
     # Writing
 
@@ -194,7 +210,7 @@ class ErasureJournal:
         with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             self._cut_broken_end(file.fileno())
-            last = self._last(os.fstat(file.fileno()).st_size)
+            last = self._last()
             n, chain = last.n, last.chain
             for at, what, subject_id in found:
                 line = Line.after(chain, n + 1, at, what, subject_id)
@@ -279,8 +295,6 @@ class ErasureJournal:
 
     async def begin_anew(self, db: Database) -> None:
         """The old file is lost for good, and the operator has said so: count from the file that is there now."""
-        last = Position()
-        for line in self.lines():
-            last = Position(line.n, line.chain)
+        last = await asyncio.to_thread(self._last)
         async with db.transaction() as tx:
             await self._note(tx, last)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -104,6 +105,29 @@ async def test_the_journal_of_another_hub_is_refused(site: Site, told: list[Line
     path.write_text(text)
     with pytest.raises(JournalLost, match="not the one"):
         await ErasureJournal(path).pending(site.db)
+
+
+async def test_what_was_read_is_not_read_for_each_new_line_though_processes_take_turns(
+    site: Site, told: list[Line], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    really = Line.after
+
+    def after(*args: Any) -> Line:
+        read.append(args[1])
+        return really(*args)
+
+    monkeypatch.setattr(Line, "after", after)
+    one, other = (
+        ErasureJournal(site.erasure_journal.path),
+        ErasureJournal(site.erasure_journal.path),
+    )
+    last = await one.position(site.db)
+    for number, journal in enumerate((one, other, one, other)):
+        last = journal._append(last, [(1, "object", number)])
+    # Each reads the five lines once, what the other has written since, and its own.
+    assert read == [*range(1, 6), 6, *range(1, 7), 7, 7, 8, 8, 9]
+    assert last.n == 9 and len(list(one.lines())) == 9
 
 
 async def test_a_line_that_a_crash_cut_off_does_no_harm(site: Site, told: list[Line]) -> None:
