@@ -20,7 +20,7 @@ from pathlib import Path
 
 import aiohttp
 
-from benchmarks.__main__ import Meter
+from benchmarks.figures import Meter
 from fedcomm.store.ids import new_id, now_ms
 from tests.federation.hub import Hub, running_hub
 from tests.federation.stub import Stubs, stubs
@@ -115,7 +115,7 @@ async def measure(objects: int, hosts: int, copies: int, rate: float) -> dict[st
             ben = fill(hub, servers, objects, hosts, copies)
             filled = time.monotonic() - started
             await hub.start()
-            meter = Meter(hub)
+            meter = Meter.of(hub)
             before = await read(hub, None, 5.0)
             memory = [meter.memory_mb()[0]]
             over = asyncio.Event()

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -85,11 +85,20 @@ class PostgreSQLServer:
     PostgreSQL refuses to run as root; root starts it as the user `postgres`.
     """
 
-    def __init__(self, binaries: Path, *, durable: bool = False) -> None:
-        """`durable` keeps `fsync` on, for tests that take the power away."""
+    def __init__(
+        self,
+        binaries: Path,
+        *,
+        durable: bool = False,
+        place: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """`durable` keeps `fsync` on, for tests that take the power away. `place`: the folder for the cluster, if not
+        the fastest; `settings`: further ones of the server."""
         self._binaries = binaries
         self._durable = durable
-        place = _fast_folder() or Path(tempfile.gettempdir())
+        self._settings = dict(settings or {})
+        place = place or _fast_folder() or Path(tempfile.gettempdir())
         _remove_left_over(place)
         self._folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=place))
         self._as_user: dict[str, Any] = {}
@@ -107,6 +116,12 @@ class PostgreSQLServer:
     def url(self, name: str) -> str:
         """The address of the database `name`."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
+
+    @property
+    def pid(self) -> int:
+        """Of the process that started all of its others."""
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def socket_folder(self) -> Path:
@@ -138,6 +153,7 @@ class PostgreSQLServer:
             "shared_buffers": "32MB",
             "max_connections": "200",
             "autovacuum": "off",
+            **self._settings,
         }
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
