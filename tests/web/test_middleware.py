@@ -139,6 +139,10 @@ async def test_inv_28_nothing_is_changed_by_asking(world: World) -> None:
     """Every GET route once, as the administrator: the journal stays where it is."""
     anna = await world.browser("anna")
     before = await world.site.db.value("SELECT count(*) FROM journal")
+    files = {
+        "/settings/take/{file}": "following_accounts.csv",
+        "/g/{name}/take/{file}": "everything-json.zip",
+    }
     for route in world.client.server.app.router.routes():
         if route.method == "GET" and route.resource is not None:
             path = route.resource.canonical.format_map(
@@ -146,7 +150,8 @@ async def test_inv_28_nothing_is_changed_by_asking(world: World) -> None:
                     name="garden",
                     id=str(world.topics["garden"]),
                     host="social.example",
-                    file="x.css",
+                    file=files.get(route.resource.canonical, "x.css"),
+                    reference="1-0",
                     tag="orto",
                     version="2.1",
                     spoke="feeds",
