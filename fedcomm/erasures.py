@@ -9,10 +9,10 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
-from fedcomm import withdrawals
+from fedcomm import supervision, withdrawals
 from fedcomm.erasure_journal import JournalLost
 from fedcomm.hub import erasure, holds, media
 from fedcomm.hub.register import REGISTER
@@ -54,15 +54,8 @@ async def _keep_journal(site: Site) -> None:
         await asyncio.sleep(JOURNAL_EVERY_S)
 
 
-@contextmanager
-def _apart(what: str) -> Iterator[None]:
-    """What fails here holds up nothing behind it, and comes again (INV-47)."""
-    try:
-        yield
-    except (DatabaseUnavailable, JournalLost) as error:
-        log.error("%s: %s", what, error)
-    except Exception:
-        log.exception("%s", what)
+def _apart(what: str) -> AbstractContextManager[None]:
+    return supervision.apart(log, what, DatabaseUnavailable, JournalLost)
 
 
 class Rounds:

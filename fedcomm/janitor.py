@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from fedcomm import supervision
 from fedcomm.hub import (
     bans,
     drafts,
@@ -20,6 +22,7 @@ from fedcomm.hub import (
 )
 from fedcomm.site import Site
 from fedcomm.store import snapshots
+from fedcomm.store.database import DatabaseUnavailable
 from fedcomm.store.ids import now_ms
 
 log = logging.getLogger("fedcomm.janitor")
@@ -33,21 +36,37 @@ STRAY_SECONDS = 86_400.0
 async def run(site: Site) -> None:
     """Tidy up now and every hour until cancelled."""
     while True:
-        try:
-            await tidy(site)
-        except Exception:
-            log.exception("janitor")
+        await tidy(site)
         await asyncio.sleep(EVERY_S)
 
 
 async def tidy(site: Site) -> int:
-    """One round; how many images, files, sessions and tokens went."""
-    await purge(site)
+    """One round; how many drafts, images, files, sessions and tokens went. What fails is left for the next one."""
+    total = 0
+    with _apart("what moderators removed"):
+        await purge(site)
+    with _apart("copies from before upgrades"):
+        await _snapshots(site)
+    for name, step in (
+        ("drafts", _drafts),
+        ("images", _images),
+        ("stray files", _strays),
+        ("sessions", _sessions),
+    ):
+        with _apart(name):
+            total += await step(site)
+    return total
+
+
+def _apart(what: str) -> AbstractContextManager[None]:
+    return supervision.apart(log, f"janitor: {what}", DatabaseUnavailable)
+
+
+async def _snapshots(site: Site) -> None:
     if site.config.database.file is not None:
         await asyncio.to_thread(
             snapshots.remove, site.config.database.file, older_than_s=snapshots.KEPT_S
         )
-    return await _drafts(site) + await _images(site) + await _strays(site) + await _sessions(site)
 
 
 async def purge(site: Site) -> int:

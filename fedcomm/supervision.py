@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 log = logging.getLogger("fedcomm")
@@ -31,3 +32,17 @@ async def _keep(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None
         else:
             return
         await asyncio.sleep(AGAIN_S)
+
+
+@contextmanager
+def apart(log: logging.Logger, what: str, *expected: type[Exception]) -> Iterator[None]:
+    """One step of a round: what fails in it holds up nothing behind it, and comes again with the next round.
+
+    `expected` errors are said in one line, others with where they came from.
+    """
+    try:
+        yield
+    except expected as error:
+        log.error("%s: %s", what, error)
+    except Exception:
+        log.exception("%s", what)

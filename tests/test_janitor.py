@@ -6,6 +6,7 @@ import io
 import os
 import time
 
+import pytest
 from PIL import Image
 
 from fedcomm import janitor
@@ -99,3 +100,20 @@ async def test_what_moderators_removed_is_erased_and_polls_end_also_without_fede
     assert await Tallies(site.db).round() == 1
     told = await notifications.list_notifications(site.db, anna)
     assert [note.kind for note in told] == ["poll_ended"]
+
+
+async def test_inv_47_one_part_of_the_round_that_fails_does_not_hold_up_the_rest(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.media_folder.mkdir(parents=True, exist_ok=True)
+    stray = site.media_folder / "old.webp"
+    stray.write_bytes(b"x")
+    os.utime(stray, (time.time() - 2 * 86_400,) * 2)
+
+    async def fail(site: Site) -> int:
+        raise PermissionError("a file that cannot be removed")
+
+    for part in ("purge", "_images"):
+        monkeypatch.setattr(janitor, part, fail)
+    assert await janitor.tidy(site) == 1
+    assert not stray.exists()

@@ -319,9 +319,7 @@ class Dispatch:
         )
         if before is None:
             recall = kind == "Delete"
-            await self._queue(
-                tx, new_id(), group.id, FORWARD, body, inboxes, thing, recall=recall
-            )
+            await self._queue(tx, new_id(), group.id, FORWARD, body, inboxes, thing, recall=recall)
 
     async def sealed(self, tx: Transaction, actor_id: int, activity: JSONObject) -> JSONObject:
         """The whole document, with the proof of `actor_id` where it may have one. Raises KeyMissing."""

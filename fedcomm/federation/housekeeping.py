@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
+from fedcomm import supervision
 from fedcomm.config import Config
 from fedcomm.federation import farewells
 from fedcomm.federation.directory import Directory
 from fedcomm.hub import domains, emoji, relays
-from fedcomm.store.database import Database
+from fedcomm.store.database import Database, DatabaseUnavailable
 from fedcomm.store.ids import first_id_at, now_ms
 
 log = logging.getLogger("fedcomm.federation")
@@ -32,18 +34,24 @@ BODY_DAYS = 7
 async def run(config: Config, db: Database, directory: Directory) -> None:
     """Tidy up every hour until cancelled."""
     while True:
-        try:
-            await domains.fill(db)
-            await tidy(config, db)
-            await farewells.ask_again(
-                db, horizon_ms=int(config.delivery.delete_horizon_days * DAY_MS)
-            )
-            await forget_emoji(config, db)
-            await forget_relayed(config, db)
-            await look_for_the_dead(db, directory)
-        except Exception:
-            log.exception("housekeeping")
+        await round_of(config, db, directory)
         await asyncio.sleep(EVERY_S)
+
+
+async def round_of(config: Config, db: Database, directory: Directory) -> None:
+    """Everything once; what fails is left for the next round."""
+    horizon_ms = int(config.delivery.delete_horizon_days * DAY_MS)
+    steps: dict[str, Callable[[], Awaitable[object]]] = {
+        "domains": lambda: domains.fill(db),
+        "queues": lambda: tidy(config, db),
+        "copies to ask back again": lambda: farewells.ask_again(db, horizon_ms=horizon_ms),
+        "emoji": lambda: forget_emoji(config, db),
+        "relays": lambda: forget_relayed(config, db),
+        "dead hosts": lambda: look_for_the_dead(db, directory),
+    }
+    for name, step in steps.items():
+        with supervision.apart(log, f"housekeeping of {name}", DatabaseUnavailable):
+            await step()
 
 
 async def tidy(config: Config, db: Database) -> int:

@@ -180,9 +180,7 @@ async def announce_new(tx: Transaction, object_id: int) -> None:
     assert made is not None
     above = []
     if made.kind == "reply":
-        above = [
-            await thing(tx, one) for one in (made.parent_id, made.topic_id) if one is not None
-        ]
+        above = [await thing(tx, one) for one in (made.parent_id, made.topic_id) if one is not None]
     await _announce(tx, made, *above)
 
 
