@@ -8,6 +8,7 @@ import pytest
 
 from fedcomm.site import Site
 from tests.databases import make_site
+from tests.hub.village import Village
 from tests.hub.world import World
 
 
@@ -15,6 +16,12 @@ from tests.hub.world import World
 def world(site: Site) -> World:
     """An empty hub and the means to fill it."""
     return World(site)
+
+
+@pytest.fixture
+async def village(world: World) -> Village:
+    """The community of `tests.hub.village`."""
+    return await Village(world).build()
 
 
 @pytest.fixture
