@@ -45,17 +45,13 @@ async def come_back(tx: Transaction, member_id: int) -> None:
 async def follow_along(tx: Transaction, old_id: int, new_id: int) -> int:
     """Members who follow the old account follow the new one; how many did. Who may not, or is the new
     one themselves, just stops following the old one."""
-    rows = await tx.all(
-        "SELECT f.follower_id FROM follows f JOIN actors a ON a.id = f.follower_id"
-        " WHERE f.followed_id = ? AND a.host_id IS NULL",
-        old_id,
-    )
-    for row in rows:
-        follower_id = int(row["follower_id"])
-        if follower_id != new_id and not await follows.is_kept_away(tx, follower_id, new_id):
+    followers = await _members_following(tx, old_id)
+    for follower_id in followers:
+        # Blocked, moved away themselves, or of a server that this hub has nothing to do with.
+        with suppress(HubError):
             await follows.request(tx, follower_id, new_id)
         await follows.end(tx, follower_id, old_id)
-    return len(rows)
+    return len(followers)
 
 
 async def move_group_out(tx: Transaction, group_id: int, owner_id: int, target_id: int) -> int:
@@ -123,18 +119,22 @@ async def name_former_group(
 
 async def join_along(tx: Transaction, old_id: int, group_id: int) -> int:
     """A group of another server has become one of ours: members here who followed it join it; how many did."""
-    rows = await tx.all(
-        "SELECT f.follower_id FROM follows f JOIN actors a ON a.id = f.follower_id"
-        " WHERE f.followed_id = ? AND a.host_id IS NULL",
-        old_id,
-    )
-    for row in rows:
-        follower_id = int(row["follower_id"])
+    followers = await _members_following(tx, old_id)
+    for follower_id in followers:
         # Who is banned there, or away, just stops following what is no more.
         with suppress(HubError):
             await groups.join(tx, group_id, follower_id)
         await follows.end(tx, follower_id, old_id)
-    return len(rows)
+    return len(followers)
+
+
+async def _members_following(tx: Transaction, followed_id: int) -> list[int]:
+    rows = await tx.all(
+        "SELECT f.follower_id FROM follows f JOIN actors a ON a.id = f.follower_id"
+        " WHERE f.followed_id = ? AND a.host_id IS NULL",
+        followed_id,
+    )
+    return [row["follower_id"] for row in rows]
 
 
 async def _note_move(tx: Transaction, old_id: int, target: actors.Actor) -> None:
@@ -156,9 +156,7 @@ async def _send_along(tx: Transaction, member_ids: list[int], target_id: int) ->
     """Members ask to follow the new place of their group; who may not, or has moved away, is left out."""
     count = 0
     for member_id in member_ids:
-        try:
+        with suppress(HubError):
             await follows.request(tx, member_id, target_id)
-        except HubError:
-            continue
-        count += 1
+            count += 1
     return count
