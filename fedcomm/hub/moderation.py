@@ -213,7 +213,7 @@ async def restrict(
         raise NotAllowed("Who looks after the group cannot be restricted in it.")
     until = _until(days)
     statements.required(grounds.reason)
-    await _end_all(tx, person_id, "restrict", group_id)
+    await statements.end_all(tx, person_id, "restrict", group_id)
     return await _state(
         tx, "restrict", person_id, moderator_id, role, grounds, group_id=group_id, expires_at=until
     )
@@ -263,9 +263,7 @@ async def ban(
     """Ban a person from a group, for `days` or until a time (Unix ms) or for good; the statement's id."""
     role = await _require_judge(tx, moderator_id, person_id, group_id)
     if days is not None:
-        if not 1 <= days <= DAYS_MOST:
-            raise Invalid("days", "A ban lasts from 1 to 3650 days, or for good.")
-        until = now_ms() + days * removal.DAY_MS
+        until = _until(days)
     if until is not None and until <= now_ms():
         raise Invalid("days", "This ban would be over already.")
     made = await _state(
@@ -289,7 +287,7 @@ async def unban(tx: Transaction, group_id: int, moderator_id: int, person_id: in
     await authority.require(tx, moderator_id, group_id)
     if not await bans.lift(tx, group_id, moderator_id, person_id):
         return False
-    await _end_all(tx, person_id, "ban", group_id)
+    await statements.end_all(tx, person_id, "ban", group_id)
     await audit.record(
         tx,
         "member_unbanned",
@@ -325,7 +323,7 @@ async def suspend(
             raise NotAllowed("Only administrators suspend administrators.")
     until = _until(days)
     statements.required(grounds.reason)
-    await _end_all(tx, person_id, "suspend", None)
+    await statements.end_all(tx, person_id, "suspend", None)
     made = await _state(tx, "suspend", person_id, moderator_id, role, grounds, expires_at=until)
     await _set_suspended(tx, person, True)
     if remove_posts:
@@ -340,7 +338,7 @@ async def unsuspend(tx: Transaction, moderator_id: int, person_id: int) -> None:
     if person is None:
         raise NotFound("There is no such person.")
     await _set_suspended(tx, person, False)
-    await _end_all(tx, person_id, "suspend", None)
+    await statements.end_all(tx, person_id, "suspend", None)
     await audit.record(tx, "person_unsuspended", actor_id=moderator_id, subject_id=person_id)
 
 
@@ -372,17 +370,9 @@ async def suspend_by_operator(tx: Transaction, member_id: int, reason: str) -> i
     person = await actors.actor(tx, member_id)
     if person is None or await members.member(tx, member_id) is None:
         raise NotFound("There is no such member.")
-    made = await statements.make(
-        tx, "suspend", member_id, reason=reason, decided_by=None, decided_as="hub"
-    )
-    await audit.record(
-        tx,
-        "decided_suspend",
-        actor_id=None,
-        subject_id=member_id,
-        detail={"statement": str(made), "as": "hub"},
-    )
-    await notifications.tell(tx, person, "statement", matter_id=made)
+    statements.required(reason)
+    await statements.end_all(tx, member_id, "suspend", None)
+    made = await _state(tx, "suspend", member_id, None, "hub", Grounds(reason))
     await _set_suspended(tx, person, True)
     return made
 
@@ -393,7 +383,7 @@ async def unsuspend_by_operator(tx: Transaction, member_id: int) -> None:
     if person is None:
         raise NotFound("There is no such member.")
     await _set_suspended(tx, person, False)
-    await _end_all(tx, member_id, "suspend", None)
+    await statements.end_all(tx, member_id, "suspend", None)
     await audit.record(tx, "person_unsuspended", actor_id=None, subject_id=member_id)
 
 
@@ -531,14 +521,6 @@ async def _show_again(tx: Transaction, moderator_id: int, object_id: int, reason
     await statements.end_of_object(tx, object_id, reason)
 
 
-async def _end_all(
-    tx: Transaction, person_id: int, action: statements.Action, group_id: int | None
-) -> None:
-    for each in await statements.about(tx, person_id):
-        if each.action == action and each.group_id == group_id:
-            await statements.end(tx, each.id)
-
-
 async def _require_judge(
     tx: Transaction, moderator_id: int, person_id: int, group_id: int | None
 ) -> statements.Role:
@@ -552,7 +534,7 @@ async def _state(
     tx: Transaction,
     action: statements.Action,
     person_id: int,
-    moderator_id: int,
+    moderator_id: int | None,
     role: statements.Role,
     grounds: Grounds,
     *,

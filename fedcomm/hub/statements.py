@@ -179,6 +179,19 @@ async def end(tx: Transaction, statement_id: int, reason: str = "") -> None:
     )
 
 
+async def end_all(tx: Transaction, person_id: int, action: Action, group_id: int | None) -> None:
+    """Note that every such measure against a person in this group, or (None) on the hub, was taken back."""
+    place, args = ("group_id IS NULL", ()) if group_id is None else ("group_id = ?", (group_id,))
+    await tx.execute(
+        "UPDATE statements SET ended_at = ? WHERE person_id = ? AND action = ?"
+        f" AND ended_at IS NULL AND {place}",
+        now_ms(),
+        person_id,
+        action,
+        *args,
+    )
+
+
 async def end_of_object(tx: Transaction, object_id: int, reason: str = "") -> None:
     """Note that what was taken down is in view again, and why."""
     await tx.execute(

@@ -511,6 +511,38 @@ async def test_a_suspension_ends_by_itself_unless_another_one_holds(
     assert (await world.actor(town.carla)).suspended_at is not None
 
 
+async def test_a_suspension_by_the_operator_replaces_another_one_as_well(
+    world: World, town: Town
+) -> None:
+    first = await world.do(moderation.suspend, town.boss, town.carla, WHY, days=2)
+    second = await world.do(moderation.suspend_by_operator, town.carla, "The board decided.")
+    await world.run("UPDATE statements SET expires_at = ? WHERE id = ?", now_ms() - 1, first)
+    assert await world.do(moderation.end_suspensions) == 0
+    assert (await world.actor(town.carla)).suspended_at is not None
+    standing = [one.id for one in await statements.about(world.db, town.carla) if not one.ended_at]
+    assert standing == [second]
+    assert (await told(world, town.carla)).count("statement") == 2
+    with pytest.raises(Invalid):
+        await world.do(moderation.suspend_by_operator, town.carla, " ")
+
+
+async def test_a_measure_ends_however_much_was_decided_about_the_person_since(
+    world: World, town: Town
+) -> None:
+    restriction = await world.do(moderation.restrict, town.mara, town.carla, WHY, town.group)
+    second = await world.group("altro", town.anna)
+    other = await world.do(moderation.restrict, town.anna, town.carla, WHY, second)
+    for _ in range(60):
+        await world.do(moderation.warn, town.mara, town.carla, WHY, town.group)
+    again = await world.do(moderation.restrict, town.mara, town.carla, WHY, town.group)
+    await world.do(moderation.lift_restriction, town.mara, again)
+    assert not await restrictions.holds(world.db, town.carla, town.group)
+    assert await restrictions.holds(world.db, town.carla, second)
+    ended = {one: await statements.statement(world.db, one) for one in (restriction, other)}
+    assert ended[restriction].ended_at is not None
+    assert ended[other].ended_at is None
+
+
 async def test_who_is_banned_is_out_and_stays_out_until_the_ban_is_lifted(
     world: World, town: Town
 ) -> None:
