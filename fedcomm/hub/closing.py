@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from fedcomm.hub import audit, erasure, groups, members, statements
 from fedcomm.hub.errors import NotAllowed, NotFound
+from fedcomm.hub.visibility import can_see_group, member
 from fedcomm.store.database import Reader, Transaction
 from fedcomm.store.ids import now_ms
 
@@ -19,7 +20,9 @@ async def may_close(db: Reader, group_id: int, actor_id: int) -> bool:
     if place is not None and place.state == "active" and place.role == "owner":
         return True
     person = await members.member(db, actor_id)
-    return person is not None and person.state == "active" and person.role == "administrator"
+    if person is None or person.state != "active" or person.role != "administrator":
+        return False
+    return await can_see_group(db, member(actor_id), group_id)
 
 
 async def close(tx: Transaction, group_id: int, by_id: int | None, reason: str) -> int:

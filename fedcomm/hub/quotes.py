@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from fedcomm.hub import actors, avoidance, journal, notifications, permissions
+from fedcomm.hub import actors, avoidance, groups, journal, notifications, permissions
 from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
 from fedcomm.hub.visibility import Visibility, can_read, member
 from fedcomm.store.database import Reader, Row, Transaction, marks
@@ -413,12 +413,10 @@ async def _allows(db: Reader, quoted: Row, actor_id: int) -> bool:
         return True
     if await avoidance.kind_of(db, quoted["author_id"], actor_id) == "block":
         return False
-    banned = await db.value(
-        "SELECT 1 FROM memberships WHERE group_id = ? AND actor_id = ? AND state = 'banned'",
-        quoted["group_id"],
-        actor_id,
-    )
-    return banned is None
+    if quoted["group_id"] is None:
+        return True
+    place = await groups.membership(db, quoted["group_id"], actor_id)
+    return place is None or place.state != "banned"
 
 
 def _may_stand(quoted: Row, visibility: Visibility, group_id: int | None) -> bool:
