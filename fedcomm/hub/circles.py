@@ -1,4 +1,4 @@
-"""Who is in a *reserved* group from where: which servers may ask, and which have its words.
+"""Who is in a *reserved* group from where: which servers may ask. Which have its words, `group_hosts.homes` says.
 
 A group that names no server can be asked by people of any; one that names some is unknown to all others
 (`fedcomm.hub.visibility.group_known`). A name holds for that server alone, not for servers below it: who runs
@@ -8,31 +8,10 @@ a domain need not answer for everybody who has a name in it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from fedcomm.hub import audit, groups, journal, policies
 from fedcomm.hub.errors import Invalid, NotAllowed
 from fedcomm.store.database import Reader, Transaction, marks
-
-
-@dataclass(frozen=True, slots=True)
-class Home:
-    """A server on which members of a group live, and how many they are."""
-
-    host: str
-    members: int
-
-
-async def homes(db: Reader, group_id: int) -> list[Home]:
-    """The other servers with active members in the group, those with most first: what is said there has a
-    copy on each."""
-    rows = await db.all(
-        "SELECT h.name, count(*) AS members FROM memberships s JOIN actors a ON a.id = s.actor_id"
-        " JOIN hosts h ON h.id = a.host_id WHERE s.group_id = ? AND s.state = 'active'"
-        " AND s.suspended = 0 AND a.deleted_at IS NULL GROUP BY h.name ORDER BY 2 DESC, 1",
-        group_id,
-    )
-    return [Home(row["name"], int(row["members"])) for row in rows]
 
 
 async def is_home(db: Reader, group_id: int, host_id: int) -> bool:

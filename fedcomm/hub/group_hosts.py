@@ -10,6 +10,7 @@ A rule covers a domain and every subdomain; the longest match wins. What holds f
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final, Literal, cast
 
@@ -59,14 +60,35 @@ async def default(db: Reader, group_id: int) -> Access:
     return cast(Access, found or "none")
 
 
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A server on which members of a group live, and how many they are."""
+
+    host: str
+    members: int
+
+
+async def homes(db: Reader, group_id: int) -> list[Home]:
+    """The other servers with active members in the group, those with most first: what is said there has a
+    copy on each."""
+    rows = await db.all(
+        "SELECT h.name, count(*) AS members FROM memberships s JOIN actors a ON a.id = s.actor_id"
+        " JOIN hosts h ON h.id = a.host_id WHERE s.group_id = ? AND s.state = 'active'"
+        " AND s.suspended = 0 AND a.deleted_at IS NULL GROUP BY h.name ORDER BY 2 DESC, 1",
+        group_id,
+    )
+    return [Home(row["name"], int(row["members"])) for row in rows]
+
+
 async def rules(db: Reader, group_id: int) -> list[HostRule]:
     """The rules of a group, by domain."""
     rows = await db.all(
-        "SELECT r.domain, r.access, (SELECT count(*) FROM memberships s JOIN actors a"
-        "  ON a.id = s.actor_id JOIN hosts h ON h.id = a.host_id WHERE s.group_id = r.group_id"
-        "  AND s.state = 'active' AND (h.name = r.domain OR h.name LIKE '%.' || r.domain)) AS members"
-        " FROM group_hosts r WHERE r.group_id = ? ORDER BY r.domain LIMIT ?",
+        "SELECT domain, access FROM group_hosts WHERE group_id = ? ORDER BY domain LIMIT ?",
         group_id,
         RULES_MOST,
     )
-    return [HostRule(row["domain"], row["access"], int(row["members"])) for row in rows]
+    covered: Counter[str] = Counter()
+    for home in await homes(db, group_id) if rows else ():
+        for domain in coverings(home.host):
+            covered[domain] += home.members
+    return [HostRule(row["domain"], row["access"], covered[row["domain"]]) for row in rows]

@@ -303,7 +303,7 @@ async def _manage_page(
         waiting=list(zip(writers, posts, strict=True)),
         ban_form=people_form or Form(),
         with_relays=visit.site.config.relays.enabled,
-        homes=await circles.homes(db, group.id) if group.mode == "reserved" else [],
+        homes=await group_hosts.homes(db, group.id) if group.mode == "reserved" else [],
         askers_text=(people_form.text("askers") if people_form else "")
         or "\n".join(await circles.askers(db, group.id)),
         host_rules=await group_hosts.rules(db, group.id),

@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 
 from activitypub.vocabulary import CONTENT_TYPE
 from fedcomm.http import site_of
-from fedcomm.hub import actors, circles, groups, timelines
+from fedcomm.hub import actors, circles, group_hosts, groups, timelines
 from fedcomm.hub.errors import Invalid, NotAllowed
 from fedcomm.hub.visibility import can_see_group
 from fedcomm.i18n import LANGUAGES
@@ -118,7 +118,7 @@ async def group_about(request: web.Request) -> web.StreamResponse:
         group=group,
         card=(await presentation.group_cards(db, [group], {group.id: count}))[0],
         moderators=await presentation.faces(db, await groups.moderators(db, group.id)),
-        homes=await circles.homes(db, group.id) if group.mode == "reserved" else [],
+        homes=await group_hosts.homes(db, group.id) if group.mode == "reserved" else [],
         place=await place_in(visit, group),
     )
 

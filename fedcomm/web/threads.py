@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 
 from activitypub.vocabulary import CONTENT_TYPE
 from fedcomm.http import site_of
-from fedcomm.hub import circles, drafts, groups, submissions, threads, timelines
+from fedcomm.hub import drafts, group_hosts, groups, submissions, threads, timelines
 from fedcomm.hub.errors import NotAllowed, NotFound
 from fedcomm.hub.visibility import Viewer
 from fedcomm.site import Site
@@ -233,7 +233,7 @@ async def topic_form(
         group=group,
         place=place,
         writing=writing,
-        homes=await circles.homes(visit_of(request).site.db, group.id)
+        homes=await group_hosts.homes(visit_of(request).site.db, group.id)
         if group.mode == "reserved"
         else [],
     )

@@ -17,7 +17,7 @@ from PIL import Image
 
 from activitypub import cavage
 from fedcomm.federation.synchronisation import HEADER, digest, read
-from fedcomm.hub import circles, groups, media, policy_changes, reactions, threads
+from fedcomm.hub import circles, group_hosts, groups, media, policy_changes, reactions, threads
 from fedcomm.hub.composition import Draft
 from fedcomm.hub.errors import Invalid, NotAllowed
 from fedcomm.hub.images import ATTACHMENT
@@ -553,7 +553,7 @@ async def test_inv_21_a_server_that_is_suspended_has_access_no_more(circle: Circ
     assert (await hub.stubs.get(address, signer=vera))[0] == 403
     await circle.topic("Dopo Vera")
     assert not circle.said_to(vera, "Dopo Vera")
-    assert name not in [home.host for home in await circles.homes(hub.db, circle.group_id)]
+    assert name not in [home.host for home in await group_hosts.homes(hub.db, circle.group_id)]
     async with hub.db.transaction() as tx:
         await policy_changes.undo(tx, change, by=hub.anna, reason="Test over.")
     hub.site.federation.policies_changed()

@@ -123,3 +123,31 @@ async def test_only_moderators_of_the_group_decide(
         await world.do(admission.set_host, group, ben, "far.test", "none")
     with pytest.raises(NotAllowed):
         await world.do(admission.set_other_hosts, group, ben, "none")
+
+
+async def test_a_rule_counts_the_members_whom_it_covers(
+    world: World, town: tuple[int, int, int]
+) -> None:
+    anna, group, _ = town
+    for name, host in (
+        ("bea", "far.test"),
+        ("ciro", "a.far.test"),
+        ("dora", "a.far.test:8443"),
+        ("emil", "notfar.test"),
+    ):
+        await world.do(groups.join, group, await world.remote(name, host))
+    for domain in ("far.test", "a.far.test", "nobody.test"):
+        await world.do(admission.set_host, group, anna, domain, "read")
+    found = await group_hosts.rules(world.db, group)
+    assert [(rule.domain, rule.members) for rule in found] == [
+        ("a.far.test", 2),
+        ("far.test", 3),
+        ("nobody.test", 0),
+    ]
+    homes = await group_hosts.homes(world.db, group)
+    assert {home.host: home.members for home in homes} == {
+        "far.test": 1,
+        "a.far.test": 1,
+        "a.far.test:8443": 1,
+        "notfar.test": 1,
+    }
