@@ -179,13 +179,6 @@ async def delete(tx: Transaction, member_id: int, draft_id: int) -> bool:
     return True
 
 
-async def delete_everything_of(tx: Transaction, member_id: int) -> int:
-    """Throw away all drafts of a member, who leaves; how many there were."""
-    rows = await tx.all("SELECT id FROM drafts WHERE member_id = ?", member_id)
-    await _erase(tx, [row["id"] for row in rows])
-    return len(rows)
-
-
 async def tidy(tx: Transaction) -> int:
     """Forget what nobody touched for a month; how many, a step at most."""
     rows = await tx.all(

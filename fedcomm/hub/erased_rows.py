@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from fedcomm.hub.neutralising import Person, mentioning, neutralise, neutralise_profiles
+from fedcomm.hub.reactions import COUNTERS
 from fedcomm.hub.register import REGISTER, Blank, Delete
 from fedcomm.store.database import Transaction, marks
 
@@ -47,11 +48,7 @@ async def _reactions(tx: Transaction, actor_id: int, person: Person) -> int:
     rows = await tx.all(
         "SELECT id, object_id, kind FROM reactions WHERE actor_id = ? LIMIT ?", actor_id, ROWS_STEP
     )
-    for kind, column in (
-        ("like", "like_count"),
-        ("dislike", "dislike_count"),
-        ("share", "share_count"),
-    ):
+    for kind, column in COUNTERS.items():
         ids = [row["object_id"] for row in rows if row["kind"] == kind]
         if ids:
             await tx.execute(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from fedcomm.hub import actors, audit, authority, groups, notifications, statements
+from fedcomm.hub import actors, audit, authority, notifications, reports, statements
 from fedcomm.hub.errors import NotFound
 from fedcomm.hub.visibility import Clause
 from fedcomm.store.database import Reader, Transaction, marks
@@ -62,18 +62,8 @@ async def hold(
         " ".join(reasons),
         now_ms(),
     )
-    for judge in await _judges(tx, group_id):
+    for judge in await reports.judges(tx, group_id):
         await notifications.remind(tx, judge, "held", actor_id, group_id=group_id)
-
-
-async def _judges(tx: Transaction, group_id: int | None) -> list[actors.Actor]:
-    if group_id is not None:
-        return await groups.moderators(tx, group_id)
-    rows = await tx.all(
-        f"SELECT {actors.COLUMNS} {actors.FROM} JOIN members m ON m.actor_id = a.id"
-        " WHERE m.role IN ('administrator', 'moderator') AND m.state = 'active' LIMIT 100"
-    )
-    return [actors.actor_of(row) for row in rows]
 
 
 async def has_room(db: Reader, host_id: int) -> bool:
@@ -111,12 +101,13 @@ async def entries(
     rows = await db.all(
         f"SELECT {actors.COLUMNS}, q.inbox_id, q.reasons, q.score, q.held_at, i.body,"
         " g.name AS group_name, (SELECT count(*) FROM (SELECT 1 AS one FROM held k"
-        "  WHERE k.host_id = q.host_id AND k.released_at IS NULL LIMIT 1000) AS more) AS like_it"
+        "  WHERE k.host_id = q.host_id AND k.released_at IS NULL LIMIT ?) AS more) AS like_it"
         " FROM held q JOIN inbox i ON i.id = q.inbox_id AND i.state = 'suspect'"
         " JOIN actors a ON a.id = q.actor_id LEFT JOIN hosts h ON h.id = a.host_id"
         " LEFT JOIN actors g ON g.id = q.group_id"
         f" WHERE q.released_at IS NULL AND q.inbox_id < ? AND {allowed.sql}"
         " ORDER BY q.inbox_id DESC LIMIT ?",
+        COUNTED,
         before if before is not None else (1 << 63) - 1,
         *allowed.args,
         limit,

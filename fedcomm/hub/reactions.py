@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from fedcomm.hub import (
     actors,
@@ -27,11 +27,12 @@ from fedcomm.store.ids import new_id, now_ms
 
 Kind = Literal["like", "dislike", "share"]
 
-_COUNTER: dict[Kind, str] = {
+COUNTERS: Final[dict[Kind, str]] = {
     "like": "like_count",
     "dislike": "dislike_count",
     "share": "share_count",
 }
+"""The column of `objects` that counts each kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ async def add(
             )
         return False
     await tx.execute(
-        f"UPDATE objects SET {_COUNTER[kind]} = {_COUNTER[kind]} + 1 WHERE id = ?",
+        f"UPDATE objects SET {COUNTERS[kind]} = {COUNTERS[kind]} + 1 WHERE id = ?",
         object_id,
     )
     await journal.record(
@@ -153,8 +154,8 @@ async def withdraw(tx: Transaction, actor_id: int, object_id: int, kind: Kind) -
         return False
     await tx.execute("DELETE FROM reactions WHERE id = ?", row["id"])
     await tx.execute(
-        f"UPDATE objects SET {_COUNTER[kind]} = {_COUNTER[kind]} - 1"
-        f" WHERE id = ? AND {_COUNTER[kind]} > 0",
+        f"UPDATE objects SET {COUNTERS[kind]} = {COUNTERS[kind]} - 1"
+        f" WHERE id = ? AND {COUNTERS[kind]} > 0",
         object_id,
     )
     group_id = await tx.value("SELECT group_id FROM objects WHERE id = ?", object_id)
@@ -204,9 +205,9 @@ async def reacted(db: Reader, actor_id: int, object_ids: list[int]) -> dict[int,
     found: dict[int, set[Kind]] = {}
     if not object_ids:
         return found
-    marks = ", ".join("?" * len(object_ids))
     rows = await db.all(
-        f"SELECT object_id, kind FROM reactions WHERE actor_id = ? AND object_id IN ({marks})",
+        "SELECT object_id, kind FROM reactions WHERE actor_id = ?"
+        f" AND object_id IN ({marks(len(object_ids))})",
         actor_id,
         *object_ids,
     )

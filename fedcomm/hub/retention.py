@@ -7,10 +7,11 @@ gets it again. What a legal hold covers stays.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from fedcomm.hub import holds, search
-from fedcomm.store.database import Database, Transaction, marks
+from fedcomm.store.database import Database, Reader, Transaction, marks
 from fedcomm.store.ids import first_id_at
 
 STEP: Final = 200
@@ -62,19 +63,22 @@ async def forget_untouched(db: Database, before: int) -> int:
         if not rows:
             return total
         after = rows[-1]["id"]
+        found = await _untouched(db, [row["id"] for row in rows])
+        if not found:
+            continue
         async with db.transaction() as tx:
             # Looked at again inside: somebody may have answered meanwhile.
-            found = [
-                row["id"]
-                for row in await tx.all(
-                    f"SELECT o.id FROM objects o WHERE o.id IN ({marks(len(rows))})"
-                    f" AND {_UNTOUCHED}",
-                    *(row["id"] for row in rows),
-                )
-            ]
+            found = await _untouched(tx, found)
             for object_id in found:
                 await _forget(tx, object_id)
         total += len(found)
+
+
+async def _untouched(db: Reader, ids: Sequence[int]) -> list[int]:
+    rows = await db.all(
+        f"SELECT o.id FROM objects o WHERE o.id IN ({marks(len(ids))}) AND {_UNTOUCHED}", *ids
+    )
+    return [row["id"] for row in rows]
 
 
 async def _forget(tx: Transaction, object_id: int) -> None:
@@ -99,9 +103,12 @@ async def forget_revisions(db: Database, before: int) -> int:
         if not rows:
             return total
         after = (rows[-1]["object_id"], rows[-1]["number"])
+        old = [row for row in rows if row["created_at"] < before]
+        if not old:
+            continue
         async with db.transaction() as tx:
-            for row in rows:
-                if row["created_at"] >= before or await holds.covers(
+            for row in old:
+                if await holds.covers(
                     tx, row["object_id"], row["author_id"], row["group_id"], row["host_id"]
                 ):
                     continue

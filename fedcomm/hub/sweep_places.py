@@ -24,13 +24,9 @@ from fedcomm.hub import (
     statements,
     threads,
 )
-from fedcomm.hub.sweeps import Sweep
+from fedcomm.hub.reactions import COUNTERS
+from fedcomm.hub.sweeps import SWEPT, Sweep
 from fedcomm.store.database import Row, Transaction, marks
-
-SWEPT: Final = 2
-"""`suspended` of a relation that a sweep took away (1: its host is suspended)."""
-
-COUNTERS: Final = {"like": "like_count", "dislike": "dislike_count", "share": "share_count"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +286,7 @@ async def _take_follows(tx: Transaction, sweep: Sweep, people: Sequence[int], li
     rows = await tx.all(
         "SELECT follower_id AS one, followed_id AS other, suspended FROM follows"
         f" WHERE follower_id IN ({marks(len(people))}) AND created_at >= ? AND created_at < ?"
-        " AND suspended <> 2 LIMIT ?",
+        f" AND suspended <> {SWEPT} LIMIT ?",
         *people,
         sweep.scope.since,
         sweep.scope.until,
@@ -305,7 +301,7 @@ async def _take_memberships(
     rows = await tx.all(
         "SELECT actor_id AS one, group_id AS other, suspended FROM memberships"
         f" WHERE actor_id IN ({marks(len(people))}) AND created_at >= ? AND created_at < ?"
-        " AND suspended <> 2 AND role = 'member' AND state <> 'banned' LIMIT ?",
+        f" AND suspended <> {SWEPT} AND role = 'member' AND state <> 'banned' LIMIT ?",
         *people,
         sweep.scope.since,
         sweep.scope.until,

@@ -7,6 +7,7 @@ step that was done is not done again and a crash loses nothing.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -122,24 +123,24 @@ async def _give_back(tx: Transaction, known: Sweep) -> bool:
 async def _erase(tx: Transaction, known: Sweep, images: list[int]) -> None:
     """Erase the next things for good; the ids of their images are added to `images`."""
     items = await _items(tx, known.id)
+    counted: Counter[str] = Counter()
     for place, item in items:
         if place == "posts" and await _is_appealed(tx, item.subject_id):
-            await _count(tx, known.id, "kept for an appeal")
+            counted["kept for an appeal"] += 1
             continue
         gone = await BY_NAME[place].erase(tx, known, item)
         if isinstance(gone, list):
             images += gone
-            await _count(tx, known.id, "pictures", len(gone))
-        await _count(tx, known.id, place)
+            counted["pictures"] += len(gone)
+        counted[place] += 1
         if place == "posts":
-            await _count(tx, known.id, LEFT, await words_left(tx, item.subject_id))
+            counted[LEFT] += await words_left(tx, item.subject_id)
     await _forget(tx, known.id, items)
-    if items:
-        return
-    people = await _forget_people(tx, known)
-    await _count(tx, known.id, "profiles", people)
-    if not people:
-        await tx.execute("UPDATE sweeps SET step = 'scrub' WHERE id = ?", known.id)
+    if not items:
+        counted["profiles"] = people = await _forget_people(tx, known)
+        if not people:
+            await tx.execute("UPDATE sweeps SET step = 'scrub' WHERE id = ?", known.id)
+    await _count(tx, known.id, counted)
 
 
 async def _forget_people(tx: Transaction, known: Sweep) -> int:
@@ -253,11 +254,11 @@ async def _progress(tx: Transaction, known: Sweep, taken: int, step: str | None 
     )
 
 
-async def _count(tx: Transaction, sweep_id: int, place: str, by: int = 1) -> None:
+async def _count(tx: Transaction, sweep_id: int, more: Counter[str]) -> None:
     """Add to what the certificate will say."""
     text = await tx.value("SELECT certificate FROM sweeps WHERE id = ?", sweep_id)
-    counted = json.loads(text) if text else {}
-    counted[place] = counted.get(place, 0) + by
+    counted = Counter(json.loads(text) if text else {})
+    counted.update(more)
     await tx.execute(
         "UPDATE sweeps SET certificate = ? WHERE id = ?", json.dumps(counted), sweep_id
     )

@@ -49,6 +49,9 @@ DAY_MS: Final = 86_400_000
 UNDO_DAYS: Final = 7
 """How long a sweep can be undone, and its words are kept (security.md §13: hard-purged within 7 days)."""
 
+SWEPT: Final = 2
+"""`suspended` of a relation that a sweep took away (1: its host is suspended)."""
+
 NAMED: Final = 20
 """Names in each list of a preview."""
 
@@ -252,8 +255,9 @@ async def preview(db: Reader, scope: Scope) -> Preview:
         "SELECT a.name, h.name AS host, w.number FROM (SELECT o.author_id, count(*) AS number"
         f" FROM objects o WHERE {taken.sql} GROUP BY o.author_id) AS w"
         " JOIN actors a ON a.id = w.author_id LEFT JOIN hosts h ON h.id = a.host_id"
-        " ORDER BY w.number DESC, a.id",
+        " ORDER BY w.number DESC, a.id LIMIT ?",
         *taken.args,
+        NAMED,
     )
     groups = await db.all(
         "SELECT COALESCE(NULLIF(g.display_name, ''), g.name) AS title, w.number FROM"
@@ -267,6 +271,9 @@ async def preview(db: Reader, scope: Scope) -> Preview:
     async def count(sql: str) -> int:
         return int(await db.value(sql, *taken.args) or 0)
 
+    people_total = await count(
+        f"SELECT count(DISTINCT o.author_id) FROM objects o WHERE {taken.sql}"
+    )
     pictures = await count(
         f"SELECT count(*) FROM attachments t JOIN objects o ON o.id = t.object_id WHERE {taken.sql}"
     )
@@ -280,8 +287,8 @@ async def preview(db: Reader, scope: Scope) -> Preview:
     )
     others = await _others(db, scope) if scope.group_id is None else {}
     return Preview(
-        people=tuple(_handle(row) for row in people[:NAMED]),
-        people_total=len(people),
+        people=tuple(_handle(row) for row in people),
+        people_total=people_total,
         groups=tuple((row["title"], int(row["number"])) for row in groups),
         topics=kinds.get("topic", 0),
         replies=kinds.get("reply", 0),
@@ -317,7 +324,7 @@ async def _others(db: Reader, scope: Scope) -> dict[str, int]:
 
     by_id = "x.id >= ? AND x.id < ?"
     by_time = "x.created_at >= ? AND x.created_at < ?"
-    not_taken = f"{by_time} AND x.suspended <> 2"
+    not_taken = f"{by_time} AND x.suspended <> {SWEPT}"
     signed = "" if scope.kind != "actor" else " AND i.signer_uri = a.uri"
     hosts = "i.host_id = a.host_id AND a.id = ?" if signed else f"i.host_id IN {scope.hosts()}"
     source = "inbox i, actors a" if signed else "inbox i"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from fedcomm.portability.tables import Record
 
@@ -56,12 +56,4 @@ def whole(roots: Mapping[str, str]) -> str:
     tree = Merkle()
     for name in sorted(roots):
         tree.add(name.encode() + b"\0" + bytes.fromhex(roots[name]))
-    return tree.root()
-
-
-def root_of(records: Iterable[Record]) -> str:
-    """The root of a table."""
-    tree = Merkle()
-    for record in records:
-        tree.add(canonical(record))
     return tree.root()

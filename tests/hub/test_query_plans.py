@@ -172,7 +172,6 @@ async def live_through_drafts(world: World, anna: int, group: int) -> None:
     await drafts.draft(db, anna, number)
     await drafts.draft_by_id(db, number)
     await world.do(drafts.delete, anna, number)
-    await world.do(drafts.delete_everything_of, anna)
     await world.do(drafts.tidy)
     draft = await world.compose(anna, "As previewed", is_topic=True, title="p")
     topic = await world.do(threads.create_topic, anna, group, draft, reserved=held)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedcomm.portability.checksums import EMPTY, Merkle, canonical, root_of
+from fedcomm.portability.checksums import EMPTY, Merkle, canonical
 from fedcomm.portability.formats import FORMATS, Format, reader, writer
 from fedcomm.portability.tables import Column, PortabilityError, Record, Table
 
@@ -65,6 +65,13 @@ def written(form: Format, records: list[Record]) -> bytes:
         write(record)
     end()
     return file.getvalue()
+
+
+def root_of(records: list[Record]) -> str:
+    tree = Merkle()
+    for record in records:
+        tree.add(canonical(record))
+    return tree.root()
 
 
 @given(st.sampled_from(FORMATS), st.lists(RECORDS, max_size=6))
