@@ -23,6 +23,7 @@ from activitypub.failures import FetchBudget, FetchError
 from activitypub.ijson import JSONObject
 from activitypub.origins import host as host_of
 from activitypub.origins import same_origin
+from activitypub.vocabulary import MENTION_LIMIT
 from fedcomm.federation import absentees, contents
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.directory import Directory
@@ -318,7 +319,8 @@ class Library:
         if not document.is_public:
             # A message need not mention whom it is for: Lemmy's and Pleroma's do not.
             named += [uri for uri in (*document.to, *document.cc) if self._at.local(uri, "p")]
-        for uri in dict.fromkeys(named):
+        # Else one message could disturb everybody here at once (security.md §4).
+        for uri in list(dict.fromkeys(named))[:MENTION_LIMIT]:
             local = self._at.local_actor(uri)
             if local is not None:
                 person = await actors.actor(self._db, local)

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from activitypub.vocabulary import MENTION_LIMIT
 from fedcomm.hub import (
     events,
     follows,
     groups,
     holding,
+    members,
     participation,
     policy_changes,
     quotes,
@@ -170,6 +172,30 @@ async def test_a_wave_does_not_come_in_as_what_a_conversation_lists(
     await rest(town, thread)
     assert servers.fetched(listed["id"]) == 1
     assert await stored(town, listed) is None
+
+
+async def test_a_message_is_for_as_many_people_as_one_may_mention(
+    town: LocalHub, servers: ScriptedStubs
+) -> None:
+    sender = servers.somebody("sender")
+    await followed_by_anna(town, sender)
+    async with town.db.transaction() as tx:
+        people = [
+            await members.create_member(tx, f"reader{number}")
+            for number in range(MENTION_LIMIT + 1)
+        ]
+    note = servers.note(
+        sender,
+        number=next(_numbers),
+        content="<p>To you all.</p>",
+        to=[f"{town.origin}/ap/p/{person}" for person in people],
+        cc=[],
+    )
+    assert await town.deliver(activity(sender, "Create", note, to=note["to"])) == "done: stored"
+    known = await stored(town, note)
+    assert known is not None and known.visibility == "direct"
+    named = await town.count("SELECT count(*) FROM mentions WHERE object_id = ?", known.id)
+    assert named == MENTION_LIMIT
 
 
 # Consent
