@@ -165,6 +165,7 @@ async def _scrub(site: Site, case: erasure.Case) -> None:
     if site.federation is not None and not await site.federation.has_read(case.position):
         # The outbox still has to empty what it rendered.
         return
+    await erasure.forget_addresses(site.db, case)
     while found := await erasure.erased_files(site.db, case):
         for media_id, names in found:
             for name in names:

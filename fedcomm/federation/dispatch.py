@@ -148,7 +148,9 @@ class Dispatch:
             activity_id,
             self._at.group(group.id),
             content,
-            author_uri=self._at.actor(author) if author is not None else None,
+            author_uri=(
+                self._at.actor(author) if author is not None and author.deleted_at is None else None
+            ),
             published=self.booking.moment(),
             is_open=not group.is_members_only,
         )

@@ -7,8 +7,6 @@ when everybody has answered.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from activitypub.contexts import with_context
 from activitypub.ijson import JSONObject
 from activitypub.vocabulary import AS_PUBLIC
@@ -16,10 +14,11 @@ from fedcomm.federation import lanes, peers, recipients
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.dispatch import CONSUMER, Dispatch, Step, thing_of
 from fedcomm.federation.keyring import KeyPair
+from fedcomm.federation.portraits import published_keys
 from fedcomm.federation.recalls import Recalls
 from fedcomm.federation.recipients import Inbox
 from fedcomm.federation.rendering import Renderer
-from fedcomm.hub import actors, erasure, groups, journal
+from fedcomm.hub import actors, erasure, groups, journal, threads
 from fedcomm.store.database import Database, Transaction, marks
 from fedcomm.store.ids import new_id, now_ms
 
@@ -53,9 +52,12 @@ class Farewells:
         group = await groups.group(tx, thing.group_id) if thing.group_id is not None else None
         if not thing.is_local:
             # What a group of ours passed on of somebody else is taken back by the group.
-            if group is not None:
-                await self._recalls.undo_announces(tx, group, thing, have_it)
-                await self._recalls.untell(tx, group, thing, have_it)
+            if group is not None and have_it:
+                case = await self._case(tx, thing)
+                by = await self._by(tx, group, case)
+                await self._recalls.take_down(tx, group, thing, by, have_it)
+                if case is not None:
+                    await _note_told(tx, case.id, [inbox.host_id for inbox in have_it])
             return
         author = await actors.actor(tx, thing.author_id)
         if author is None or author.deleted_at is not None:
@@ -64,6 +66,23 @@ class Farewells:
         await self._recalls.send_deletes(tx, thing, self._at.object(thing), group_uri, have_it)
         if group is not None:
             await self._recalls.untell(tx, group, thing, have_it)
+
+    async def _case(self, tx: Transaction, thing: threads.Thing) -> erasure.Case | None:
+        """The erasure by which the object of somebody elsewhere goes."""
+        for subject_id in (thing.author_id, thing.host_id, thing.group_id):
+            case = await erasure.case_of(tx, subject_id) if subject_id is not None else None
+            if case is not None and case.finished_at is None:
+                return case
+        return None
+
+    async def _by(
+        self, tx: Transaction, group: groups.Group, case: erasure.Case | None
+    ) -> int | None:
+        """In whose name the group asks: who decided, or whoever has moderated it longest, if the command line did."""
+        if case is not None and case.requested_by is not None:
+            return case.requested_by
+        here = [one.id for one in await groups.moderators(tx, group.id) if one.is_local]
+        return here[0] if here else None
 
     async def _actor_erased(self, tx: Transaction, entry: journal.Entry) -> None:
         actor = await actors.actor(tx, entry.actor_id or 0)
@@ -80,9 +99,7 @@ class Farewells:
             new_id(), "Delete", uri, uri, to=[AS_PUBLIC], removeData=True
         )
         await self._expect_answers(tx, actor.id, inboxes)
-        await tx.execute(
-            "UPDATE erasure_recipients SET told_at = ? WHERE case_id = ?", now_ms(), case.id
-        )
+        await _note_told(tx, case.id, [row["host_id"] for row in rows])
         await self._out.send(tx, actor.id, "Delete", delete, inboxes, recall=True)
 
     async def _expect_answers(self, tx: Transaction, actor_id: int, inboxes: list[Inbox]) -> None:
@@ -96,7 +113,7 @@ class Farewells:
 
 
 def stub(actor: actors.Actor, keys: KeyPair) -> JSONObject:
-    """What is left of an actor while others are told: the key that the Delete is verified by, no name (§6.2)."""
+    """What is left of an actor while others are told: the keys that the Delete is verified by, no name (§6.2)."""
     return with_context(
         {
             "id": keys.actor_uri,
@@ -104,39 +121,32 @@ def stub(actor: actors.Actor, keys: KeyPair) -> JSONObject:
             "suspended": True,
             "inbox": f"{keys.actor_uri}/inbox",
             "outbox": f"{keys.actor_uri}/outbox",
-            "publicKey": {
-                "id": keys.key_id,
-                "owner": keys.actor_uri,
-                "publicKeyPem": keys.rsa.public().to_pem(),
-            },
+            **published_keys(keys),
         }
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a case has come in telling others: `waiting` servers have not answered yet."""
+async def _note_told(tx: Transaction, case_id: int, host_ids: list[int]) -> None:
+    now = now_ms()
+    await tx.many(
+        "UPDATE erasure_recipients SET told_at = ? WHERE case_id = ? AND host_id = ?"
+        " AND told_at IS NULL",
+        [(now, case_id, host_id) for host_id in host_ids],
+    )
 
-    is_over: bool
-    waiting: int
 
-
-async def progress(db: Database, case: erasure.Case, *, horizon_ms: int) -> Progress:
+async def is_over(db: Database, case: erasure.Case, *, horizon_ms: int) -> bool:
     """Whether everybody whom a case concerns was told and has answered, refused, or cannot be reached."""
     if await journal.cursor(db, CONSUMER) < case.position:
-        return Progress(False, 0)
-    if case.kind == "host":
-        return Progress(True, 0)
-    waiting = int(
-        await db.value(
-            "SELECT count(DISTINCT d.host_id) FROM activities c JOIN deliveries d"
-            " ON d.activity_id = c.id WHERE c.actor_id = ? AND d.recall = 1"
-            f" AND (d.state IN ('waiting', 'sending') OR ({_TRY_AGAIN}))",
-            case.subject_id,
-            now_ms() - horizon_ms,
-        )
-    )
-    return Progress(waiting == 0, waiting)
+        return False
+    since = now_ms() - horizon_ms
+    if case.kind != "host" and await db.value(_FROM_ACTOR, case.subject_id, since) is not None:
+        return False
+    if case.kind == "member":
+        return True
+    # What groups of ours ask back of people elsewhere is signed by the groups.
+    sql = _ABOUT_OBJECTS.format(column=erasure.OBJECTS_OF[case.kind])
+    return await db.value(sql, case.id, case.subject_id, since) is None
 
 
 _TRY_AGAIN = (
@@ -144,6 +154,22 @@ _TRY_AGAIN = (
     " AND (COALESCE(d.status, 0) = 0 OR d.status >= 500 OR d.status = 429)"
 )
 """What was set aside so that it does not hold up others, but is worth another try; parameter: the horizon."""
+
+_FROM_ACTOR = (
+    "SELECT 1 FROM activities c JOIN deliveries d ON d.activity_id = c.id"
+    f" WHERE c.actor_id = ? AND d.recall = 1 AND (d.state IN ('waiting', 'sending') OR ({_TRY_AGAIN}))"
+    " LIMIT 1"
+)
+"""Whether something that the subject itself asks back is under way."""
+
+_ABOUT_OBJECTS = (
+    "SELECT 1 FROM erasure_recipients e JOIN deliveries d ON d.host_id = e.host_id"
+    " AND d.state IN ('waiting', 'sending', 'failed')"
+    " JOIN activities c ON c.id = d.activity_id JOIN objects o ON o.id = c.object_id"
+    " WHERE e.case_id = ? AND o.{column} = ? AND d.recall = 1"
+    f" AND (d.state <> 'failed' OR ({_TRY_AGAIN})) LIMIT 1"
+)
+"""Whether something about the objects of a case is under way."""
 
 AGAIN_MS = DAY_MS
 STEP = 200

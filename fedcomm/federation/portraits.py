@@ -120,7 +120,7 @@ class Portraits:
                 "discoverable": False,
                 "webfinger": f"{self._host}@{self._host}",
                 "implements": [RFC_9421],
-                **self._keys(keys),
+                **published_keys(keys),
             }
         )
 
@@ -171,7 +171,7 @@ class Portraits:
                 "type": "Application",
                 "implements": [RFC_9421],
             },
-            **self._keys(keys),
+            **published_keys(keys),
         }
         if emoji:
             document["tag"] = [self.emoji(one) for one in emoji]
@@ -186,19 +186,21 @@ class Portraits:
                 }
         return document
 
-    def _keys(self, keys: KeyPair) -> JSONObject:
-        return {
-            "publicKey": {
-                "id": keys.key_id,
-                "owner": keys.actor_uri,
-                "publicKeyPem": keys.rsa.public().to_pem(),
-            },
-            "assertionMethod": [
-                {
-                    "id": keys.multikey_id,
-                    "type": "Multikey",
-                    "controller": keys.actor_uri,
-                    "publicKeyMultibase": keys.ed25519.public().to_multibase(),
-                }
-            ],
-        }
+
+def published_keys(keys: KeyPair) -> JSONObject:
+    """The properties by which an actor's document shows its keys (federation.md §0.2, rule 4)."""
+    return {
+        "publicKey": {
+            "id": keys.key_id,
+            "owner": keys.actor_uri,
+            "publicKeyPem": keys.rsa.public().to_pem(),
+        },
+        "assertionMethod": [
+            {
+                "id": keys.multikey_id,
+                "type": "Multikey",
+                "controller": keys.actor_uri,
+                "publicKeyMultibase": keys.ed25519.public().to_multibase(),
+            }
+        ],
+    }

@@ -63,17 +63,8 @@ class Recalls:
             wrapped = await self._out.received(tx, thing.id, "Delete", moderator.id)
         elif removed:
             decided = await statements.latest(tx, thing.id, "remove")
-            wrapped = self._renderer.activity(
-                new_id(),
-                "Delete",
-                self._at.member(entry.actor_id or 0),
-                uri,
-                to=heard_by,
-                cc=[group_uri],
-                audience=group_uri,
-                # Its presence tells a moderator's removal from an author's deletion (§4.9).
-                summary=decided.reason if decided is not None else REMOVED,
-            )
+            reason = decided.reason if decided is not None else REMOVED
+            wrapped = self._removal(uri, entry.actor_id or 0, group_uri, heard_by, reason)
         elif thing.is_local:
             wrapped = self._delete(uri, self._at.member(thing.author_id), uri, group_uri, heard_by)
         else:
@@ -88,6 +79,47 @@ class Recalls:
             await self._out.announce(tx, group, thing, wrapped, listening, "Delete", recall=True)
         await self.undo_announces(tx, group, thing, have_it)
         await self.untell(tx, group, thing, have_it)
+
+    async def take_down(
+        self,
+        tx: Transaction,
+        group: groups.Group,
+        thing: threads.Thing,
+        by: int | None,
+        have_it: Sequence[Inbox],
+    ) -> None:
+        """The group asks back what it passed on of somebody elsewhere who is erased here, in the name of the member
+        `by`, as it does what moderators remove: others take it from nobody else but the author (§4.8, §4.9)."""
+        if by is not None:
+            heard_by = await self._out.heard_by(tx, thing)
+            removal = self._removal(
+                self._at.object(thing), by, self._at.group(group.id), heard_by, REMOVED
+            )
+            wrapped = await self._out.sealed(tx, by, removal)
+            # Not the server that it is of: there it is no copy.
+            listening = [
+                inbox
+                for inbox in have_it
+                if peers.wants_activities(inbox.software) and inbox.host_id != thing.host_id
+            ]
+            await self._out.announce(tx, group, thing, wrapped, listening, "Delete", recall=True)
+        await self.undo_announces(tx, group, thing, have_it)
+        await self.untell(tx, group, thing, have_it)
+
+    def _removal(
+        self, uri: str, moderator_id: int, group_uri: str, heard_by: Sequence[str], reason: str
+    ) -> JSONObject:
+        """A moderator's Delete: the presence of `summary` tells it from an author's (§4.9)."""
+        return self._renderer.activity(
+            new_id(),
+            "Delete",
+            self._at.member(moderator_id),
+            uri,
+            to=heard_by,
+            cc=[group_uri],
+            audience=group_uri,
+            summary=reason,
+        )
 
     async def send_deletes(
         self,

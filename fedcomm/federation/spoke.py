@@ -375,7 +375,7 @@ class FederationSpoke:
     async def farewell_is_over(self, case: erasure.Case) -> bool:
         """Whether everybody whom an erasure concerns was told and has answered, or cannot be reached."""
         horizon = int(self._config.delivery.delete_horizon_days * farewells.DAY_MS)
-        return (await farewells.progress(self._db, case, horizon_ms=horizon)).is_over
+        return await farewells.is_over(self._db, case, horizon_ms=horizon)
 
     async def certify(self, case_id: int) -> JSONObject:
         """The signed certificate of a finished erasure."""

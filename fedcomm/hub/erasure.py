@@ -36,6 +36,13 @@ State = Literal["objects", "rows", "scrub", "tell", "done"]
 STATES: Final[tuple[State, ...]] = ("objects", "rows", "scrub", "tell", "done")
 """In this order; none is left out and none comes again."""
 
+OBJECTS_OF: Final[dict[Kind, str]] = {
+    "member": "author_id",
+    "group": "group_id",
+    "remote": "author_id",
+    "host": "host_id",
+}
+"""The column of `objects` that says which belong to a case."""
 
 REASON_CHARACTERS: Final = 2_000
 
@@ -237,7 +244,7 @@ async def advance(db: Database, one: Case, *, origin: str) -> Case:
 
 async def _erase_objects(tx: Transaction, one: Case) -> None:
     """The next objects: what they say goes, and who has a copy is counted."""
-    column = {"group": "group_id", "host": "host_id"}.get(one.kind, "author_id")
+    column = OBJECTS_OF[one.kind]
     rows = await tx.all(
         f"SELECT id FROM objects WHERE {column} = ? AND id > ? ORDER BY id LIMIT ?",
         one.subject_id,
@@ -292,11 +299,9 @@ async def _erase_each(tx: Transaction, one: Case, rows: Sequence[Row]) -> None:
             continue
         if known.uri is not None:
             await remember(tx, "object", known.uri)
-            await tx.execute(
-                "UPDATE objects SET uri = ?, parent_uri = NULL, context_uri = NULL WHERE id = ?",
-                f"erased:{known.id}",
-                known.id,
-            )
+            # Servers that have a copy know it by its address: it stays until they are asked, see `forget_addresses`.
+            if known.group_id is None or not await _is_elsewhere(tx, known.id):
+                await _forget_address(tx, known.id)
     await tx.execute(
         "UPDATE erasures SET position = ?, objects = objects + ?, media = media + ? WHERE id = ?",
         rows[-1]["id"],
@@ -304,6 +309,45 @@ async def _erase_each(tx: Transaction, one: Case, rows: Sequence[Row]) -> None:
         files,
         one.id,
     )
+
+
+async def _is_elsewhere(tx: Transaction, object_id: int) -> bool:
+    """Whether another server has a copy, or is getting one at this moment."""
+    sql = (
+        "SELECT 1 FROM reach WHERE subject_id = ? UNION ALL SELECT 1 FROM activities c"
+        " JOIN deliveries d ON d.activity_id = c.id WHERE c.object_id = ? AND d.state = 'sending' LIMIT 1"
+    )
+    return await tx.value(sql, object_id, object_id) is not None
+
+
+async def _forget_address(tx: Transaction, object_id: int) -> None:
+    # A row of somebody elsewhere keeps an address that leads nowhere, since one without it would be ours.
+    await tx.execute(
+        "UPDATE objects SET uri = ?, parent_uri = NULL, context_uri = NULL WHERE id = ?",
+        f"erased:{object_id}",
+        object_id,
+    )
+
+
+async def forget_addresses(db: Database, one: Case) -> None:
+    """The addresses of what people elsewhere wrote go as well, once the spoke has read what is to be asked back."""
+    after = 0
+    while True:
+        async with db.transaction() as tx:
+            rows = await tx.all(
+                f"SELECT id, uri FROM objects WHERE {OBJECTS_OF[one.kind]} = ? AND id > ?"
+                " AND host_id IS NOT NULL AND deleted_at IS NOT NULL"
+                " AND (withheld IS NULL OR withheld <> 'kept') ORDER BY id LIMIT ?",
+                one.subject_id,
+                after,
+                ROWS_STEP,
+            )
+            for row in rows:
+                if not str(row["uri"]).startswith("erased:"):
+                    await _forget_address(tx, row["id"])
+        if len(rows) < ROWS_STEP:
+            return
+        after = rows[-1]["id"]
 
 
 async def _forget_rendered(tx: Transaction, object_id: int) -> None:
@@ -326,7 +370,9 @@ async def _count_copies(tx: Transaction, one: Case, subject_id: int) -> None:
     await tx.execute(
         "INSERT INTO erasure_recipients (case_id, host_id, copies, first_at, how)"
         " SELECT CAST(? AS BIGINT), r.host_id, 1, r.first_at, r.how FROM reach r"
-        " WHERE r.subject_id = ?"
+        # What somebody elsewhere wrote is no copy on their own server.
+        " WHERE r.subject_id = ? AND NOT EXISTS"
+        "  (SELECT 1 FROM objects o WHERE o.id = r.subject_id AND o.host_id = r.host_id)"
         " ON CONFLICT (case_id, host_id) DO UPDATE SET copies = erasure_recipients.copies + 1,"
         " first_at = CASE WHEN excluded.first_at < erasure_recipients.first_at"
         "  THEN excluded.first_at ELSE erasure_recipients.first_at END,"
@@ -464,6 +510,52 @@ async def erased_files(
 async def finish(db: Database, one: Case) -> None:
     """Everybody was told: what they answered is noted with the case; the ledger's rows, the last activities and the
     keys go. Can be repeated."""
+    await (_note_objects if one.kind in ("remote", "host") else _note_actor)(db, one)
+    column = OBJECTS_OF[one.kind]
+    while True:
+        async with db.transaction() as tx:
+            gone = await tx.execute(
+                "DELETE FROM reach WHERE (subject_id, host_id) IN (SELECT r.subject_id, r.host_id"
+                f" FROM objects o JOIN reach r ON r.subject_id = o.id WHERE o.{column} = ? LIMIT ?)",
+                one.subject_id,
+                ROWS_STEP,
+            )
+        if gone < ROWS_STEP:
+            break
+    await _forget_requests(db, one)
+    async with db.transaction() as tx:
+        await tx.execute("DELETE FROM reach WHERE subject_id = ?", one.subject_id)
+        if one.kind != "host":
+            await tx.execute(
+                "DELETE FROM deliveries WHERE activity_id IN"
+                " (SELECT id FROM activities WHERE actor_id = ?)",
+                one.subject_id,
+            )
+            await tx.execute("DELETE FROM activities WHERE actor_id = ?", one.subject_id)
+            await tx.execute("DELETE FROM actor_keys WHERE actor_id = ?", one.subject_id)
+        await tx.execute(
+            "UPDATE erasures SET state = 'done', finished_at = ? WHERE id = ?", now_ms(), one.id
+        )
+
+
+async def _forget_requests(db: Database, one: Case) -> None:
+    """What groups sent to ask for the objects of people elsewhere names those by their addresses."""
+    while True:
+        async with db.transaction() as tx:
+            emptied = await tx.execute(
+                "UPDATE activities SET body = NULL WHERE id IN (SELECT c.id FROM objects o"
+                " JOIN activities c ON c.object_id = o.id"
+                f" WHERE o.{OBJECTS_OF[one.kind]} = ? AND o.host_id IS NOT NULL"
+                " AND c.body IS NOT NULL LIMIT ?)",
+                one.subject_id,
+                ROWS_STEP,
+            )
+        if emptied < ROWS_STEP:
+            return
+
+
+async def _note_actor(db: Database, one: Case) -> None:
+    """What each server answered when it was asked for the subject itself."""
     async with db.transaction() as tx:
         await tx.execute(
             "UPDATE erasure_recipients SET"
@@ -480,29 +572,31 @@ async def finish(db: Database, one: Case) -> None:
             one.subject_id,
             one.id,
         )
-    column = {"group": "group_id", "host": "host_id"}.get(one.kind, "author_id")
-    while True:
-        async with db.transaction() as tx:
-            gone = await tx.execute(
-                "DELETE FROM reach WHERE (subject_id, host_id) IN (SELECT r.subject_id, r.host_id"
-                f" FROM objects o JOIN reach r ON r.subject_id = o.id WHERE o.{column} = ? LIMIT ?)",
-                one.subject_id,
-                ROWS_STEP,
-            )
-        if gone < ROWS_STEP:
-            break
+
+
+async def _note_objects(db: Database, one: Case) -> None:
+    """What each server answered when it was asked for the objects of somebody elsewhere, one by one: acknowledged is
+    it only if all of them were."""
+    rows = await db.all(
+        "SELECT r.host_id, max(r.recalled_at) AS answered_at, count(*) AS copies,"
+        " count(r.recall_status) AS answers, max(r.recall_status) AS status"
+        f" FROM objects o JOIN reach r ON r.subject_id = o.id WHERE o.{OBJECTS_OF[one.kind]} = ?"
+        " GROUP BY r.host_id",
+        one.subject_id,
+    )
     async with db.transaction() as tx:
-        await tx.execute("DELETE FROM reach WHERE subject_id = ?", one.subject_id)
-        if one.kind != "host":
-            await tx.execute(
-                "DELETE FROM deliveries WHERE activity_id IN"
-                " (SELECT id FROM activities WHERE actor_id = ?)",
-                one.subject_id,
-            )
-            await tx.execute("DELETE FROM activities WHERE actor_id = ?", one.subject_id)
-            await tx.execute("DELETE FROM actor_keys WHERE actor_id = ?", one.subject_id)
-        await tx.execute(
-            "UPDATE erasures SET state = 'done', finished_at = ? WHERE id = ?", now_ms(), one.id
+        await tx.many(
+            "UPDATE erasure_recipients SET answered_at = ?, status = ?"
+            " WHERE case_id = ? AND host_id = ? AND answered_at IS NULL",
+            [
+                (
+                    row["answered_at"],
+                    row["status"] if row["answers"] == row["copies"] else None,
+                    one.id,
+                    row["host_id"],
+                )
+                for row in rows
+            ],
         )
 
 
@@ -511,7 +605,7 @@ async def finish(db: Database, one: Case) -> None:
 
 async def is_keeping(db: Reader, one: Case) -> int:
     """How many objects of the case a legal hold keeps."""
-    column = {"group": "group_id", "host": "host_id"}.get(one.kind, "author_id")
+    column = OBJECTS_OF[one.kind]
     return int(
         await db.value(
             f"SELECT count(*) FROM objects WHERE withheld = 'kept' AND {column} = ?", one.subject_id
@@ -537,12 +631,7 @@ async def let_go(db: Database) -> tuple[int, list[int]]:
                 case = await case_of(tx, known.author_id) or await case_of(tx, known.host_id or 0)
                 if case is not None and known.uri is not None:
                     await remember(tx, "object", known.uri)
-                    await tx.execute(
-                        "UPDATE objects SET uri = ?, parent_uri = NULL, context_uri = NULL"
-                        " WHERE id = ?",
-                        f"erased:{known.id}",
-                        known.id,
-                    )
+                    await _forget_address(tx, known.id)
                 await journal.record(
                     tx, "object_purged", object_id=object_id, group_id=known.group_id
                 )

@@ -18,13 +18,14 @@ from fedcomm.hub import erasure, policy_changes, threads
 from fedcomm.hub.composition import Draft
 from fedcomm.hub.policies import Entry
 from tests.federation.inprocess import LocalHub, ScriptedStubs
+from tests.federation.stub import PUBLIC, StubHost, kind_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DAY_MS = 86_400_000
 SOFTWARE = [
     *("mastodon", "lemmy", "piefed", "nodebb", "mbin", "gotosocial", "pixelfed", "misskey", "stub"),
-    *("wordpress", "friendica", "mastodon", "stub", "nodebb", "lemmy"),
+    *("wordpress", "friendica", "mastodon", "stub", "nodebb", "lemmy", "mastodon", "gotosocial"),
 ]
 MARK = "zqwirezq"
 
@@ -54,6 +55,13 @@ class Region:
                 }
             )
         return host
+
+    async def neighbour(self, host: str, group: int) -> None:
+        """Somebody else on a server that is in already follows the group as well."""
+        actor = self.stubs.somebody("ravi", host)
+        target = self.hub.group_uri(group)
+        follow = {"id": f"{actor}/follow", "type": "Follow", "actor": actor, "object": target}
+        await self.hub.deliver(follow)
 
     async def fetch(self, host: str, url: str) -> None:
         """Fetch with a signature."""
@@ -119,7 +127,12 @@ async def test_twenty_servers_are_asked_for_exactly_what_they_have(
 
     async with hub.db.transaction() as tx:
         await groups.join(tx, hub.group, hub.ben)
-    hosts = [await region.join(software, hub.ben) for software in SOFTWARE]
+    hosts = [await region.join(software, hub.ben) for software in SOFTWARE[:-2]]
+    servers.shared_inbox = False
+    hosts += [await region.join(software, hub.ben) for software in SOFTWARE[-2:]]
+    servers.shared_inbox = True
+    for host in (hosts[1], hosts[-1]):
+        await region.neighbour(host, hub.group)
     stranger = servers.new_host("er")  # Knows the group's name, never got anything.
     region.actors[stranger] = servers.somebody("sam", stranger)
     reader = servers.new_host("er")  # Fetches with a signature.
@@ -129,6 +142,7 @@ async def test_twenty_servers_are_asked_for_exactly_what_they_have(
     for other in (stranger, reader, peeper):
         await hub.site.federation.find_actor(region.actors[other])  # type: ignore[union-attr]
     late, gone, blocked = hosts[8], hosts[12], hosts[0]
+    assert len({*hosts, stranger, reader, peeper}) == 20
 
     first = await write(hub, hub.ben, "First")
     await hub.quiet()
@@ -232,6 +246,17 @@ async def test_twenty_servers_are_asked_for_exactly_what_they_have(
             assert MARK not in arrival.raw.decode()
             if arrival.body["type"] == "Delete" and arrival.body["object"] == person:
                 assert arrival.body["removeData"] is True
+            if arrival.body["actor"] == person:
+                # The key of who is erased signs nothing else any more.
+                assert arrival.body["type"] == "Delete"
+    # What failed is asked again with the same id and body, until it is taken.
+    tried: dict[str, set[bytes]] = defaultdict(set)
+    for arrival in servers.host(late).arrived:
+        if arrival.body["type"] == "Delete":
+            tried[json.dumps(arrival.body["object"])].add(arrival.raw)
+    statuses = [arrival.status for arrival in servers.host(late).arrived]
+    assert 503 in statuses and statuses[-1] == 202
+    assert all(len(bodies) == 1 for bodies in tried.values())
     # NodeBB keeps the text when it is told of a Tombstone.
     nodebb = servers.host(hosts[3]).arrived
     assert all(isinstance(a.body["object"], str) for a in nodebb if a.body["type"] == "Delete")
@@ -287,6 +312,94 @@ async def test_twenty_servers_are_asked_for_exactly_what_they_have(
     case = await erasure.case(hub.db, case_id)
     assert case is not None
     assert (await check(hub.site, case, (MARK,))).is_clean
+
+
+@pytest.mark.parametrize("kind", ["remote", "host"])
+async def test_what_people_elsewhere_wrote_is_asked_back_from_all_who_had_it_from_a_group_of_ours(
+    town: LocalHub, servers: ScriptedStubs, kind: erasure.Kind
+) -> None:
+    hub, name = town, f"zq{kind}zq"
+    group = await hub.make_group(f"meadow{kind}")
+    uri = hub.group_uri(group)
+    home = servers.new_host("er")
+    author = servers.somebody(name, home)
+    fans = {}
+    for software in ("mastodon", "lemmy", "piefed"):
+        host = servers.new_host("er")
+        servers.host(host).software = software
+        fans[software] = servers.somebody("fan", host)
+    servers.host(home).software = "lemmy"
+    for actor in (author, *fans.values()):
+        follow = {"id": f"{actor}/follow", "type": "Follow", "actor": actor, "object": uri}
+        await hub.deliver(follow)
+    page = servers.note(
+        author, type="Page", name=f"{name} title", audience=uri, to=[uri, PUBLIC], cc=[]
+    )
+    create = {
+        "id": f"{author}/creates/1",
+        "type": "Create",
+        "actor": author,
+        "object": page,
+        "audience": uri,
+        "to": [uri, PUBLIC],
+    }
+    assert await hub.deliver(create) == "done: stored"
+    await hub.quiet()
+    there = {software: servers.host(_host(fan)) for software, fan in fans.items()}
+    assert all(page["id"] in host.arrived[-1].raw.decode() for host in there.values())
+    for server in servers.hosts.values():
+        server.arrived.clear()
+    there["piefed"].status = 503
+
+    known = await hub.site.federation.find_actor(author)  # type: ignore[union-attr]
+    assert known is not None
+    subject = known.id if kind == "remote" else known.host_id
+    async with hub.db.transaction() as tx:
+        case_id = await erasure.request(
+            tx, kind, subject or 0, requested_by=hub.anna, reason="They asked for it."
+        )
+    hub.site.wake()
+    await until(lambda: _came(*there.values()))
+    for software in ("lemmy", "piefed"):
+        asked = there[software].arrived[0].body
+        assert (asked["type"], asked["actor"]) == ("Announce", uri)
+        removal = asked["object"]
+        assert (removal["type"], removal["object"]) == ("Delete", page["id"])
+        assert removal["actor"] == hub.person(hub.anna) and removal["summary"]
+        assert "erased:" not in there[software].arrived[0].raw.decode()
+    (undone,) = [arrival.body for arrival in there["mastodon"].arrived]
+    assert (undone["type"], undone["object"]["object"]) == ("Undo", page["id"])
+    assert [kind_of(arrival.body) for arrival in servers.host(home).arrived] == []
+
+    # It is not over, and no certificate says so, before the last of them has answered.
+    await asyncio.sleep(0.1)
+    one = await erasure.case(hub.db, case_id)
+    assert one is not None and one.finished_at is None
+    there["piefed"].status = 202
+    await hub.site.federation.flush()  # type: ignore[union-attr]
+
+    async def done() -> bool:
+        one = await erasure.case(hub.db, case_id)
+        return one is not None and one.state == "done"
+
+    await until(done)
+    certificate = await hub.site.federation.certify(case_id)  # type: ignore[union-attr]
+    assert {
+        (entry["server"].partition(":")[0], entry["outcome"], entry["told"] is not None)
+        for entry in certificate["recipients"]
+    } == {(host.name, "acknowledged", True) for host in there.values()}
+    assert name not in json.dumps(certificate)
+    one = await erasure.case(hub.db, case_id)
+    assert one is not None
+    assert (await check(hub.site, one, (name,))).is_clean
+
+
+def _host(uri: str) -> str:
+    return uri.split("/")[2].partition(":")[0]
+
+
+async def _came(*hosts: StubHost) -> bool:
+    return all(host.arrived for host in hosts)
 
 
 async def _asked(region: Region, host: str, person: str) -> bool:
