@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from fedcomm import access_files, imports
 from fedcomm.hub import erasure
 from fedcomm.hub.register import REGISTER, Blank, Delete
 from fedcomm.site import Site
@@ -122,16 +123,24 @@ def _forms(word: str) -> Iterator[bytes]:
 
 
 def _files(site: Site, left_out: list[str]) -> Iterator[Path]:
-    """Every file that the hub writes: database with its side files, media, uploads under way, the erasure journal."""
+    """Every file that the hub writes: the database with its side files and copies, media and uploads under way, files
+    of access requests, archives that are brought, what a killed command left beside them, the erasure journal."""
     database = site.config.database.file
     if database is not None:
-        yield from sorted(database.parent.glob(f"{database.name}*"))
+        for pattern in (f"{database.name}*", f".{database.name}*"):
+            yield from sorted(database.parent.glob(pattern))
     else:
         left_out.append(
             "PostgreSQL's own files: scan its data directory, its archived log and its base backups "
             "with `grep -rac` on the server's machine"
         )
-    for folder in (site.media_folder,):
+    media = site.media_folder
+    for folder in (
+        media,
+        access_files.folder_of(site),
+        imports.place_of(site.config),
+        *sorted(media.parent.glob(".fedcomm-*")),
+    ):
         for parent, _, names in os.walk(folder):
             for name in sorted(names):
                 yield Path(parent) / name

@@ -53,9 +53,14 @@ STRAY_SECONDS: Final = 3600.0
 Told = Callable[[int], None]
 
 
+def place_of(config: Config) -> Path:
+    """The folder of the archives, whether it is there or not."""
+    return config.media.folder.with_name("imports")
+
+
 def folder_of(config: Config) -> Path:
     """Where archives lie while they are read; nobody else may look."""
-    folder = config.media.folder.with_name("imports")
+    folder = place_of(config)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
