@@ -13,27 +13,34 @@ from typing import Any
 
 from fedcomm.store.database import Database, Row, Transaction, Value
 
-MOSTLY = 0.6
-"""How many answers come at once, …"""
+AT_ONCE = 0.7
+"""How many answers come at once; the others after some milliseconds."""
 
-SHORTLY = 0.97
-"""… how many (of those, too) after a few milliseconds; the others take ten times as long."""
+AT_ONCE_AFTER_COMMIT = 0.5
+LONG_AFTER_COMMIT = 0.1
+"""The same of commits; of one in ten is heard after a fraction of a second, which is time enough for others to do a
+few things."""
 
 
 class Delays:
     """How long each of them is, from a seed."""
 
-    def __init__(self, seed: int, short_s: float = 0.003) -> None:
+    def __init__(self, seed: int, longest_s: float = 0.003) -> None:
         self._chance = random.Random(seed)
-        self._short_s = short_s
+        self._longest_s = longest_s
 
     async def one(self) -> None:
         """Wait for a moment, or not."""
+        if self._chance.random() >= AT_ONCE:
+            await asyncio.sleep(self._chance.uniform(0, self._longest_s))
+
+    async def after_commit(self) -> None:
+        """Wait for a moment, a longer one, or not."""
         throw = self._chance.random()
-        if throw < MOSTLY:
-            return
-        longest = self._short_s if throw < SHORTLY else 10 * self._short_s
-        await asyncio.sleep(self._chance.uniform(0, longest))
+        if throw < LONG_AFTER_COMMIT:
+            await asyncio.sleep(self._chance.uniform(0, 80 * self._longest_s))
+        elif throw >= AT_ONCE_AFTER_COMMIT:
+            await asyncio.sleep(self._chance.uniform(0, 5 * self._longest_s))
 
 
 class _Late:
@@ -94,7 +101,7 @@ class _LateDatabase(_Late):
         async with inner as tx:
             yield _LateTransaction(tx, self._delays)
             await self._delays.one()
-        await self._delays.one()
+        await self._delays.after_commit()
 
 
 def late(database: Database, seed: int) -> Database:

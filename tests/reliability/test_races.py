@@ -33,9 +33,9 @@ from tests.federation.stub import PUBLIC
 
 SEEDS = int(os.environ.get("FEDCOMM_TEST_RACES", "1"))
 FANS = 4
-AUTHORS = 3
-REPLIES = 5
-TOPICS = 5
+AUTHORS = 2
+REPLIES = 8
+TOPICS = 8
 RESTARTS = 2
 HOUR_MS = 3_600_000
 
@@ -90,7 +90,8 @@ class Town:
             servers.hosts[servers.somebody("fan", software="lemmy").split("/")[2].partition(":")[0]]
             for _ in range(FANS)
         ]
-        self.authors = [servers.somebody("ida") for _ in range(AUTHORS)]
+        hosts = [servers.new_host() for _ in range(AUTHORS)]
+        self.authors = [servers.actor(name, host) for host in hosts for name in ("ida", "ugo")]
         self.over = asyncio.Event()
 
     async def follow(self) -> None:
@@ -134,12 +135,12 @@ class Town:
             }
             while await self.hub.post(activity) != 202:
                 await asyncio.sleep(0.01)
-            await asyncio.sleep(self.chance.uniform(0, 0.05))
+            await asyncio.sleep(self.chance.uniform(0, 0.01))
 
     async def write(self) -> None:
         for number in range(TOPICS):
             await self.hub.write_topic(self.hub.group, f"Topic {number}")
-            await asyncio.sleep(self.chance.uniform(0, 0.1))
+            await asyncio.sleep(self.chance.uniform(0, 0.05))
 
     async def be_ill(self) -> None:
         """One of the followers' servers after the other is overloaded for a moment."""

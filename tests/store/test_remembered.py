@@ -18,8 +18,7 @@ READS = (
     "SELECT c.seq FROM cursors c, settings s WHERE s.key = ? AND c.consumer = s.key",
 )
 WRITES = (
-    "INSERT INTO settings (key, value) VALUES (?, 'x')"
-    " ON CONFLICT (key) DO UPDATE SET value = 'y'",
+    "INSERT INTO settings (key, value) VALUES (?, 'x') ON CONFLICT (key) DO UPDATE SET value = 'y'",
     "UPDATE settings SET value = 'x' WHERE key = ?",
     "DELETE FROM settings WHERE key = ?",
     "INSERT INTO cursors (consumer, seq) VALUES (?, 1)"
