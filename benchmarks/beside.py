@@ -305,7 +305,7 @@ async def _actor(
     poured = await loaders.pour(address, requests, times=10)
     assert set(poured.statuses) == {200}, poured.statuses
     made = running.figure("actor document", len(poured.seconds), seconds=poured.took)
-    return made.timed(poured.seconds)
+    return made.timed(poured)
 
 
 async def measure_hub(stage: Stage, replies: int, verify: Floor, sign: Floor) -> list[Figure]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import psutil
 
+from benchmarks.load import Poured
 from tests.databases import PostgreSQLServer
 from tests.federation.hub import Hub
 
@@ -38,10 +38,13 @@ class Figure:
     p50_ms: float | None = None
     p99_ms: float | None = None
     database_cpu_s_per_1000: float | None = None
+    put_off: int = 0
+    """How often the server said *come again* (429, 503) before it took a request."""
 
-    def timed(self, seconds: Sequence[float]) -> Figure:
-        """The same with how long single answers took; `seconds` of each, as the asking process saw them."""
-        ordered = sorted(seconds)
+    def timed(self, poured: Poured) -> Figure:
+        """The same with how long single answers took, as the asking processes saw them."""
+        ordered = sorted(poured.seconds)
+        self.put_off = poured.put_off
         self.p50_ms = round(ordered[len(ordered) // 2] * 1000, 1)
         self.p99_ms = round(ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)] * 1000, 1)
         return self

@@ -64,7 +64,7 @@ async def bare(
             meter = Meter(process.pid)
             poured = await loaders.pour(address, requests, times=max(1, times // len(requests)))
             count = len(poured.seconds)
-            figures.append(meter.figure(name, count, seconds=poured.took).timed(poured.seconds))
+            figures.append(meter.figure(name, count, seconds=poured.took).timed(poured))
         return figures
     finally:
         process.terminate()

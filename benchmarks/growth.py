@@ -54,6 +54,7 @@ async def grow(stage: Stage, wanted: int) -> None:
     first = await stage.number("SELECT max(id) FROM objects WHERE kind = 'topic'")
     row = await stage.db.one("SELECT * FROM objects WHERE id = ?", first)
     assert row is not None
+    columns = list(row.keys())
     anna = await stage.number("SELECT actor_id FROM handles WHERE name = 'anna'")
     people = max(10, fresh // PER_PERSON)
     hosts = max(10, people // PEOPLE_PER_HOST)
@@ -78,13 +79,13 @@ async def grow(stage: Stage, wanted: int) -> None:
     }
     for name in ("created_at", "published_at", "active_at"):
         values[name] = f"{name} - CAST(n AS BIGINT) * {STEP_MS}"
-    chosen = ", ".join(values.get(name, name) for name in row)
+    chosen = ", ".join(values.get(name, name) for name in columns)
     # Whole topics, so that an answer and what it answers are made together.
     last = each + fresh - fresh % each - 1
     found = "body" if is_sqlite else "document"
     words = "'clay, north side, compost ' || id"
     text = words if is_sqlite else f"to_tsvector('simple', {words})"
-    columns = "rowid, title, body" if is_sqlite else f"object_id, {found}"
+    index = "rowid, title, body" if is_sqlite else f"object_id, {found}"
     what = f"id, lower(title), {text}" if is_sqlite else f"id, {text}"
     past = f"id BETWEEN {oldest} - {last} * {ID_STEP} AND {oldest} - {each} * {ID_STEP}"
     now = "(SELECT max(created_at) FROM objects)"
@@ -100,9 +101,9 @@ async def grow(stage: Stage, wanted: int) -> None:
             f" SELECT {oldest} - n * {ID_STEP} - 1, 'person', {oldest} - (1 + (n - 1) % {hosts}) * {ID_STEP} - 2,"
             f" 'http://past.test/{wanted}/users/' || n, 'p' || n, 'http://past.test/inbox/' || n,"
             f" 'http://past.test/inbox', {now}, {now}, {now} FROM counted",
-            f"{_counted(each, last)} INSERT INTO objects ({', '.join(row)})"
+            f"{_counted(each, last)} INSERT INTO objects ({', '.join(columns)})"
             f" SELECT {chosen} FROM objects, counted WHERE id = {first} ORDER BY n",
-            f"INSERT INTO search_index ({columns}) SELECT {what} FROM objects WHERE {past}",
+            f"INSERT INTO search_index ({index}) SELECT {what} FROM objects WHERE {past}",
             "INSERT INTO notifications (id, member_id, kind, actor_id, object_id, group_id, created_at,"
             f" read_at) SELECT id, {anna}, 'reply', author_id, id, group_id, created_at, created_at"
             f" FROM objects WHERE {past} AND kind = 'reply' AND id / {ID_STEP} % {PER_PERSON - 1} = 0",

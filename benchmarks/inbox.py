@@ -44,4 +44,4 @@ async def arrive(
     )
     assert there == before + len(requests), f"{there} answers are in the thread"
     await stage.quiet()
-    return [accepted.timed(poured.seconds), visible]
+    return [accepted.timed(poured), visible]

@@ -25,6 +25,12 @@ CONNECTIONS: Final = 32
 
 PROCESSES: Final = 2
 
+COME_AGAIN: Final = (429, 503)
+"""Statuses after which other servers try again."""
+
+PAUSE_S: Final = 0.25
+"""Until then: less than they would wait, so that the server stays as busy as it can be."""
+
 ANSWER_SECONDS: Final = 120.0
 """After which an answer does not come any more."""
 
@@ -45,6 +51,8 @@ class Poured:
 
     statuses: Counter[int] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
+    put_off: int = 0
+    """Answers that said *come again*; the same request was sent until it was answered otherwise."""
     body_bytes: int = 0
     """Of the largest body."""
     began: float = float("inf")
@@ -58,6 +66,7 @@ class Poured:
         """What another process got."""
         self.statuses.update(other.statuses)
         self.seconds += other.seconds
+        self.put_off += other.put_off
         self.body_bytes = max(self.body_bytes, other.body_bytes)
         self.began = min(self.began, other.began)
         self.ended = max(self.ended, other.ended)
@@ -176,6 +185,7 @@ class _Connection(asyncio.Protocol):
         self._length = -1  # Of the body; -2 for chunks, -1 while the head is not whole.
         self._head = 0
         self._sent = 0.0
+        self._request = b""
         self._transport: asyncio.Transport | None = None
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -197,7 +207,13 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
             return
         self._sent = time.monotonic()
+        self._request = following
         self._transport.write(following)
+
+    def send_again(self) -> None:
+        """What the server could not take just now; the time that it takes counts from the first try."""
+        assert self._transport is not None
+        self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         buffer = self._buffer
@@ -220,7 +236,14 @@ class _Connection(asyncio.Protocol):
         elif len(buffer) < self._head + self._length:
             return
         poured = self._poured
-        poured.statuses[int(buffer[9:12])] += 1
+        status = int(buffer[9:12])
+        if status in COME_AGAIN:
+            poured.put_off += 1
+            buffer.clear()
+            self._length = -1
+            asyncio.get_running_loop().call_later(PAUSE_S, self.send_again)
+            return
+        poured.statuses[status] += 1
         poured.seconds.append(time.monotonic() - self._sent)
         poured.body_bytes = max(poured.body_bytes, len(buffer) - self._head)
         buffer.clear()

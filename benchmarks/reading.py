@@ -44,8 +44,9 @@ async def settle(stage: Stage, *, topics: int = TOPICS, replies: int = REPLIES) 
     for number in range(topics - 1):
         await stage.write_topic(f"Bed {number}")
     thread = await stage.write_topic("Where to put the compost?")
-    poured = await stage.pour([stage.reply(thread, number) for number in range(replies)])
-    assert set(poured.statuses) == {202}, poured.statuses
+    if replies:
+        poured = await stage.pour([stage.reply(thread, number) for number in range(replies)])
+        assert set(poured.statuses) == {202}, poured.statuses
     await stage.until("SELECT reply_count FROM objects WHERE id = ?", thread.id, wanted=replies)
     await stage.quiet()
     return thread
@@ -162,5 +163,5 @@ async def asking(stage: Stage, times: int) -> list[Figure]:
     meter = stage.meter()
     poured = await stage.pour([log_in], count, connections=4)
     assert set(poured.statuses) == {303}, poured.statuses
-    figures.append(meter.figure("log-in", count, seconds=poured.took).timed(poured.seconds))
+    figures.append(meter.figure("log-in", count, seconds=poured.took).timed(poured))
     return figures

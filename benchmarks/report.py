@@ -206,8 +206,9 @@ def table(figures: Sequence[Mapping[str, Any]]) -> str:
         times = (
             f"{figure['p50_ms']:g}, {figure['p99_ms']:g}" if figure["p99_ms"] is not None else ""
         )
+        put_off = figure.get("put_off")
         cells = [
-            figure["name"],
+            figure["name"] + (f" ({put_off} times told to come again)" if put_off else ""),
             f"{figure['per_second']:,g}",
             f"{figure['cpu_s_per_1000']:g}",
             ratio,

@@ -191,7 +191,7 @@ class Stage:
         meter = self.meter()
         poured = await self.pour([one], times)
         assert set(poured.statuses) == {wanted}, (name, poured.statuses)
-        return meter.figure(name, times, floor, seconds=poured.took).timed(poured.seconds)
+        return meter.figure(name, times, floor, seconds=poured.took).timed(poured)
 
     async def follow_from(self, names: Sequence[str], software: str = "stub") -> None:
         """One follower of the group on each of these hosts, written straight into the database: a thousand handshakes
