@@ -6,23 +6,22 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from tests.federation.dialects import reasons
-from tests.federation.dialects.dialect import AS, JSON, PUBLIC, Dialect, Ours, Person
+from tests.federation.dialects.dialect import AS, JSON, PUBLIC, Ours, Person
 from tests.federation.dialects.signing import Signing
+from tests.federation.dialects.threadiverse import ENGLISH, Threadiverse
 
 CONTEXT = ["https://join-lemmy.org/context.json", AS]
 
 
-class Lemmy(Dialect):
+class Lemmy(Threadiverse):
     slug = "lemmy"
     title = "Lemmy 0.19"
     software = "lemmy"
     version = "0.19.20"
-    family = "threads"
     context: ClassVar[Any] = CONTEXT
     signing = Signing(
         algorithm="hs2019", covered=("(request-target)", "content-type", "date", "digest", "host")
     )
-    group_inbox = True
     absent: ClassVar[Mapping[str, str]] = {
         "move": reasons.NO_MOVE,
         "block": reasons.NO_BLOCKS_SENT,
@@ -36,12 +35,6 @@ class Lemmy(Dialect):
 
     def now(self, later: int = 0) -> str:
         return super().now(later).replace("Z", ".557399Z")
-
-    def person_id(self, name: str) -> str:
-        return f"{self.origin}/u/{name}"
-
-    def group_id(self, name: str) -> str:
-        return f"{self.origin}/c/{name}"
 
     def instance_id(self) -> str:
         return f"{self.origin}/"
@@ -72,14 +65,11 @@ class Lemmy(Dialect):
                 "featured": f"{actor}/featured",
                 "postingRestrictedToMods": False,
                 "sensitive": False,
-                "language": [{"identifier": "en", "name": "English"}],
+                "language": [ENGLISH],
             }
         if kind == "Application":
             del document["endpoints"]
         return document
-
-    def follow(self, person: Person, target: str) -> JSON:
-        return self.activity("Follow", person.id, target, to=[target])
 
     def undo(self, activity: JSON, **more: Any) -> JSON:
         return super().undo(
@@ -90,27 +80,11 @@ class Lemmy(Dialect):
         addressed = {name: activity[name] for name in ("cc", "audience") if name in activity}
         return self.undo(activity, **addressed)
 
-    def leave(self, person: Person) -> JSON:
-        return self.activity("Delete", person.id, person.id, to=[PUBLIC], removeData=True)
-
     def page(self, person: Person, ours: Ours, words: str) -> JSON:
-        return {
-            "type": "Page",
-            "id": self.post_id(person.id),
-            "attributedTo": person.id,
-            "to": [ours.group, PUBLIC],
-            "cc": [],
-            "name": words,
-            "content": f"<p>{words}, at length</p>\n",
-            "mediaType": "text/html",
-            "source": {"content": f"{words}, at length", "mediaType": "text/markdown"},
+        return super().page(person, ours, words) | {
             "attachment": [
                 {"type": "Link", "href": "https://example.org/slugs", "mediaType": "text/html"}
             ],
-            "sensitive": False,
-            "published": self.now(),
-            "language": {"identifier": "en", "name": "English"},
-            "audience": ours.group,
             "tag": [
                 {
                     "href": f"{self.origin}/post/1",
@@ -124,60 +98,18 @@ class Lemmy(Dialect):
         made = self.activity("Create", post["attributedTo"], post, to=post["to"], cc=post["cc"])
         return made | {"audience": post["audience"]} | more if "audience" in post else made | more
 
-    def topic(self, person: Person, ours: Ours, words: str) -> JSON:
-        return self.create(self.page(person, ours, words))
-
     def reply(self, person: Person, ours: Ours, words: str) -> JSON:
-        mention = self.mention(ours.author, "anna")
-        note = {
-            "type": "Note",
-            "id": f"{self.origin}/comment/{self.number()}",
-            "attributedTo": person.id,
+        note = self.comment(person, ours, words) | {
             "to": [PUBLIC],
             "cc": [ours.group, ours.author],
-            "content": f"<p>{words}</p>\n",
-            "inReplyTo": ours.topic,
-            "mediaType": "text/html",
-            "source": {"content": words, "mediaType": "text/markdown"},
-            "published": self.now(),
-            "tag": [mention],
-            "distinguished": False,
-            "language": {"identifier": "en", "name": "English"},
-            "audience": ours.group,
             "attachment": [],
         }
-        return self.create(note, tag=[mention])
+        return self.create(note, tag=note["tag"])
 
     def update(self, create: JSON, words: str, later: int = 2) -> JSON:
-        post = create["object"] | {
-            "content": f"<p>{words}</p>\n",
-            "source": {"content": words, "mediaType": "text/markdown"},
-            "updated": self.now(later),
-        }
         addressed = {name: create[name] for name in ("to", "cc", "audience") if name in create}
+        post = self.edited(create, words, later)
         return self.activity("Update", create["actor"], post, **addressed)
-
-    def delete(self, create: JSON) -> JSON:
-        post = create["object"]
-        return self.activity(
-            "Delete", create["actor"], post["id"], to=[PUBLIC], cc=[post["audience"]],
-            audience=post["audience"],
-        )  # fmt: skip
-
-    def message(self, person: Person, member: str, words: str) -> JSON:
-        return self.activity("Create", person.id, self.chat(person, member, words), to=[member])
-
-    def chat(self, person: Person, member: str, words: str) -> JSON:
-        return {
-            "type": "ChatMessage",
-            "id": f"{self.origin}/private_message/{self.number()}",
-            "attributedTo": person.id,
-            "to": [member],
-            "content": f"<p>{words}</p>\n",
-            "mediaType": "text/html",
-            "source": {"content": words, "mediaType": "text/markdown"},
-            "published": self.now(),
-        }
 
     def like(self, person: Person, ours: Ours) -> JSON:
         return self.activity("Like", person.id, ours.topic, audience=ours.group)
@@ -195,11 +127,6 @@ class Lemmy(Dialect):
 
     def undislike(self, dislike: JSON) -> JSON:
         return self.unlike(dislike)
-
-    def report(self, person: Person, ours: Ours, words: str) -> JSON:
-        return self.activity(
-            "Flag", person.id, ours.topic, to=[ours.group], audience=ours.group, summary=words
-        )
 
     def announce(self, group: str, thing: Any) -> JSON:
         return self.activity("Announce", group, thing, to=[PUBLIC], cc=[self.followers(group)])

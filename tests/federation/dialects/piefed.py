@@ -6,21 +6,20 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from tests.federation.dialects import reasons
-from tests.federation.dialects.dialect import AS, JSON, PUBLIC, SECURITY, Dialect, Ours, Person
+from tests.federation.dialects.dialect import AS, JSON, PUBLIC, SECURITY, Ours, Person
 from tests.federation.dialects.signing import Signing
+from tests.federation.dialects.threadiverse import Threadiverse
 
 
-class PieFed(Dialect):
+class PieFed(Threadiverse):
     slug = "piefed"
     title = "PieFed 1.6"
     software = "piefed"
     version = "1.6.6"
-    family = "threads"
     signing = Signing(
         covered=("(request-target)", "host", "date", "digest", "content-type"),
         parameters=("keyId", "headers", "signature", "algorithm"),
     )
-    group_inbox = True
     absent: ClassVar[Mapping[str, str]] = {
         "boost": reasons.NO_BOOSTS,
         "move": reasons.NO_MOVE,
@@ -30,12 +29,6 @@ class PieFed(Dialect):
 
     def now(self, later: int = 0) -> str:
         return super().now(later).replace("Z", ".760814+00:00")
-
-    def person_id(self, name: str) -> str:
-        return f"{self.origin}/u/{name}"
-
-    def group_id(self, name: str) -> str:
-        return f"{self.origin}/c/{name}"
 
     def post_id(self, author: str) -> str:
         return f"{self.origin}/c/garden/p/{self.number()}/a-page"
@@ -71,9 +64,6 @@ class PieFed(Dialect):
             }
         return document
 
-    def follow(self, person: Person, target: str) -> JSON:
-        return self.activity("Follow", person.id, target, to=[target])
-
     def undo(self, activity: JSON, **more: Any) -> JSON:
         addressed = {name: activity[name] for name in ("to", "cc", "audience") if name in activity}
         return super().undo(activity, **(addressed | more))
@@ -82,23 +72,10 @@ class PieFed(Dialect):
         return self.undo(activity)
 
     def page(self, person: Person, ours: Ours, words: str) -> JSON:
-        return {
-            "type": "Page",
-            "id": self.post_id(person.id),
-            "attributedTo": person.id,
-            "to": [ours.group, PUBLIC],
-            "cc": [],
-            "name": words,
-            "content": f"<p>{words}, at length</p>\n",
-            "mediaType": "text/html",
-            "source": {"content": f"{words}, at length", "mediaType": "text/markdown"},
-            "published": self.now(),
-            "language": {"identifier": "en", "name": "English"},
+        return super().page(person, ours, words) | {
             "attachment": [{"href": "https://example.org/slugs", "type": "Link"}],
             "tag": [],
-            "audience": ours.group,
             "commentsEnabled": True,
-            "sensitive": False,
             "nsfl": False,
             "genAI": False,
             "stickied": False,
@@ -111,67 +88,27 @@ class PieFed(Dialect):
             audience=post["audience"], **more,
         )  # fmt: skip
 
-    def topic(self, person: Person, ours: Ours, words: str) -> JSON:
-        return self.create(self.page(person, ours, words))
-
     def reply(self, person: Person, ours: Ours, words: str) -> JSON:
-        note = {
-            "type": "Note",
-            "id": f"{self.origin}/comment/{self.number()}",
-            "attributedTo": person.id,
-            "inReplyTo": ours.topic,
+        note = self.comment(person, ours, words) | {
             "to": [PUBLIC, ours.author],
             "cc": [ours.group, self.followers(person.id)],
-            "content": f"<p>{words}</p>\n",
-            "mediaType": "text/html",
-            "source": {"content": words, "mediaType": "text/markdown"},
-            "published": self.now(),
-            "distinguished": False,
             "flair": "",
             "repliesEnabled": True,
-            "audience": ours.group,
-            "language": {"identifier": "en", "name": "English"},
-            "tag": [self.mention(ours.author, "anna")],
         }
         return self.create(note, tag=note["tag"])
 
     def update(self, create: JSON, words: str, later: int = 2) -> JSON:
-        post = create["object"] | {
-            "content": f"<p>{words}</p>\n",
-            "source": {"content": words, "mediaType": "text/markdown"},
-            "updated": self.now(later),
-        }
+        post = self.edited(create, words, later)
         return self.activity(
             "Update", create["actor"], post, to=[PUBLIC], cc=[post["audience"]],
             audience=post["audience"],
         )  # fmt: skip
 
-    def delete(self, create: JSON) -> JSON:
-        post = create["object"]
-        return self.activity(
-            "Delete", create["actor"], post["id"], to=[PUBLIC], cc=[post["audience"]],
-            audience=post["audience"],
-        )  # fmt: skip
-
     def leave(self, person: Person) -> JSON:
-        return self.activity(
-            "Delete", person.id, person.id, to=[PUBLIC], removeData=True,
-            id=f"{person.id}#delete",
-        )  # fmt: skip
+        return super().leave(person) | {"id": f"{person.id}#delete"}
 
-    def message(self, person: Person, member: str, words: str) -> JSON:
-        chat = {
-            "type": "ChatMessage",
-            "id": f"{self.origin}/private_message/{self.number()}",
-            "attributedTo": person.id,
-            "to": [member],
-            "content": f"<p>{words}</p>\n",
-            "mediaType": "text/html",
-            "source": {"content": words, "mediaType": "text/markdown"},
-            "encrypted": None,
-            "published": self.now(),
-        }
-        return self.activity("Create", person.id, chat, to=[member])
+    def chat(self, person: Person, member: str, words: str) -> JSON:
+        return super().chat(person, member, words) | {"encrypted": None}
 
     def poll(self, person: Person, ours: Ours, words: str) -> JSON:
         page = self.page(person, ours, words) | self.question() | {"votersCount": 0}
@@ -195,10 +132,7 @@ class PieFed(Dialect):
         return self.like(person, ours) | {"type": "Dislike"}
 
     def report(self, person: Person, ours: Ours, words: str) -> JSON:
-        return self.activity(
-            "Flag", person.id, ours.topic, to=[ours.group], audience=ours.group, summary=words,
-            content=words,
-        )  # fmt: skip
+        return super().report(person, ours, words) | {"content": words}
 
     def announce(self, group: str, thing: Any) -> JSON:
         return self.activity(
