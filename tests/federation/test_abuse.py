@@ -19,10 +19,11 @@ from activitypub import cavage
 from fedcomm.hub import admission, groups, sweeping, sweeps, threads
 from fedcomm.store.ids import now_ms
 from tests.databases import SQLiteDatabases
+from tests.federation.acts import activity
 from tests.federation.conftest import IMPATIENT
 from tests.federation.hub import merged
 from tests.federation.inprocess import LocalHub, ScriptedStubs, local_hub
-from tests.federation.stub import ACTIVITY, AS, PUBLIC, kind_of, test_key
+from tests.federation.stub import ACTIVITY, PUBLIC, kind_of, test_key
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -53,18 +54,6 @@ async def strict(
     async with local_hub(folder, made.migrated(), servers, settings) as hub:
         yield hub
     made.remove_all()
-
-
-def activity(actor: str, kind: str, thing: Any, **more: Any) -> dict[str, Any]:
-    return {
-        "@context": AS,
-        "id": f"{actor}/activities/{next(_numbers)}",
-        "type": kind,
-        "actor": actor,
-        "object": thing,
-        "to": [PUBLIC],
-        **more,
-    }
 
 
 def answer(hub: LocalHub, servers: ScriptedStubs, author: str, **more: Any) -> dict[str, Any]:

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from typing import Any
 
 import pytest
 
 from fedcomm.hub import follows, threads
+from tests.federation.acts import unaddressed as activity
 from tests.federation.inprocess import LocalHub, ScriptedStubs
 from tests.federation.stub import AS, PUBLIC
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-_numbers = itertools.count(1)
-
 JSON = dict[str, Any]
-
-
-def activity(actor: str, kind: str, thing: Any, **more: Any) -> JSON:
-    uri = f"{actor}/activities/{next(_numbers)}"
-    return {"@context": AS, "id": uri, "type": kind, "actor": actor, "object": thing, **more}
 
 
 async def known(town: LocalHub, uri: str) -> threads.Thing:

@@ -15,25 +15,14 @@ from activitypub.keys import PrivateKey, generate_ed25519
 from fedcomm.federation import certificates
 from fedcomm.hub import erasure, follows, groups, members, threads
 from fedcomm.hub.composition import Draft
+from tests.federation.acts import activity
 from tests.federation.inprocess import LocalHub, ScriptedStubs
-from tests.federation.stub import ACTIVITY, AS, PUBLIC
+from tests.federation.stub import ACTIVITY
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 Document = dict[str, Any]
 _numbers = itertools.count(1)
-
-
-def activity(actor: str, kind: str, thing: Any, **more: Any) -> Document:
-    return {
-        "@context": AS,
-        "id": f"{actor}/activities/{next(_numbers)}",
-        "type": kind,
-        "actor": actor,
-        "object": thing,
-        "to": [PUBLIC],
-        **more,
-    }
 
 
 async def forget(town: LocalHub, kind: erasure.Kind, subject: int) -> None:

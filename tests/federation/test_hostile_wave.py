@@ -20,8 +20,9 @@ from fedcomm.hub import (
     threads,
 )
 from fedcomm.hub.policies import Entry
+from tests.federation.acts import activity
 from tests.federation.inprocess import LocalHub, ScriptedStubs
-from tests.federation.stub import AS, PUBLIC
+from tests.federation.stub import PUBLIC
 from tests.federation.test_backfill import arrive, paged, rest, until
 from tests.federation.test_events import remote_event
 from tests.federation.test_forwarding import proven, prover, verdict_of
@@ -31,18 +32,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 Document = dict[str, Any]
 SPAM = "Register today at the best exchange of them all and get one hundred coins as a gift"
 _numbers = itertools.count(1)
-
-
-def activity(actor: str, kind: str, thing: Any, **more: Any) -> Document:
-    return {
-        "@context": AS,
-        "id": f"{actor}/activities/{next(_numbers)}",
-        "type": kind,
-        "actor": actor,
-        "object": thing,
-        "to": [PUBLIC],
-        **more,
-    }
 
 
 def spam(servers: ScriptedStubs, author: str, number: int, **more: Any) -> Document:

@@ -25,6 +25,7 @@ from fedcomm.federation import intake, reception
 from fedcomm.hub import follows, threads
 from fedcomm.hub.composition import Draft
 from tests.databases import SQLiteDatabases
+from tests.federation.acts import Activity, activity, anna_follows, create, stored, to_group
 from tests.federation.inprocess import LocalHub, ScriptedStubs, local_hub, moved_to
 from tests.federation.stub import ACTIVITY, AS, PUBLIC, test_key
 
@@ -32,45 +33,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ROOT = Path(__file__).parents[2]
 _numbers = itertools.count(1)
-
-Activity = dict[str, Any]
-
-
-def activity(actor: str, kind: str, thing: Any, **more: Any) -> Activity:
-    return {
-        "@context": AS,
-        "id": f"{actor}/activities/{next(_numbers)}",
-        "type": kind,
-        "actor": actor,
-        "object": thing,
-        "to": [PUBLIC],
-        **more,
-    }
-
-
-def create(note: Activity, **more: Any) -> Activity:
-    return activity(note["attributedTo"], "Create", note, **more)
-
-
-def to_group(town: LocalHub, group: int | None = None, **more: Any) -> Activity:
-    """The fields of a Note that mentions a group, as Mastodon writes them."""
-    uri = town.group_uri(group or town.group)
-    mention = {"type": "Mention", "href": uri, "name": "@gardening@localhost"}
-    return {"to": [PUBLIC], "cc": [uri], "tag": [mention], **more}
-
-
-async def stored(town: LocalHub, uri: str) -> threads.Thing | None:
-    return await threads.thing_by_uri(town.db, uri)
-
-
-async def anna_follows(town: LocalHub, who: str) -> None:
-    """anna follows a remote actor, who has accepted."""
-    followed = await town.site.federation.find_actor(who)  # type: ignore[union-attr]
-    assert followed is not None
-    async with town.db.transaction() as tx:
-        await follows.request(tx, town.anna, followed.id)
-        await follows.accept(tx, town.anna, followed.id)
-    town.site.wake()
 
 
 async def reply_of_anna(town: LocalHub, parent: int, text: str) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -32,9 +31,10 @@ from fedcomm.hub.policies import Entry, Level
 from fedcomm.hub.visibility import ANONYMOUS, can_read, member
 from fedcomm.store.ids import now_ms
 from tests.federation import policy_matrix
+from tests.federation.acts import activity
 from tests.federation.inprocess import LocalHub, ScriptedStubs
 from tests.federation.policy_matrix import ACQUAINTANCES, ACTIVITIES, Acquaintance, Policy, Word
-from tests.federation.stub import AS, PUBLIC
+from tests.federation.stub import PUBLIC
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -42,8 +42,6 @@ WHY = "For a test."
 AN_EVENT = events.Occasion(now_ms() + 86_400_000, zone="UTC", joining="free")
 AT_ONCE = 8
 SETTLE_S = 20.0
-
-_numbers = itertools.count(1)
 
 LEVELS: dict[Policy, Entry] = {
     "none": Entry("", "none"),
@@ -53,18 +51,6 @@ LEVELS: dict[Policy, Entry] = {
     "reject reports": Entry("", "none", reject_reports=True),
     "suspend": Entry("", "suspend"),
 }
-
-
-def activity(actor: str, kind: str, thing: Any, **more: Any) -> dict[str, Any]:
-    return {
-        "@context": AS,
-        "id": f"{actor}/activities/{next(_numbers)}",
-        "type": kind,
-        "actor": actor,
-        "object": thing,
-        "to": [PUBLIC],
-        **more,
-    }
 
 
 def domain_of(uri: str) -> str:

@@ -16,9 +16,9 @@ from fedcomm.hub.images import ATTACHMENT
 from fedcomm.hub.previews import Preview, Proposal, Remark
 from fedcomm.hub.reservations import Reservation
 from fedcomm.store.ids import now_ms
+from tests.federation.acts import anna_follows, create, stored
 from tests.federation.inprocess import LocalHub
 from tests.federation.stub import AS, PUBLIC, StubHost
-from tests.federation.test_invariants import anna_follows, create, stored
 from tests.web.world import picture_bytes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -14,19 +14,15 @@ from aiohttp import web
 from fedcomm.hub import follows, reactions, threads
 from fedcomm.hub.composition import Draft
 from fedcomm.hub.visibility import ANONYMOUS, can_read, member
+from tests.federation.acts import unaddressed as activity
 from tests.federation.inprocess import LocalHub
-from tests.federation.stub import AS, StubHost
+from tests.federation.stub import StubHost
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 _numbers = itertools.count(1)
 
 JSON = dict[str, Any]
-
-
-def activity(actor: str, kind: str, thing: Any, **more: Any) -> JSON:
-    uri = f"{actor}/activities/{next(_numbers)}"
-    return {"@context": AS, "id": uri, "type": kind, "actor": actor, "object": thing, **more}
 
 
 @dataclass

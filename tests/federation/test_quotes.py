@@ -26,10 +26,10 @@ from fedcomm.hub.permissions import Policy
 from fedcomm.hub.previews import Proposal
 from fedcomm.hub.visibility import ANONYMOUS, member
 from tests.databases import SQLiteDatabases
+from tests.federation.acts import activity, anna_follows, create, stored, to_group
 from tests.federation.conftest import IMPATIENT
 from tests.federation.inprocess import LocalHub, ScriptedStubs, local_hub
 from tests.federation.stub import AS, PUBLIC
-from tests.federation.test_invariants import activity, anna_follows, create, stored, to_group
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

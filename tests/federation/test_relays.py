@@ -15,8 +15,9 @@ from fedcomm.hub.errors import Invalid
 from fedcomm.hub.visibility import ANONYMOUS
 from fedcomm.store.ids import now_ms
 from tests.databases import ENGINES, Databases, PostgreSQLDatabases, SQLiteDatabases
+from tests.federation.acts import unaddressed as activity
 from tests.federation.inprocess import LocalHub, ScriptedStubs, local_hub
-from tests.federation.stub import AS, PUBLIC, StubHost, kind_of
+from tests.federation.stub import PUBLIC, StubHost, kind_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -55,11 +56,6 @@ async def town(
             )
         yield hub
     made.remove_all()
-
-
-def activity(actor: str, kind: str, thing: Any, **more: Any) -> JSON:
-    uri = f"{actor}/activities/{next(_numbers)}"
-    return {"@context": AS, "id": uri, "type": kind, "actor": actor, "object": thing, **more}
 
 
 def server_of(town: LocalHub, who: str) -> StubHost:

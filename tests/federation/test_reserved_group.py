@@ -22,19 +22,15 @@ from fedcomm.hub.composition import Draft
 from fedcomm.hub.errors import Invalid, NotAllowed
 from fedcomm.hub.images import ATTACHMENT
 from fedcomm.hub.policies import Entry
+from tests.federation.acts import unaddressed as activity
 from tests.federation.inprocess import LocalHub
-from tests.federation.stub import ACTIVITY, AS, PUBLIC, Arrived, StubHost, kind_of, test_key
+from tests.federation.stub import ACTIVITY, PUBLIC, Arrived, StubHost, kind_of, test_key
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 _numbers = itertools.count(1)
 
 JSON = dict[str, Any]
-
-
-def activity(actor: str, kind: str, thing: Any, **more: Any) -> JSON:
-    uri = f"{actor}/activities/{next(_numbers)}"
-    return {"@context": AS, "id": uri, "type": kind, "actor": actor, "object": thing, **more}
 
 
 @dataclass
