@@ -15,6 +15,7 @@ from fedcomm.hub.limits import TextLimits
 from fedcomm.hub.recordings import RecordingLimits
 from fedcomm.hub.space import Space
 from fedcomm.store.database import Database, Reader
+from fedcomm.store.slates import Slate
 
 if TYPE_CHECKING:
     from fedcomm.federation.spoke import FederationSpoke
@@ -37,6 +38,8 @@ class Site:
     closed: bool = False
     stopping: bool = False
     """Whether this process was told to stop: it is not ready for more."""
+    slate: Slate | None = None
+    """Where this process and others of the same server tell each other their figures; None if it is the only one."""
     erasure_journal: ErasureJournal = field(init=False)
     space: Space = field(init=False)
 

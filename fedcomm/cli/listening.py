@@ -10,7 +10,7 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from types import FrameType
 from typing import Final
 
@@ -18,11 +18,12 @@ import click
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractAccessLogger
 
-from fedcomm import logs
+from fedcomm import logs, supervision
 from fedcomm.cli.watchdog import Watchdog
 from fedcomm.config import Config
 from fedcomm.server import build_app, close_site, open_site
 from fedcomm.site import Site
+from fedcomm.store.slates import Slate, Slates, keep
 
 log = logging.getLogger(__name__)
 access_log = logging.getLogger("fedcomm.access")
@@ -66,10 +67,10 @@ def serve(config: Config) -> int:
     return _serve_in_one_loop(config, announce=True)
 
 
-def _serve_in_one_loop(config: Config, *, announce: bool) -> int:
+def _serve_in_one_loop(config: Config, *, announce: bool, slate: Slate | None = None) -> int:
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
-            runner.run(_serve(config, announce=announce))
+            runner.run(_serve(config, announce=announce, slate=slate))
         except ssl.SSLError as error:
             # An OSError too, but about a file of ours and not about the port.
             click.echo(
@@ -86,11 +87,12 @@ def _serve_in_one_loop(config: Config, *, announce: bool) -> int:
     return 0
 
 
-async def _serve(config: Config, *, announce: bool) -> None:
+async def _serve(config: Config, *, announce: bool, slate: Slate | None) -> None:
     stopping = asyncio.Event()
     _stop_on_signals(stopping)
     server = config.server
     site = await open_site(config)
+    site.slate = slate
     try:
         app = build_app(site)
         watchdog = Watchdog()
@@ -107,7 +109,7 @@ async def _serve(config: Config, *, announce: bool) -> None:
             await _listen(runner, config)
             if announce:
                 _announce(runner, config)
-            async with watchdog.watch(runner):
+            async with watchdog.watch(runner), _telling(slate):
                 await stopping.wait()
                 log.info("stopping")
                 site.stopping = True
@@ -118,6 +120,20 @@ async def _serve(config: Config, *, announce: bool) -> None:
             await runner.cleanup()
     finally:
         await close_site(site)
+
+
+@contextlib.asynccontextmanager
+async def _telling(slate: Slate | None) -> AsyncIterator[None]:
+    """Tell the other processes what this one counts, for as long as the block lasts."""
+    if slate is None:
+        yield
+        return
+    task = supervision.start("figures", lambda: keep(slate))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _say_farewell(app: web.Application, site: Site) -> None:
@@ -241,10 +257,11 @@ def _serve_in_processes(config: Config) -> int:
 
     # Until every child is known, a signal waits: none of them may be forgotten.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    slates = Slates(config.server.processes)
     for index in range(config.server.processes):
         child = os.fork()
         if child == 0:
-            os._exit(_run_child(config, announce=index == 0))
+            os._exit(_run_child(config, announce=index == 0, slate=Slate(slates, index)))
         children.add(child)
     for number in STOP_SIGNALS:
         signal.signal(number, stop)
@@ -261,11 +278,11 @@ def _serve_in_processes(config: Config) -> int:
     return 1 if failed else 0
 
 
-def _run_child(config: Config, *, announce: bool) -> int:
+def _run_child(config: Config, *, announce: bool, slate: Slate) -> int:
     """Serve in a process that was just forked; its exit code."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     try:
-        return _serve_in_one_loop(config, announce=announce)
+        return _serve_in_one_loop(config, announce=announce, slate=slate)
     except Exception as error:
         log.error("a process failed", exc_info=error)
         return 1

@@ -6,13 +6,15 @@ the list long or write into it.
 
 from __future__ import annotations
 
+import os
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 BUCKETS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 """Upper edges of the classes of times, in seconds."""
@@ -31,11 +33,18 @@ class Tally:
         """It happened."""
         self.counts[value] += 1
 
-    def lines(self) -> Iterator[str]:
-        """In the text format of Prometheus."""
+    def state(self) -> dict[str, int]:
+        """For another process; `lines` adds it up."""
+        return dict(self.counts)
+
+    def lines(self, others: Iterable[dict[str, int]] = ()) -> Iterator[str]:
+        """In the text format of Prometheus, with what other processes have counted."""
+        counts = Counter(self.counts)
+        for other in others:
+            counts.update(other)
         yield f"# HELP {self.name} {self.help}"
         yield f"# TYPE {self.name} counter"
-        for value, count in sorted(self.counts.items()):
+        for value, count in sorted(counts.items()):
             yield f'{self.name}{{{self.label}="{value}"}} {count}'
 
 
@@ -67,16 +76,23 @@ class Times:
         finally:
             self.add(value, time.perf_counter() - started)
 
-    def lines(self) -> Iterator[str]:
-        """In the text format of Prometheus."""
+    def state(self) -> dict[str, list[float]]:
+        """For another process: by label the classes, then the sum. `lines` adds it up."""
+        return {value: [*self._classes[value], self._sums[value]] for value in self._classes}
+
+    def lines(self, others: Iterable[dict[str, list[float]]] = ()) -> Iterator[str]:
+        """In the text format of Prometheus, with what other processes have measured."""
+        states = [self.state(), *others]
         yield f"# HELP {self.name} {self.help}"
         yield f"# TYPE {self.name} histogram"
-        for value, classes in sorted(self._classes.items()):
+        for value in sorted({value for state in states for value in state}):
+            found = [state[value] for state in states if value in state]
+            *classes, seconds = (sum(column) for column in zip(*found, strict=True))
             total = 0
             for edge, count in zip((*BUCKETS, "+Inf"), classes, strict=True):
-                total += count
+                total += int(count)
                 yield f'{self.name}_bucket{{{self.label}="{value}",le="{edge}"}} {total}'
-            yield f'{self.name}_sum{{{self.label}="{value}"}} {self._sums[value]:.6f}'
+            yield f'{self.name}_sum{{{self.label}="{value}"}} {seconds:.6f}'
             yield f'{self.name}_count{{{self.label}="{value}"}} {total}'
 
 
@@ -91,3 +107,24 @@ DATABASE: Final = Times("fedcomm_database_seconds", "Statements and transactions
 SLOW: Final = Tally("fedcomm_slow_statements_total", "Statements over the limit.", "kind")
 
 ALL: Final = (REQUESTS, ANSWERS, INBOX, VERDICTS, DELIVERIES, DATABASE, SLOW)
+
+
+def state() -> dict[str, Any]:
+    """Everything that this process has counted and measured, by name, for another one; and its memory (bytes)."""
+    return {"memory": resident_bytes(), **{each.name: each.state() for each in ALL}}
+
+
+def resident_bytes() -> int:
+    """Resident memory of this process; 0 where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def lines(others: Iterable[Mapping[str, Any]] = ()) -> Iterator[str]:
+    """All of it in the text format of Prometheus, together with the states of other processes."""
+    states = list(others)
+    for each in ALL:
+        yield from each.lines([state[each.name] for state in states if each.name in state])

@@ -1,15 +1,15 @@
 """Figures for monitoring, in the text format of Prometheus: numbers of the machine, nothing about anybody.
 
+Of a server with several processes any one of them answers, for all.
+
 Off until `metrics.token` is set; then for whoever sends the token.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hmac import compare_digest
-from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import hdrs, web
 
@@ -49,19 +49,32 @@ async def metrics(request: web.Request) -> web.StreamResponse:
             )
     if site.config.canary.enabled:
         lines += _of_canary(await canary.status(site.db))
+    others = site.slate.others() if site.slate is not None else {}
+    lines += _of_memory(site, others)
     lines += _of_machine(site)
-    for each in figures.ALL:
-        lines += each.lines()
+    lines += figures.lines(others.values())
     response = web.Response(body=("\n".join(lines) + "\n").encode())
     response.headers[hdrs.CONTENT_TYPE] = CONTENT_TYPE
     return response
 
 
+def _of_memory(site: Site, others: Mapping[int, Mapping[str, Any]]) -> Iterator[str]:
+    """Of each process, where there are several."""
+    resident = figures.resident_bytes()
+    if not resident:
+        return
+    if site.slate is None:
+        yield from _gauge("fedcomm_memory_bytes", "Resident memory.", resident)
+        return
+    found = {site.slate.number: resident} | {n: int(each["memory"]) for n, each in others.items()}
+    yield "# HELP fedcomm_memory_bytes Resident memory, by process."
+    yield "# TYPE fedcomm_memory_bytes gauge"
+    for number, size in sorted(found.items()):
+        yield f'fedcomm_memory_bytes{{process="{number}"}} {size}'
+
+
 def _of_machine(site: Site) -> Iterator[str]:
-    """What this process and its disk have left."""
-    resident = _resident_bytes()
-    if resident:
-        yield from _gauge("fedcomm_memory_bytes", "Memory of the process that answers.", resident)
+    """What the disk has left."""
     yield from _gauge("fedcomm_disk_free_bytes", "Room for files.", site.space.free())
     yield from _gauge(
         "fedcomm_disk_short", "1: no files are taken any more.", int(site.space.is_short())
@@ -72,15 +85,6 @@ def _of_machine(site: Site) -> Iterator[str]:
         log_file = file.with_name(f"{file.name}-wal")
         if log_file.exists():
             yield from _gauge("fedcomm_database_log_bytes", "Its log.", log_file.stat().st_size)
-
-
-def _resident_bytes() -> int:
-    """Resident memory of this process; 0 where the system does not tell."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _of_canary(status: canary.Status) -> Iterator[str]:

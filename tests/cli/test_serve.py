@@ -177,6 +177,40 @@ def test_several_processes_share_a_port_and_stop_together(
         databases.remove_all()
 
 
+def test_any_of_several_processes_tells_the_figures_of_all(hub: Hub) -> None:
+    """On SQLite as well: two processes on one file."""
+    with hub.config.open("a") as file:
+        file.write('\n[metrics]\ntoken = "figures-please"\n')
+    port = free_port()
+
+    def figures() -> str:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        headers = {"Host": "hub.example", "Authorization": "Bearer figures-please"}
+        connection.request("GET", "/metrics", headers=headers)
+        try:
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
+
+    with server(hub, "--port", str(port), "--processes", "2") as (process, _line):
+        for _ in range(16):
+            assert status_of(port, "/nothing/of/the/kind") == 404
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            text = figures()
+            if (
+                'fedcomm_answers_total{status="404"} 16' in text
+                and 'fedcomm_memory_bytes{process="0"}' in text
+                and 'fedcomm_memory_bytes{process="1"}' in text
+            ):
+                break
+            time.sleep(0.1)
+        else:
+            raise AssertionError(text)
+        process.terminate()
+        assert process.wait(15) == 0
+
+
 @pytest.fixture
 def short_folder() -> Iterator[Path]:
     """A folder of the test's own with a short path: a socket's may have 107 bytes, and temporary folders are long."""
