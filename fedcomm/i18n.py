@@ -42,6 +42,12 @@ LANGUAGES: Final[dict[str, str]] = {
 }  # fmt: skip
 """Languages that a post can be marked with, by their own names."""
 
+
+def N_(message: str) -> str:
+    """Mark a text for the catalogues; it is translated when it is shown."""
+    return message
+
+
 _current: ContextVar[str] = ContextVar("locale", default="en")
 
 

@@ -13,11 +13,7 @@ from typing import Any, Final
 from fedcomm.config import Config
 from fedcomm.hub.access_requests import DEADLINE_DAYS, KEPT_DAYS
 from fedcomm.hub.register import REGISTER, RETENTION, Retention
-
-
-def N_(message: str) -> str:
-    """Mark a text for the catalogues."""
-    return message
+from fedcomm.i18n import N_
 
 
 @dataclass(frozen=True, slots=True)

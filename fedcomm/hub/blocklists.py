@@ -50,7 +50,6 @@ def N_(message: str) -> str:
 
 
 OBFUSCATED: Final = N_("Part of the name is hidden by the list's author, so it names no server.")
-NO_DOMAIN: Final = N_("This is not the name of a server.")
 NO_SEVERITY: Final = N_("This severity is unknown here.")
 TWICE: Final = N_("This server stands in the list already.")
 OURSELVES: Final = N_("This is our own server.")

@@ -18,7 +18,7 @@ from fedcomm.hub.register import REGISTER, RETENTION
 from fedcomm.portability import scopes
 from fedcomm.portability.formats import Format
 from fedcomm.portability.meanings import meaning
-from fedcomm.portability.scopes import PEOPLE
+from fedcomm.portability.scopes import PEOPLE, PEOPLE_HOLDS
 from fedcomm.portability.tables import Column, Table, exported, left_out, table_of
 from fedcomm.store.database import Database
 from fedcomm.store.schema import HEAD, migrate, open_database
@@ -213,7 +213,7 @@ def _enumeration(name: str, values: Sequence[str]) -> str:
 
 def _holds(name: str) -> str:
     if name == PEOPLE.name:
-        return "the public names of everybody whom the other tables speak of by a number"
+        return PEOPLE_HOLDS
     return REGISTER[name].holds
 
 

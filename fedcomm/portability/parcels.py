@@ -24,7 +24,7 @@ from typing import IO, Any, Final, Protocol, cast
 from fedcomm.hub.register import REGISTER
 from fedcomm.portability import checksums, formats, lists, scopes
 from fedcomm.portability.formats import SUFFIX, Format
-from fedcomm.portability.scopes import PEOPLE, Scope
+from fedcomm.portability.scopes import PEOPLE, PEOPLE_HOLDS, Scope
 from fedcomm.portability.tables import PortabilityError, Record, Table
 from fedcomm.store.database import Database
 from fedcomm.store.schema import HEAD
@@ -158,7 +158,7 @@ def dictionary(scope: Scope) -> dict[str, Any]:
                 "kept_back": sorted(rule.without),
             }
     given["people"] = {
-        "holds": "the public names of everybody whom the other tables speak of by a number",
+        "holds": PEOPLE_HOLDS,
         "retention": "cache",
         "people": ["id"],
         "words": ["display_name", "host", "name", "uri", "url"],

@@ -13,20 +13,15 @@ from pathlib import Path
 from typing import IO, Final
 
 from fedcomm.hub.register import REGISTER
-from fedcomm.i18n import current_locale, in_full, number_in_words
+from fedcomm.i18n import N_, current_locale, in_full, number_in_words
 from fedcomm.i18n import gettext as _
-from fedcomm.portability import formats, scopes
+from fedcomm.portability import formats, parcels, scopes
 from fedcomm.portability.tables import Record, Table
 from fedcomm.store.database import Database
 
 PAGE: Final = "index.html"
 SMALLEST_MOMENT: Final = 946_684_800_000
 """Numbers in columns of times are Unix ms; smaller ones (the year 2000) mean something else."""
-
-
-def N_(message: str) -> str:
-    """Mark a text for the catalogues."""
-    return message
 
 
 LABELS: Final = {
@@ -99,7 +94,7 @@ def _add(parcel: Path, tables: list[Table], name: str, hub: str) -> None:
                     _section(out, source, table, {"people": people, "hosts": hosts}, media)
                 out.write("</body></html>\n")
             with zipfile.ZipFile(parcel, "a", zipfile.ZIP_DEFLATED) as target:
-                info = zipfile.ZipInfo(PAGE, (1980, 1, 1, 0, 0, 0))
+                info = zipfile.ZipInfo(PAGE, parcels.EARLIEST)
                 info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o600 << 16
                 with page.open("rb") as written, target.open(info, "w", force_zip64=True) as entry:
                     while data := written.read(1 << 18):
@@ -122,7 +117,7 @@ def _section(
     media: set[str],
 ) -> None:
     entry = REGISTER.get(table.name)
-    about = entry.holds if entry is not None else PEOPLE_HOLDS
+    about = entry.holds if entry is not None else scopes.PEOPLE_HOLDS
     count = sum(1 for _row in _rows(source, table))
     if not count:
         return
@@ -142,9 +137,6 @@ def _section(
                 )
         out.write("</dl>\n")
     out.write("</details>\n")
-
-
-PEOPLE_HOLDS: Final = N_("the public names of everybody whom the other tables speak of by a number")
 
 
 def _shown(column: str, cell: object, names: dict[str, dict[object, str]], media: set[str]) -> str:

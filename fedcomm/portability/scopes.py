@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from fedcomm.i18n import N_
 from fedcomm.portability.tables import Cell, Column, Record, Table, chosen, table_of
 from fedcomm.store.database import Database, Reader, marks
 
@@ -33,6 +34,8 @@ PEOPLE: Final = Table(
     ("id",),
 )
 """The public names of others. `host` and `uri` are empty for people and groups of this hub."""
+
+PEOPLE_HOLDS: Final = N_("the public names of everybody whom the other tables speak of by a number")
 
 
 @dataclass(frozen=True, slots=True)

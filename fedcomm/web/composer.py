@@ -24,7 +24,7 @@ from fedcomm.hub.recordings import size_of
 from fedcomm.hub.sanitizer import SafeHtml
 from fedcomm.hub.space import NoRoom
 from fedcomm.hub.threads import Thing
-from fedcomm.i18n import LANGUAGES
+from fedcomm.i18n import LANGUAGES, N_
 from fedcomm.i18n import gettext as _
 from fedcomm.site import Site
 from fedcomm.store.database import Reader
@@ -34,7 +34,6 @@ from fedcomm.web.event_form import EventFields, fields_of, filled_with
 from fedcomm.web.forms import FILES_PER_FORM, Form, UploadedFile, read_form
 from fedcomm.web.lookup import find_quoted
 from fedcomm.web.middleware import THROTTLE
-from fedcomm.web.notices import N_
 from fedcomm.web.visits import Visit, visit_of
 
 FOCAL_POINTS: Final[dict[str, tuple[float, float]]] = {

@@ -15,13 +15,12 @@ from aiohttp.typedefs import Middleware
 
 from fedcomm.http import client_address, network_prefix, site_of
 from fedcomm.hub.errors import HubError, Invalid, NotAllowed, NotFound
-from fedcomm.i18n import current_locale, use_locale
+from fedcomm.i18n import N_, current_locale, use_locale
 from fedcomm.i18n import gettext as _
 from fedcomm.store import figures
 from fedcomm.store.database import DatabaseError, StorageFull
 from fedcomm.web import headers
 from fedcomm.web.copies import copied
-from fedcomm.web.notices import N_
 from fedcomm.web.rendering import RENDERER, page
 from fedcomm.web.throttle import Throttle, rules_of
 from fedcomm.web.visits import VISIT, begin_visit, locale_asked_for

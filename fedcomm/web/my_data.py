@@ -16,14 +16,13 @@ from fedcomm.hub import access_requests, consents, reach, threads
 from fedcomm.hub.consents import SPOKES, Spoke
 from fedcomm.hub.members import Member
 from fedcomm.hub.register import REGISTER, RETENTION
-from fedcomm.i18n import iso
+from fedcomm.i18n import N_, iso
 from fedcomm.portability import scopes
 from fedcomm.store.database import Database
 from fedcomm.store.ids import now_ms
 from fedcomm.web.files import download
 from fedcomm.web.forms import path_id, query_id, read_form
 from fedcomm.web.headers import PRIVATE
-from fedcomm.web.notices import N_
 from fedcomm.web.rendering import page, see_other
 from fedcomm.web.visits import signed_in
 
@@ -72,7 +71,8 @@ async def overview(request: web.Request) -> web.StreamResponse:
 
 
 async def held_about(db: Database, actor_id: int) -> list[tuple[str, str, int]]:
-    """(what, until when it is kept, rows) for each table that holds something about somebody; the words to be translated."""
+    """(what, until when it is kept, rows) for each table that holds something about somebody; the words are still to be
+    translated."""
     found: list[tuple[str, str, int]] = []
     for part in await scopes.parts(db, "person"):
         if part.name in COUNTED_ELSEWHERE:

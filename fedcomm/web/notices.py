@@ -5,11 +5,7 @@ from __future__ import annotations
 
 from typing import Final
 
-
-def N_(message: str) -> str:
-    """Mark a text for the catalogues; it is translated when it is shown."""
-    return message
-
+from fedcomm.i18n import N_
 
 NOTICES: Final = {
     "saved": N_("Saved."),

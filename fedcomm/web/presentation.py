@@ -22,10 +22,9 @@ from fedcomm.hub.profiles import Field
 from fedcomm.hub.sanitizer import SafeHtml, excerpt, text_of
 from fedcomm.hub.threads import Revision, Thing
 from fedcomm.hub.timelines import Post
-from fedcomm.i18n import gettext, on_clock
+from fedcomm.i18n import N_, gettext, on_clock
 from fedcomm.store.database import Reader
 from fedcomm.web import emotes, paths
-from fedcomm.web.notices import N_
 
 HUES: Final = 8
 """Colours of initial circles; the style sheet has one class for each."""

@@ -9,9 +9,9 @@ from aiohttp import web
 from fedcomm.http import site_of
 from fedcomm.hub import relays
 from fedcomm.hub.errors import HubError, Invalid
+from fedcomm.i18n import N_
 from fedcomm.i18n import gettext as _
 from fedcomm.web.forms import Form, path_id, read_form
-from fedcomm.web.notices import N_
 from fedcomm.web.rendering import page, see_other
 from fedcomm.web.visits import administrator
 

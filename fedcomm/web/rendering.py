@@ -48,8 +48,8 @@ _NOT_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uff
 
 
 class Zones:
-    """The names of all time zones in their order. They stand in six hundred files, which are looked at when a form first
-    lists them."""
+    """The names of all time zones in their order. They stand in six hundred files, which are looked at when a form
+    first lists them."""
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(zones()))

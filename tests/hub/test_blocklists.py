@@ -39,7 +39,7 @@ def test_a_list_of_mastodon_is_read_with_its_quirks() -> None:
     assert [(row.line, row.text, row.reason) for row in found.refused] == [
         (6, "ex****e.test", blocklists.OBFUSCATED),
         (7, "Bad.Example.", blocklists.TWICE),
-        (8, "nonsense", blocklists.NO_DOMAIN),
+        (8, "nonsense", "This is not the name of a server."),
         (9, "odd.example", blocklists.NO_SEVERITY),
         (10, "idle.example", blocklists.ASKS_NOTHING),
         (11, "hub.test", blocklists.OURSELVES),
