@@ -214,13 +214,8 @@ async def _suspend(name: str, reason: str, *, suspended: bool) -> Member:
 
     async with hub() as site:
         found = await member_named(site.db, name)
-        if suspended and found.role == "administrator":
-            everyone = await members.list_members(site.db, limit=PAGE)
-            if not any(
-                other.role == "administrator" and other.state == "active" and other.id != found.id
-                for other in everyone
-            ):
-                raise Refused(f"{found.name} is the only administrator; create another one first.")
+        if suspended and await members.is_only_administrator(site.db, found.id):
+            raise Refused(f"{found.name} is the only administrator; create another one first.")
         async with site.db.transaction() as tx:
             if suspended:
                 await moderation.suspend_by_operator(tx, found.id, reason)

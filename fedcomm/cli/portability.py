@@ -121,9 +121,9 @@ async def _parcel(scope: Scope, name: str, file: Path, form: Format) -> dict[str
         subject = parcels.Subject(scope, found.id, found.name)
         documents = Copies(site.config, site.db) if site.config.federation.enabled else None
         size = 0
-        with _counter("Export") as told:
-            descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as target:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        with _counter("Export") as told, _or_gone(unfinished):
+            with os.fdopen(os.open(unfinished, flags, 0o600), "wb") as target:
                 async for piece in parcels.parcel(
                     site.db, site.media_folder, site.origin, subject, form, documents
                 ):
@@ -132,7 +132,7 @@ async def _parcel(scope: Scope, name: str, file: Path, form: Format) -> dict[str
                     told("bytes", len(piece))
                 target.flush()
                 os.fsync(target.fileno())
-    unfinished.rename(file)
+            unfinished.rename(file)
     return {"file": str(file), "scope": scope, "name": found.name, "format": form, "bytes": size}
 
 
@@ -273,6 +273,16 @@ def _print_summary(summary: Summary, as_json: bool, more: dict[str, Any]) -> Non
     if as_json:
         facts |= {"rows_by_table": summary.counts, "roots": summary.roots}
     print_facts(facts, as_json=as_json)
+
+
+@contextmanager
+def _or_gone(unfinished: Path) -> Iterator[None]:
+    """Half an export of somebody's data is left nowhere."""
+    try:
+        yield
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from fedcomm.hub import actors, audit, holds, journal, media, threads
+from fedcomm.hub import actors, audit, holds, journal, media, members, threads
 from fedcomm.hub.erased_rows import OBJECTS_STEP, ROWS_STEP, STEPS
 from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
 from fedcomm.hub.neutralising import Person
@@ -213,15 +213,8 @@ async def _require_subject(
     }.get(kind, False)
     if not fits:
         raise NotFound("There is nobody of this name here.")
-    if kind == "member" and not last_may_go:
-        others = await tx.value(
-            "SELECT 1 FROM members m JOIN actors a ON a.id = m.actor_id WHERE m.role = 'administrator'"
-            " AND m.state = 'active' AND a.deleted_at IS NULL AND m.actor_id <> ? LIMIT 1",
-            subject_id,
-        )
-        role = await tx.value("SELECT role FROM members WHERE actor_id = ?", subject_id)
-        if role == "administrator" and others is None:
-            raise NotAllowed("This is the only administrator: make somebody else one first.")
+    if kind == "member" and not last_may_go and await members.is_only_administrator(tx, subject_id):
+        raise NotAllowed("This is the only administrator: make somebody else one first.")
 
 
 # Going on with it

@@ -17,6 +17,7 @@ from fedcomm.store.database import Reader, Row, Transaction
 from fedcomm.store.ids import now_ms
 
 Role = Literal["administrator", "moderator", "member"]
+State = Literal["active", "suspended"]
 ROLES: tuple[Role, ...] = ("administrator", "moderator", "member")
 LOCALES = ("en", "it")
 
@@ -30,7 +31,7 @@ class Member:
     display_name: str
     email: str | None
     role: Role
-    state: Literal["active", "suspended"]
+    state: State
     locale: str
     created_at: int
 
@@ -176,6 +177,19 @@ async def set_password(
         keep_session or "",
     )
     await tx.execute("DELETE FROM tokens WHERE member_id = ?", member_id)
+
+
+async def is_only_administrator(db: Reader, member_id: int) -> bool:
+    """Whether the member administers this hub, and nobody else could."""
+    found = await db.value(
+        "SELECT 1 FROM members WHERE actor_id = ? AND role = 'administrator' AND NOT EXISTS"
+        " (SELECT 1 FROM members m JOIN actors a ON a.id = m.actor_id"
+        "  WHERE m.role = 'administrator' AND m.state = 'active' AND a.deleted_at IS NULL"
+        "  AND m.actor_id <> ?)",
+        member_id,
+        member_id,
+    )
+    return found is not None
 
 
 async def has_password(db: Reader, member_id: int, password: str) -> bool:

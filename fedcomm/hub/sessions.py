@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass
 
 from fedcomm.hub.errors import HubError, Invalid
-from fedcomm.hub.members import Member, member
+from fedcomm.hub.members import Member, State, member
 from fedcomm.hub.passwords import verify_password
 from fedcomm.store.database import Database, Reader, Row, Transaction
 from fedcomm.store.ids import new_id, now_ms
@@ -29,22 +29,7 @@ async def log_in(db: Database, name: str, password: str) -> str:
 
     Raises HubError with one sentence whatever was wrong (INV-36).
     """
-    row = await _account(db, name)
-    right = await verify_password(row["password_hash"] if row else None, password)
-    if row is None or not right or row["state"] != "active":
-        raise HubError("Name or password is wrong.")
-    token = secrets.token_urlsafe(32)
-    now = now_ms()
-    async with db.transaction() as tx:
-        await tx.execute(
-            "INSERT INTO sessions (token_hash, member_id, created_at, seen_at) VALUES (?, ?, ?, ?)",
-            token_hash(token),
-            row["actor_id"],
-            now,
-            now,
-        )
-        await tx.execute("UPDATE members SET seen_at = ? WHERE actor_id = ?", now, row["actor_id"])
-    return token
+    return await _begin(db, name, password, "active", "everything")
 
 
 async def member_of_session(
@@ -88,21 +73,27 @@ async def log_in_to_appeal(db: Database, name: str, password: str) -> str:
 
     Raises HubError with the sentence of `log_in` whatever was wrong, also for somebody who is not suspended (INV-36).
     """
+    return await _begin(db, name, password, "suspended", "appeal")
+
+
+async def _begin(db: Database, name: str, password: str, state: State, purpose: str) -> str:
     row = await _account(db, name)
     right = await verify_password(row["password_hash"] if row else None, password)
-    if row is None or not right or row["state"] != "suspended":
+    if row is None or not right or row["state"] != state:
         raise HubError("Name or password is wrong.")
     token = secrets.token_urlsafe(32)
     now = now_ms()
     async with db.transaction() as tx:
         await tx.execute(
             "INSERT INTO sessions (token_hash, member_id, created_at, seen_at, purpose)"
-            " VALUES (?, ?, ?, ?, 'appeal')",
+            " VALUES (?, ?, ?, ?, ?)",
             token_hash(token),
             row["actor_id"],
             now,
             now,
+            purpose,
         )
+        await tx.execute("UPDATE members SET seen_at = ? WHERE actor_id = ?", now, row["actor_id"])
     return token
 
 

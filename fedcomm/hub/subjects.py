@@ -77,7 +77,7 @@ async def called(db: Reader, kind: str, subject_id: int) -> str:
 
 async def counts(db: Reader, subject: Subject) -> dict[str, int]:
     """How many posts and files of the subject there are, counted up to `COUNTED_TO`."""
-    column = {"group": "group_id", "host": "host_id"}.get(subject.kind, "author_id")
+    column = erasure.OBJECTS_OF[subject.erasure_kind]
     owner = (
         "owner_id IN (SELECT id FROM actors WHERE host_id = ?)"
         if subject.kind == "host"
