@@ -9,13 +9,13 @@ its server publishes it, and a host.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Final, Literal
 
 from fedcomm.hub import domains, emoji, policies
 from fedcomm.hub.emoji import NamedEmoji
 from fedcomm.hub.errors import Invalid
-from fedcomm.store.database import Reader, Row, Transaction, marks
+from fedcomm.store.database import Reader, Row, Transaction, marks, values
 from fedcomm.store.ids import new_id, now_ms
 
 Kind = Literal["person", "group", "service", "application", "canary"]
@@ -124,36 +124,16 @@ COLUMNS = (
 FROM = "FROM actors a LEFT JOIN hosts h ON h.id = a.host_id"
 
 
+_NAMES: Final = [field.name for field in fields(Actor)]
+_FLAGS: Final = [_NAMES.index(name) for name in ("locked", "discoverable", "indexable")]
+
+
 def actor_of(row: Row) -> Actor:
-    """The actor in a row that selected `COLUMNS`."""
-    return Actor(
-        row["id"],
-        row["kind"],
-        row["name"],
-        row["display_name"],
-        row["host_id"],
-        row["host"],
-        row["uri"],
-        row["url"],
-        row["summary_source"],
-        row["summary_html"],
-        row["avatar_id"],
-        row["header_id"],
-        row["avatar_url"],
-        row["inbox"],
-        row["shared_inbox"],
-        row["outbox"],
-        row["followers_uri"],
-        bool(row["locked"]),
-        bool(row["discoverable"]),
-        bool(row["indexable"]),
-        row["suspended_at"],
-        row["deleted_at"],
-        row["created_at"],
-        row["updated_at"],
-        row["fetched_at"],
-        row["moved_to_uri"],
-    )
+    """The actor in a row that selected `COLUMNS` before anything else."""
+    found = list(values(row)[: len(_NAMES)])
+    for place in _FLAGS:
+        found[place] = bool(found[place])
+    return Actor(*found)
 
 
 async def actor(db: Reader, actor_id: int) -> Actor | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Final, Literal
 
 from fedcomm.hub.visibility import Visibility
-from fedcomm.store.database import Reader, Row
+from fedcomm.store.database import Reader, Row, values
 
 Kind = Literal["topic", "reply", "post"]
 
@@ -82,44 +82,15 @@ COLUMNS = (
 )
 
 
+_COUNT: Final = len(fields(Thing))
+_SENSITIVE: Final = [field.name for field in fields(Thing)].index("sensitive")
+
+
 def thing_of(row: Row) -> Thing:
-    """The object in a row that selected `COLUMNS`."""
-    return Thing(
-        row["id"],
-        row["kind"],
-        row["type"],
-        row["uri"],
-        row["host_id"],
-        row["author_id"],
-        row["group_id"],
-        row["community_id"],
-        row["topic_id"],
-        row["parent_id"],
-        row["parent_uri"],
-        row["context_uri"],
-        row["visibility"],
-        row["title"],
-        row["source"],
-        row["html"],
-        row["summary"],
-        bool(row["sensitive"]),
-        row["language"],
-        row["url"],
-        row["details"],
-        row["created_at"],
-        row["published_at"],
-        row["edited_at"],
-        row["deleted_at"],
-        row["withheld"],
-        row["pinned_at"],
-        row["locked_at"],
-        row["quote_policy"],
-        row["reply_count"],
-        row["like_count"],
-        row["dislike_count"],
-        row["share_count"],
-        row["active_at"],
-    )
+    """The object in a row that selected `COLUMNS` before anything else."""
+    found = list(values(row)[:_COUNT])
+    found[_SENSITIVE] = bool(found[_SENSITIVE])
+    return Thing(*found)
 
 
 async def thing(db: Reader, object_id: int) -> Thing | None:
