@@ -164,18 +164,34 @@ async def page_start(
     )
 
 
+_REPLIES = "o.topic_id = ? AND o.kind = 'reply' AND o.id > ?"
+
+
 async def replies(
     db: Reader, viewer: Viewer, topic_id: int, *, after: int = 0, limit: int = 200
 ) -> list[Post]:
     """Replies of a thread, oldest first, after id `after`."""
-    return await _list(
-        db,
-        viewer,
-        "o.topic_id = ? AND o.kind = 'reply' AND o.id > ?",
-        (topic_id, after),
-        "o.id",
+    return await _list(db, viewer, _REPLIES, (topic_id, after), "o.id", limit)
+
+
+async def thread(
+    db: Reader, viewer: Viewer, topic_id: int, *, after: int = 0, limit: int = 200
+) -> tuple[Post | None, list[Post]]:
+    """A topic as `post` gives it, and a page of its replies as `replies` does, with one reading of what belongs to
+    them all."""
+    clause = readable(viewer)
+    opened = await db.all(f"{_SELECT} WHERE o.id = ? AND {clause.sql}", topic_id, *clause.args)
+    if not opened:
+        return None, []
+    listed = _listed(viewer)
+    rows = await db.all(
+        f"{_SELECT} WHERE {_REPLIES} AND {listed.sql} ORDER BY o.id LIMIT ?",
+        *(topic_id, after),
+        *listed.args,
         limit,
     )
+    topic, *found = await _posts(db, viewer, [*opened, *rows])
+    return topic, found
 
 
 async def answers(

@@ -305,13 +305,42 @@ def _group_card(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What was looked up for the posts of a page: pictures of people, emoji in texts, emoji that likes carry."""
+
+    files: dict[int, media.StoredFile]
+    known: emotes.Pictures
+    felt: dict[int, tuple[emotes.Felt, ...]]
+
+    def entry(self, post: Post) -> Entry:
+        """How one of the posts is shown."""
+        return _entry(post, self.files, self.known, self.felt.get(post.thing.id, ()))
+
+    def of(self, post: Post) -> tuple[object, ...]:
+        """What of it concerns one of the posts: as long as this and the post are the same, so is its entry."""
+        avatar, texts = post.author.avatar_id, _texts(post)
+        return (
+            self.files.get(avatar) if avatar is not None else None,
+            self.known if self.known and any(":" in text for _host, text in texts) else None,
+            self.felt.get(post.thing.id),
+        )
+
+
+async def surroundings(db: Reader, posts: Sequence[Post]) -> Surroundings:
+    """Look up what `posts` need to be shown."""
+    shown = [*posts, *(post.quoted for post in posts if post.quoted is not None)]
+    return Surroundings(
+        await files_of(db, (post.author.avatar_id for post in shown)),
+        await emotes.pictures(db, _by_host(pair for post in shown for pair in _texts(post))),
+        await emotes.felt(db, {post.thing.id: post.feelings for post in posts if post.feelings}),
+    )
+
+
 async def entries(db: Reader, posts: Sequence[Post]) -> list[Entry]:
     """How `posts` are shown, in their order."""
-    shown = [*posts, *(post.quoted for post in posts if post.quoted is not None)]
-    files = await files_of(db, (post.author.avatar_id for post in shown))
-    known = await emotes.pictures(db, _by_host(pair for post in shown for pair in _texts(post)))
-    felt = await emotes.felt(db, {post.thing.id: post.feelings for post in posts if post.feelings})
-    return [_entry(post, files, known, felt.get(post.thing.id, ())) for post in posts]
+    around = await surroundings(db, posts)
+    return [around.entry(post) for post in posts]
 
 
 def _entry(

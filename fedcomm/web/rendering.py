@@ -135,6 +135,10 @@ class Renderer:
         """The text of `template`."""
         return self.environment.get_template(template).render(context)
 
+    def is_shipped(self, *templates: str) -> bool:
+        """Whether the organization has none of these templates of its own."""
+        return not any(map(self._own_file, templates))
+
     def _own_file(self, name: str) -> bool:
         return any((folder / name).is_file() for folder in self.folders[:-1])
 
@@ -150,18 +154,20 @@ async def page(
     *,
     status: int = 200,
     public: bool = False,
+    now: int | None = None,
     **values: Any,
 ) -> web.Response:
     """The page made from `template`.
 
-    `public`: strangers see it just so, caches may keep it while they ask whether it is current.
+    `public`: strangers see it just so, caches may keep it while they ask whether it is current. `now`: the time (Unix
+    milliseconds) that the page says, if something was made for it before.
     """
     visit = visit_of(request)
     unread = 0
     if visit.member is not None:
         unread = await notifications.unread_count(visit.site.db, visit.member.id)
     values.update(context or {})
-    now = now_ms()
+    now = now if now is not None else now_ms()
     values.update(
         visit=visit,
         member=visit.member,

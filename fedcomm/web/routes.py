@@ -42,6 +42,7 @@ from fedcomm.web import (
     threads,
 )
 from fedcomm.web.copies import COPIES, Copies
+from fedcomm.web.fragments import FRAGMENTS, Fragments
 from fedcomm.web.middleware import THROTTLE
 from fedcomm.web.rendering import RENDERER, Renderer
 from fedcomm.web.throttle import Throttle
@@ -229,4 +230,5 @@ async def _prepare(app: web.Application) -> None:
     app[RENDERER] = Renderer(config)
     app[THROTTLE] = Throttle(config.rates)
     app[COPIES] = Copies()
+    app[FRAGMENTS] = Fragments()
     app[about.SOURCE] = []

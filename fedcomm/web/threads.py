@@ -13,15 +13,17 @@ from fedcomm.hub import drafts, group_hosts, groups, submissions, threads, timel
 from fedcomm.hub.errors import NotAllowed, NotFound
 from fedcomm.hub.visibility import Viewer
 from fedcomm.site import Site
-from fedcomm.store.database import Reader
+from fedcomm.store.ids import now_ms
 from fedcomm.web import paths, presentation
 from fedcomm.web.composer import POLL_LENGTHS, Writing, read_writing
 from fedcomm.web.consenting import is_asked, take_answer
 from fedcomm.web.dry_runs import Spot, keep, read_ready, submission_of
 from fedcomm.web.federated import activity_answer, object_uri
 from fedcomm.web.forms import path_id, query_id
+from fedcomm.web.fragments import sheet_of
 from fedcomm.web.quoting import quoted_address
 from fedcomm.web.rendering import page, see_other
+from fedcomm.web.replies import Replies
 from fedcomm.web.visits import Visit, signed_in, visit_of
 
 REPLIES_PER_PAGE: Final = 200
@@ -79,7 +81,10 @@ async def thread(request: web.Request) -> web.StreamResponse:
     if answer is not None:
         return answer
     group = await groups.visible_group(db, visit.viewer, request.match_info["name"])
-    topic = await timelines.post(db, visit.viewer, topic_id)
+    after = query_id(request, "after") or 0
+    topic, found = await timelines.thread(
+        db, visit.viewer, topic_id, after=after, limit=REPLIES_PER_PAGE + 1
+    )
     if topic is None:
         return await _deleted_thread(request, group, topic_id)
     if topic.thing.group_id != group.id or topic.thing.kind != "topic":
@@ -88,24 +93,32 @@ async def thread(request: web.Request) -> web.StreamResponse:
     if request.rel_url.raw_path != path:
         query = f"?{request.query_string}" if request.query_string else ""
         raise web.HTTPMovedPermanently(path + query)
-    after = query_id(request, "after") or 0
-    answers, following = await _replies(db, visit.viewer, topic_id, after)
-    topic_entry, *replies = await presentation.entries(db, [topic, *answers])
+    answers, following = _one_page(found)
+    around = await presentation.surroundings(db, [topic, *answers])
     place = await place_in(visit, group)
-    wanted = query_id(request, "reply")
-    parent = next((entry for entry in replies if entry.thing.id == wanted), topic_entry)
+    replies = Replies(around, answers)
+    topic_entry = around.entry(topic)
+    parent = replies.get(query_id(request, "reply")) or topic_entry
     writing = Writing(language=topic.thing.language or group.language)
     writing.asks_consent = group.leaves_hub and await _asks(request)
+    answerable = can_reply(place, topic.thing)
+    viewer_id = visit.member.id if visit.member is not None else 0
+    # What the page says of all its posts, and of whoever looks at them.
+    alike = (visit.locale, viewer_id > 0, path, after, answerable, place.moderates)
+    sheet = sheet_of(request, (*alike, topic.thing.author_id), "thread.html", "parts/macros.html")
+    now = now_ms()
     response = await page(
         request,
         "thread.html",
         public=True,
+        now=now,
         group=group,
         topic=topic_entry,
         replies=replies,
-        shown={entry.thing.id: entry for entry in replies},
+        shown=replies,
+        lines=replies.lines(sheet, viewer_id, now),
         place=place,
-        can_reply=can_reply(place, topic.thing),
+        can_reply=answerable,
         parent=parent,
         writing=writing,
         after=after,
@@ -113,6 +126,7 @@ async def thread(request: web.Request) -> web.StreamResponse:
         path=path,
         activity_uri=object_uri(visit.site, topic.thing),
     )
+    sheet.shown()
     _link_activity(response, object_uri(visit.site, topic.thing))
     return response
 
@@ -123,11 +137,8 @@ def can_reply(place: Place, topic: threads.Thing | None) -> bool:
     return place.is_member and open_thread
 
 
-async def _replies(
-    db: Reader, viewer: Viewer, topic_id: int, after: int
-) -> tuple[list[timelines.Post], int | None]:
-    """A page of replies, and the `after` of the next page if there is one."""
-    found = await timelines.replies(db, viewer, topic_id, after=after, limit=REPLIES_PER_PAGE + 1)
+def _one_page(found: list[timelines.Post]) -> tuple[list[timelines.Post], int | None]:
+    """A page of replies out of one more, and the `after` of the next page if there is one."""
     if len(found) <= REPLIES_PER_PAGE:
         return found, None
     return found[:REPLIES_PER_PAGE], found[REPLIES_PER_PAGE - 1].thing.id
@@ -148,7 +159,9 @@ async def _deleted_thread(
     ):
         raise NotFound("There is no such topic.")
     after = query_id(request, "after") or 0
-    answers, following = await _replies(db, visit.viewer, topic_id, after)
+    answers, following = _one_page(
+        await timelines.replies(db, visit.viewer, topic_id, after=after, limit=REPLIES_PER_PAGE + 1)
+    )
     replies = await presentation.entries(db, answers)
     return await page(
         request,

@@ -8,12 +8,12 @@ import random
 
 import pytest
 
-from fedcomm.hub import reactions, removal, threads
-from fedcomm.hub.composition import Draft
+from fedcomm.hub import threads
 from fedcomm.hub.errors import HubError
 from fedcomm.web import copies
 from fedcomm.web.copies import COPIES, Copies
 from fedcomm.web.rendering import Renderer
+from tests.web.happenings import Scene
 from tests.web.world import Browser, World
 
 ACTIVITY = "application/activity+json"
@@ -146,47 +146,10 @@ async def test_a_copy_is_what_would_be_made_now_whatever_happens(world: World, s
         (f"/ap/o/{objects[0]}", ACTIVITY), (f"/ap/o/{objects[0]}/replies", ACTIVITY),
         (f"/ap/p/{world.people['dario']}", ACTIVITY), (f"/o/{objects[1]}", "text/html"),
     ]  # fmt: skip
+    scene = Scene(world, chance, objects)
     for _step in range(30):
         with contextlib.suppress(HubError):
-            await _something(world, chance, objects)
+            await scene.go_on()
         for path, accept in chance.sample(addresses, 4) + chance.sample(addresses, 4):
             page = await stranger.get(path, Accept=accept)
             assert (page.status, page.text) == await anew(stranger, path, Accept=accept), path
-
-
-async def _something(world: World, chance: random.Random, objects: list[int]) -> None:
-    """One operation, by whoever may."""
-    people, which = world.people, chance.choice(objects)
-    who = chance.choice(["chiara", "dario", "bruno"])
-    operation = chance.randrange(9)
-    if operation == 0:
-        objects.append(await world.reply(which, who, f"Words number {chance.random()}."))
-        return
-    async with world.site.db.transaction() as tx:
-        thing = await threads.thing(tx, which)
-        assert thing is not None
-        if operation == 1:
-            draft = Draft(f"Other words {chance.random()}.", title=f"Title {chance.random()}")
-            is_topic = thing.kind == "topic"
-            content = await world.site.compose(
-                tx, draft, is_topic=is_topic, author_id=thing.author_id
-            )
-            await threads.edit(tx, thing.author_id, which, content)
-        elif operation == 2:
-            await reactions.add(tx, people[who], which, "like")
-        elif operation == 3:
-            await reactions.withdraw(tx, people[who], which, "like")
-        elif operation == 4 and thing.kind == "reply":
-            await threads.delete(tx, thing.author_id, which)
-        elif operation == 5:
-            await threads.set_locked(tx, people["bruno"], objects[0], locked=chance.random() < 0.5)
-        elif operation == 6:
-            await threads.set_pinned(tx, people["bruno"], objects[0], pinned=chance.random() < 0.5)
-        elif operation == 7 and thing.kind == "reply":
-            await removal.withhold(tx, people["bruno"], which, "hidden")
-        elif operation == 8:
-            await tx.execute(
-                "UPDATE actors SET display_name = ? WHERE id = ?",
-                f"{who} {chance.random()}",
-                people[who],
-            )
