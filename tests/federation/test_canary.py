@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -16,13 +17,14 @@ from fedcomm.federation.canary import Canary
 from fedcomm.hub import canary, instance
 from fedcomm.hub.canary import Status
 from fedcomm.store.ids import new_id, now_ms
-from tests.databases import ENGINES, Databases, PostgreSQLDatabases, SQLiteDatabases
-from tests.federation.inprocess import LocalHub, ScriptedStubs, local_hub
+from tests.databases import ENGINES
+from tests.federation.conftest import hub_of_module
+from tests.federation.inprocess import LocalHub, ScriptedStubs
 from tests.federation.stub import AS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SINGING = {
+SINGING: dict[str, dict[str, Any]] = {
     # The loop is far too slow to disturb: the tests start each cycle themselves.
     "canary": {"enabled": True, "interval_minutes": 1440, "deadline_seconds": 10},
     "inbox": {"attempts": 3, "retry_seconds": [0.1, 0.2]},
@@ -39,15 +41,9 @@ async def aviary(
 ) -> AsyncIterator[LocalHub]:
     """A running hub with a canary, on each engine in turn."""
     folder = tmp_path_factory.mktemp("aviary")
-    made: Databases
-    if request.param == "sqlite":
-        made = SQLiteDatabases(folder, request.getfixturevalue("migrated_sqlite"))
-    else:
-        made = PostgreSQLDatabases(*request.getfixturevalue("migrated_postgresql"))
-    async with local_hub(folder, made.migrated(), servers, SINGING) as hub:
+    async with hub_of_module(request, folder, servers, SINGING) as hub:
         await first_cycle(hub)
         yield hub
-    made.remove_all()
 
 
 async def first_cycle(hub: LocalHub) -> None:

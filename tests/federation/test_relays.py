@@ -14,9 +14,10 @@ from fedcomm.hub import groups, reactions, relays, search, threads
 from fedcomm.hub.errors import Invalid
 from fedcomm.hub.visibility import ANONYMOUS
 from fedcomm.store.ids import now_ms
-from tests.databases import ENGINES, Databases, PostgreSQLDatabases, SQLiteDatabases
+from tests.databases import ENGINES
 from tests.federation.acts import unaddressed as activity
-from tests.federation.inprocess import LocalHub, ScriptedStubs, local_hub
+from tests.federation.conftest import hub_of_module
+from tests.federation.inprocess import LocalHub, ScriptedStubs
 from tests.federation.stub import PUBLIC, StubHost, kind_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -34,14 +35,10 @@ async def town(
     tmp_path_factory: pytest.TempPathFactory,
     servers: ScriptedStubs,
 ) -> AsyncIterator[LocalHub]:
-    folder = tmp_path_factory.mktemp("hub")
-    made: Databases
-    if request.param == "sqlite":
-        made = SQLiteDatabases(folder, request.getfixturevalue("migrated_sqlite"))
-    else:
-        made = PostgreSQLDatabases(*request.getfixturevalue("migrated_postgresql"))
-    settings = {"relays": {"enabled": True, "per_hour": PER_HOUR, "keep_days": 1}}
-    async with local_hub(folder, made.migrated(), servers, settings) as hub:
+    settings: dict[str, dict[str, Any]] = {
+        "relays": {"enabled": True, "per_hour": PER_HOUR, "keep_days": 1}
+    }
+    async with hub_of_module(request, tmp_path_factory.mktemp("hub"), servers, settings) as hub:
         async with hub.db.transaction() as tx:
             await groups.edit_group(
                 tx,
@@ -55,7 +52,6 @@ async def town(
                 local_origin=hub.origin,
             )
         yield hub
-    made.remove_all()
 
 
 def server_of(town: LocalHub, who: str) -> StubHost:
