@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final, Literal
 
 from activitypub.contexts import with_context
 from activitypub.ijson import JSONObject
@@ -14,6 +15,9 @@ from fedcomm.hub import actors, circles, emoji, groups, media, profiles, quotes,
 from fedcomm.hub.consents import FREE, Consent
 from fedcomm.hub.visibility import Viewer, can_read, member
 from fedcomm.store.database import Reader
+
+CONVERSATION: Final = 1000
+"""Objects that a collection of a conversation names."""
 
 
 class Catalogue:
@@ -248,8 +252,7 @@ class Catalogue:
 
     async def context(self, db: Reader, viewer: Viewer, topic: threads.Thing) -> JSONObject | None:
         """The conversation of a topic: ids, root first, in time order (§4.11)."""
-        posts = await self._leaving(db, await timelines.replies(db, viewer, topic.id, limit=1000))
-        items = [self._at.object(topic), *(self._at.object(post.thing) for post in posts)]
+        items = [self._at.object(topic), *await self._below(db, viewer, "topic_id", topic.id)]
         assert topic.group_id is not None
         group_uri = self._at.group(topic.group_id)
         return with_context(
@@ -267,8 +270,7 @@ class Catalogue:
     async def replies(self, db: Reader, viewer: Viewer, thing: threads.Thing) -> JSONObject:
         """The direct answers to an object, with those of other servers, as a `Collection`."""
         uri = f"{self._at.object(thing)}/replies"
-        posts = await self._leaving(db, await timelines.answers(db, viewer, thing.id, limit=1000))
-        items = [self._at.object(post.thing) for post in posts]
+        items = await self._below(db, viewer, "parent_id", thing.id)
         return with_context(
             {
                 "id": uri,
@@ -282,6 +284,16 @@ class Catalogue:
                 },
             }
         )
+
+    async def _below(
+        self, db: Reader, viewer: Viewer, place: Literal["topic_id", "parent_id"], object_id: int
+    ) -> list[str]:
+        """The ids of what stands there and may leave."""
+        leaving = self.consent.leaving("activitypub")
+        found = await timelines.named_below(
+            db, viewer, place, object_id, also=leaving, limit=CONVERSATION
+        )
+        return [uri if uri is not None else self._at.of("o", number) for number, uri in found]
 
     async def group_outbox(
         self, db: Reader, viewer: Viewer, group_id: int, *, before: int | None, limit: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from fedcomm.hub import (
     actors,
@@ -201,6 +202,29 @@ async def answers(
     return await _list(
         db, viewer, "o.parent_id = ? AND o.id > ?", (parent_id, after), "o.id", limit
     )
+
+
+async def named_below(
+    db: Reader,
+    viewer: Viewer,
+    place: Literal["topic_id", "parent_id"],
+    object_id: int,
+    *,
+    also: Clause,
+    limit: int,
+) -> list[tuple[int, str | None]]:
+    """(id, its address elsewhere) of the replies in a thread, or of the direct answers to an object, oldest first: for
+    who needs no more than their names. `also`: what else must be true of the row `o`."""
+    clause = _listed(viewer)
+    rows = await db.all(
+        f"SELECT o.id, o.uri FROM objects o WHERE o.{place} = ? AND o.kind = 'reply'"
+        f" AND {clause.sql} AND {also.sql} ORDER BY o.id LIMIT ?",
+        object_id,
+        *clause.args,
+        *also.args,
+        limit,
+    )
+    return [(row["id"], row["uri"]) for row in rows]
 
 
 async def by_author(

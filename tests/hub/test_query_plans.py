@@ -49,6 +49,7 @@ from fedcomm.hub import (
     timelines,
 )
 from fedcomm.hub import statements as statements_of
+from fedcomm.hub.consents import FREE
 from fedcomm.hub.visibility import ANONYMOUS, can_read, can_see_group, remote_host
 from fedcomm.store.database import Database, Row, Transaction, Value
 from fedcomm.store.ids import now_ms
@@ -302,6 +303,9 @@ async def live_through_everything(world: World) -> None:
         await timelines.replies(db, viewer, topic)
         await timelines.page_start(db, viewer, topic, nested, size=1)
         await timelines.answers(db, viewer, topic)
+        free = FREE.leaving("activitypub")
+        await timelines.named_below(db, viewer, "topic_id", topic, also=free, limit=9)
+        await timelines.named_below(db, viewer, "parent_id", topic, also=free, limit=9)
         await timelines.by_author(db, viewer, anna)
         await timelines.home(db, viewer)
         await timelines.tagged(db, viewer, "tag")
