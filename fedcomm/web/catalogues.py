@@ -40,8 +40,7 @@ TEMPLATES: Final = [("**.html", "jinja2"), ("**.xml", "jinja2")]
 CODE: Final = [
     ("web/**.py", "python"),
     ("hub/**.py", "python"),
-    ("portability/lists.py", "python"),
-    ("portability/reading.py", "python"),
+    ("portability/**.py", "python"),
     ("processing.py", "python"),
     ("i18n.py", "python"),
 ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from babel.messages.catalog import Message
 
+import fedcomm
 from fedcomm.settings import LOCALES
 from fedcomm.web import catalogues
 
@@ -70,3 +72,15 @@ def test_the_english_texts_are_those_of_the_code() -> None:
 
 def _texts(message: Message) -> tuple[str, ...]:
     return (message.string,) if isinstance(message.string, str) else tuple(message.string or ())
+
+
+def test_every_module_that_marks_texts_is_read() -> None:
+    read = {file for message in catalogues.extract() for file, _line in message.locations}
+    package = Path(fedcomm.__file__).parent
+    marked = {
+        f"fedcomm/{path.relative_to(package).as_posix()}"
+        for path in package.rglob("*.py")
+        if re.search(r"\bN_\(\s*[\"']", path.read_text("utf-8"))
+    }
+    assert len(marked) > 5
+    assert marked <= read
