@@ -365,6 +365,17 @@ async def test_inv_24_a_silent_name_server_is_given_up_after_the_connect_time() 
     await resolver.close()
 
 
+def test_inv_23_we_never_call_ourselves() -> None:
+    """A sub-domain may name its parent's inbox as its shared one; the parent may be this hub."""
+    policy = NetworkPolicy(own_origin="https://hub.example")
+    for url in ("https://hub.example/ap/inbox", "https://HUB.example:443", "https://hub.example?x"):
+        with pytest.raises(UrlRefused) as refused:
+            url_allowed(url, policy)
+        assert refused.value.reason == "own"
+    assert url_allowed("https://hub.example.org/inbox", policy)
+    assert url_allowed("https://www.hub.example/inbox", policy)
+
+
 def _row(address: str, port: int) -> tuple[Any, ...]:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     tail = (0, 0) if ":" in address else ()

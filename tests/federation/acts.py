@@ -50,3 +50,8 @@ async def anna_follows(town: LocalHub, who: str) -> None:
         await follows.request(tx, town.anna, followed.id)
         await follows.accept(tx, town.anna, followed.id)
     town.site.wake()
+
+
+def other_body(headers: dict[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
+    """A request changed on its way: another body than the one that was signed."""
+    return headers, body.replace(b"Follow", b"Follow ")
