@@ -78,7 +78,8 @@ async def check(db: Database, client: Client, addresses: Addresses, *, allow_htt
             own = {address for address in (shown, addresses.actor(actor)) if address}
             try:
                 page = await client.get_text(urldefrag(url)[0], "text/html", HTML_TYPES)
-                verified = links_back(page, own)
+                # A page of a megabyte takes longer than the loop may be held (INV-26).
+                verified = await asyncio.to_thread(links_back, page, own)
             except FetchError as error:
                 log.info("link of a profile not verified: %s", error)
         async with db.transaction() as tx:
