@@ -11,6 +11,8 @@ import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import Final
 
@@ -24,6 +26,7 @@ from fedcomm.config import Config
 from fedcomm.server import build_app, close_site, open_site
 from fedcomm.site import Site
 from fedcomm.store.slates import Slate, Slates, keep
+from fedcomm.store.soundness import look_through
 
 log = logging.getLogger(__name__)
 access_log = logging.getLogger("fedcomm.access")
@@ -59,18 +62,28 @@ class AccessLine(AbstractAccessLogger):
         )
 
 
-def serve(config: Config) -> int:
-    """Run until a signal; the exit code. Blocks."""
+def serve(config: Config, *, left_open: bool = False) -> int:
+    """Run until a signal; the exit code. Blocks. `left_open`: nobody closed the database the last time."""
     logs.configure(config.logging)
     if config.server.processes > 1:
-        return _serve_in_processes(config)
-    return _serve_in_one_loop(config, announce=True)
+        return _serve_in_processes(config, left_open=left_open)
+    return _serve_in_one_loop(config, Part(look_through=left_open))
 
 
-def _serve_in_one_loop(config: Config, *, announce: bool, slate: Slate | None = None) -> int:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one process of a server does besides serving. `announce`: say where the server listens; `look_through`
+    the database file; `slate`: where to tell the others its figures, if there are others."""
+
+    announce: bool = True
+    look_through: bool = False
+    slate: Slate | None = None
+
+
+def _serve_in_one_loop(config: Config, part: Part) -> int:
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
-            runner.run(_serve(config, announce=announce, slate=slate))
+            runner.run(_serve(config, part))
         except ssl.SSLError as error:
             # An OSError too, but about a file of ours and not about the port.
             click.echo(
@@ -87,12 +100,12 @@ def _serve_in_one_loop(config: Config, *, announce: bool, slate: Slate | None = 
     return 0
 
 
-async def _serve(config: Config, *, announce: bool, slate: Slate | None) -> None:
+async def _serve(config: Config, part: Part) -> None:
     stopping = asyncio.Event()
     _stop_on_signals(stopping)
     server = config.server
     site = await open_site(config)
-    site.slate = slate
+    site.slate = part.slate
     try:
         app = build_app(site)
         watchdog = Watchdog()
@@ -107,9 +120,9 @@ async def _serve(config: Config, *, announce: bool, slate: Slate | None) -> None
         await runner.setup()
         try:
             await _listen(runner, config)
-            if announce:
+            if part.announce:
                 _announce(runner, config)
-            async with watchdog.watch(runner), _telling(slate):
+            async with watchdog.watch(runner), _beside(config, part):
                 await stopping.wait()
                 log.info("stopping")
                 site.stopping = True
@@ -123,17 +136,19 @@ async def _serve(config: Config, *, announce: bool, slate: Slate | None) -> None
 
 
 @contextlib.asynccontextmanager
-async def _telling(slate: Slate | None) -> AsyncIterator[None]:
-    """Tell the other processes what this one counts, for as long as the block lasts."""
-    if slate is None:
-        yield
-        return
-    task = supervision.start("figures", lambda: keep(slate))
+async def _beside(config: Config, part: Part) -> AsyncIterator[None]:
+    """Do what is this process's part besides serving, until the block ends."""
+    tasks: list[asyncio.Task[None]] = []
+    if part.slate is not None:
+        tasks.append(supervision.start("figures", partial(keep, part.slate)))
+    if part.look_through and config.database.file is not None:
+        tasks.append(supervision.start("soundness", partial(look_through, config.database.file)))
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _say_farewell(app: web.Application, site: Site) -> None:
@@ -239,7 +254,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 # --- Several processes ---
 
 
-def _serve_in_processes(config: Config) -> int:
+def _serve_in_processes(config: Config, *, left_open: bool) -> int:
     """Run `server.processes` processes that share the port; the exit code of the whole.
 
     Each one works the queues too, as far as `server.workers` says: work is leased, never done twice
@@ -261,7 +276,9 @@ def _serve_in_processes(config: Config) -> int:
     for index in range(config.server.processes):
         child = os.fork()
         if child == 0:
-            os._exit(_run_child(config, announce=index == 0, slate=Slate(slates, index)))
+            is_first = index == 0
+            part = Part(is_first, is_first and left_open, Slate(slates, index))
+            os._exit(_run_child(config, part))
         children.add(child)
     for number in STOP_SIGNALS:
         signal.signal(number, stop)
@@ -278,11 +295,11 @@ def _serve_in_processes(config: Config) -> int:
     return 1 if failed else 0
 
 
-def _run_child(config: Config, *, announce: bool, slate: Slate) -> int:
+def _run_child(config: Config, part: Part) -> int:
     """Serve in a process that was just forked; its exit code."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     try:
-        return _serve_in_one_loop(config, announce=announce, slate=slate)
+        return _serve_in_one_loop(config, part)
     except Exception as error:
         log.error("a process failed", exc_info=error)
         return 1

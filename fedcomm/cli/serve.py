@@ -41,13 +41,17 @@ def serve(host: str | None, port: int | None, processes: int | None, migrate: bo
         processes=server.processes if processes is None else processes,
     )
     config = replace(config, server=server)
+    from fedcomm.store import soundness
+
+    file = config.database.file
+    left_open = file is not None and soundness.was_left_open(file)
     if migrate:
         _migrate()
     run(_require_readiness(config))
 
     from fedcomm.cli import listening
 
-    sys.exit(listening.serve(config))
+    sys.exit(listening.serve(config, left_open=left_open))
 
 
 def _migrate() -> None:

@@ -105,8 +105,11 @@ VERDICTS: Final = Tally(
 DELIVERIES: Final = Tally("fedcomm_deliveries_total", "Attempts to deliver.", "outcome")
 DATABASE: Final = Times("fedcomm_database_seconds", "Statements and transactions.", "kind")
 SLOW: Final = Tally("fedcomm_slow_statements_total", "Statements over the limit.", "kind")
+SOUNDNESS: Final = Tally(
+    "fedcomm_database_checks_total", "Looks through a file that was not closed.", "verdict"
+)
 
-ALL: Final = (REQUESTS, ANSWERS, INBOX, VERDICTS, DELIVERIES, DATABASE, SLOW)
+ALL: Final = (REQUESTS, ANSWERS, INBOX, VERDICTS, DELIVERIES, DATABASE, SLOW, SOUNDNESS)
 
 
 def state() -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import json
 import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -22,7 +24,9 @@ import psutil
 import pytest
 from aiohttp import web
 
+from fedcomm.cli import listening
 from fedcomm.cli.watchdog import Watchdog
+from fedcomm.config import Config
 from tests.cli.conftest import Hub, found
 from tests.databases import PostgreSQLDatabases, PostgreSQLServer
 from tests.ports import free_port
@@ -355,3 +359,27 @@ def test_the_program_is_found_on_the_path() -> None:
     assert installed is not None
     done = subprocess.run([installed, "--version"], capture_output=True, timeout=60, check=False)
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_the_server_is_told_whether_the_last_one_closed_the_file(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    told: list[bool] = []
+
+    def serve(config: Config, *, left_open: bool) -> int:
+        told.append(left_open)
+        return 0
+
+    monkeypatch.setattr(listening, "serve", serve)
+    path = hub.config.parent / "fedcomm.db"
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("INSERT INTO settings (key, value) VALUES ('k', 'v')")
+        database.commit()
+        log = Path(f"{path}-wal").read_bytes()
+    if killed:
+        Path(f"{path}-wal").write_bytes(log)
+    done = hub.invoke("serve")
+    assert done.exit_code == 0, done.output
+    assert told == [killed]
