@@ -232,6 +232,8 @@ async def test_fields_of_people_elsewhere_are_clean_and_marked_only_when_their_p
         ('<a rel="me" href="https://hub.example/@annamaria">', False),
         ('<!-- <a rel="me" href="https://hub.example/@anna"> -->', False),
         ("<a" * 10_000, False),
+        ("<![ spoiled", False),
+        ('<a rel="me" href="https://hub.example/@anna"><![spoiled [x]]>', True),
     ],
 )
 async def test_only_a_link_that_says_me_links_back(page: str, back: bool) -> None:
