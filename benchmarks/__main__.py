@@ -49,6 +49,9 @@ class Size:
     profiled: bool = False
     people: int = 200
     thread_replies: int = 200
+    topics: int = 30
+    starts: int = 3
+    settle_seconds: float = starting.SETTLE_S
 
 
 @contextlib.asynccontextmanager
@@ -71,12 +74,12 @@ async def measure(engine: Engine, size: Size, signing: tuple[Floor, Floor]) -> d
     before = round(os.getloadavg()[0], 1)
     with tempfile.TemporaryDirectory() as folder:
         async with staged(Path(folder) / "hub", engine, processes=size.processes) as stage:
-            facts |= await starting.start_up(stage)
-            facts["idle_rss_pss_mb"] = await starting.idle_memory(stage)
+            facts["idle_rss_pss_mb"] = await starting.idle_memory(stage, size.settle_seconds)
+            facts |= await starting.start_up(stage, size.starts)
             topic = await stage.write_topic("Which soil?")
             figures += await inbox(stage, topic, size.replies, verify, people=size.people)
             facts["after_the_inbox_rss_pss_mb"] = stage.meter().memory_mb()
-            thread = await settle(stage, replies=size.thread_replies)
+            thread = await settle(stage, topics=size.topics, replies=size.thread_replies)
             figures += await reading(stage, thread, size.reads)
             figures += await asking(stage, size.reads)
             figures += await fan_out(stage, size.hosts, sign)
@@ -163,8 +166,8 @@ async def measure_beside(replies: int, signing: tuple[Floor, Floor]) -> dict[str
         other, known = await beside.measure_other(Path(folder) / "other", replies, verify, sign)
         for engine in engines:
             async with staged(Path(folder) / engine, engine) as stage:
-                facts[engine] = await starting.start_up(stage, 1)
-                facts[engine]["idle_rss_pss_mb"] = await starting.idle_memory(stage)
+                idle = await starting.idle_memory(stage)
+                facts[engine] = {**await starting.start_up(stage, 1), "idle_rss_pss_mb": idle}
                 hubs[engine] = await beside.measure_hub(stage, replies, verify, sign)
     beside.compared(other, hubs["postgresql"])
     sections = {
@@ -214,7 +217,7 @@ async def sections(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
                 engine, size, signing, tuple(options.sizes)
             )
     if options.beside or options.only_beside:
-        found |= await measure_beside(min(options.replies, 1_000), signing)
+        found |= await measure_beside(min(options.replies, beside.REPLIES), signing)
     return found
 
 

@@ -1,6 +1,7 @@
 /**
  * activitypub.bot as it is, for `python -m benchmarks --beside`: plain HTTP on a loopback port, its own numbers of
- * workers, and a robot that writes a note for each line on standard input (`{"note": text}`; the answer is `{"id": id}`).
+ * workers, and a robot that writes a note for each line on standard input (`{"note": text}`; the answer on standard error
+ * is `{"id": id}`, since its log has the standard output).
  *
  * All names under `.test` are this machine. Addresses in X-Forwarded-For are believed, as behind a proxy, since its
  * limits count by address and one machine plays everybody.
@@ -38,13 +39,13 @@ const app = await makeApp({
 });
 const server = http.createServer(app);
 await new Promise((resolve) => server.listen(Number(process.env.BESIDE_PORT), "127.0.0.1", resolve));
-console.log(JSON.stringify({ ready: true }));
+console.error(JSON.stringify({ ready: true }));
 
 const PUBLIC = "https://www.w3.org/ns/activitystreams#Public";
 const lines = createInterface({ input: process.stdin });
 for await (const line of lines) {
   const { note } = JSON.parse(line);
   const made = await robot.told.sendNote(note, { to: [PUBLIC], cc: [robot.told.getFollowersId()] });
-  console.log(JSON.stringify({ id: made.id }));
+  console.error(JSON.stringify({ id: made.id }));
 }
 process.exit(0);

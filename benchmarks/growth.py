@@ -43,7 +43,7 @@ FANS_OFF: Final = "UPDATE memberships SET suspended = {} WHERE actor_id IN (SELE
 async def grow(stage: Stage, wanted: int) -> None:
     """Write older topics and answers into the group of the newest topic until there are `wanted` objects. The hub must
     not be running."""
-    is_sqlite = stage.database is None
+    is_sqlite = stage.db.dialect == "sqlite"
     fresh = wanted - await stage.number("SELECT count(*) FROM objects")
     if fresh <= 0:
         return
@@ -83,13 +83,14 @@ async def grow(stage: Stage, wanted: int) -> None:
     # Whole topics, so that an answer and what it answers are made together.
     last = each + fresh - fresh % each - 1
     found = "body" if is_sqlite else "document"
-    words = "'clay, north side, compost ' || id"
+    rare = f"CASE WHEN id / {ID_STEP} % 1000 = 0 THEN ' quince' ELSE '' END"
+    words = f"'clay, north side, compost ' || id || {rare}"
     text = words if is_sqlite else f"to_tsvector('simple', {words})"
     index = "rowid, title, body" if is_sqlite else f"object_id, {found}"
     what = f"id, lower(title), {text}" if is_sqlite else f"id, {text}"
     past = f"id BETWEEN {oldest} - {last} * {ID_STEP} AND {oldest} - {each} * {ID_STEP}"
     now = "(SELECT max(created_at) FROM objects)"
-    indexes = await _indexes(stage)
+    indexes = await indexes_of(stage)
     await stage.bulk(
         [
             *(f"DROP INDEX {name}" for name in indexes),
@@ -126,10 +127,10 @@ def _counted(start: int, last: int) -> str:
     )
 
 
-async def _indexes(stage: Stage) -> dict[str, str]:
+async def indexes_of(stage: Stage) -> dict[str, str]:
     """What is made again after much was written, which is quicker than to keep it up to date: name → statement. What
     is unique stays."""
-    if stage.database is None:
+    if stage.db.dialect == "sqlite":
         sql = (
             "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
             " AND tbl_name IN ('objects', 'reach', 'notifications') AND sql NOT LIKE 'CREATE UNIQUE%'"
@@ -175,7 +176,8 @@ async def when_grown(
             ("group page, made anew", "/g/gardening", PAGE | MADE_ANEW, 1.0),
             ("thread page, made anew", topic.path, PAGE | MADE_ANEW, 0.5),
             ("home, signed in", "/", {**PAGE, **who}, 1.0),
-            ("search", "/search?q=compost", PAGE, 1.0),
+            ("search for what each post says", "/search?q=compost", PAGE, 1.0),
+            ("search for what one in a thousand says", "/search?q=quince", PAGE, 1.0),
             ("notifications", "/notifications", {**PAGE, **who}, 1.0),
             ("actor document, made anew", f"/ap/g/{group}", DOCUMENT | MADE_ANEW, 2.0),
             ("object document, signed", note, {**DOCUMENT, **stage.signature(note)}, 2.0),

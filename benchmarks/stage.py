@@ -226,7 +226,7 @@ class Stage:
 
     async def bulk(self, statements: Sequence[str]) -> None:
         """Statements by an administrator while the hub does not run: without its limits of time, all in one."""
-        if self.database is None:
+        if self.db.dialect == "sqlite":
 
             def run() -> None:
                 path = self.hub.folder / "fedcomm.db"
