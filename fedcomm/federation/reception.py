@@ -113,7 +113,8 @@ class Reception:
             figures.INBOX.add(str(turned.status))
             return _refusal(turned)
         except DatabaseError as error:
-            log.error("inbox: not stored: %s", error)
+            # Not its words: PostgreSQL quotes the values that it refuses.
+            log.error("inbox: not stored", exc_info=error)
             figures.INBOX.add("503")
             return _refusal(Turned(503, "storage"))
         figures.INBOX.add("202")
