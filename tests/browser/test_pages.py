@@ -3,12 +3,14 @@ finds, nothing wider than a small phone, and everything done by keyboard and wit
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import axe_core_python
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, Request
 
 from tests.browser.chromium import context_for
@@ -51,11 +53,6 @@ async def axe(page: Page) -> list[str]:
         f" ({fault['nodes'][0].get('failureSummary', '')[:200]})"
         for fault in result["violations"]
     ]
-
-
-def viewers(town: World) -> list[str]:
-    """Everybody who looks at a page; empty: nobody is signed in."""
-    return sorted({view.viewer for view in views(town)})
 
 
 async def open_all(page: Page) -> None:
@@ -103,49 +100,49 @@ async def test_axe_finds_faults_where_there_are_some(browser: Browser, town: Wor
     await context.close()
 
 
-async def test_nothing_is_wider_than_a_small_phone(browser: Browser, town: World) -> None:
-    wide: list[str] = []
-    for viewer in viewers(town):
+SMALL_PARTS = """() => [...document.querySelectorAll(
+    'button, .button, select, summary, textarea, nav a, .menu a,'
+    + ' input:not([type=hidden]):not([type=checkbox]):not([type=radio])')]
+  .filter(element => element.checkVisibility())
+  .filter(element => element.getBoundingClientRect().height < 43.5)
+  .map(element => element.outerHTML.slice(0, 100))"""
+"""What is to be touched and lower than 44 pixels."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A page on a phone of 320 pixels: how wide it is, and what on it is too small for fingers."""
+
+    view: str
+    width: int
+    small: list[str]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def small_phone(browser: Browser, town: World) -> list[Measured]:
+    """Every page in both languages, looked at once for all tests that measure."""
+    found = []
+    for viewer in sorted({view.viewer for view in views(town)}):
         for locale in ("en", "it"):
             context = await context_for(browser, town, viewer, locale=locale, width=320)
             page = await context.new_page()
             for view in views(town):
-                if view.viewer != viewer:
-                    continue
-                await page.goto(view.path)
-                await open_all(page)
-                width = await page.evaluate("document.documentElement.scrollWidth")
-                if width > 320:
-                    wide.append(f"{view.title} {locale}: {width}")
+                if view.viewer == viewer:
+                    await page.goto(view.path)
+                    await open_all(page)
+                    width = await page.evaluate("document.documentElement.scrollWidth")
+                    small = await page.evaluate(SMALL_PARTS)
+                    found.append(Measured(f"{view.title} {locale}", width, small))
             await context.close()
-    assert wide == []
+    return found
 
 
-async def test_buttons_and_fields_are_large_enough_for_fingers(
-    browser: Browser, town: World
-) -> None:
-    small: set[str] = set()
-    for viewer in viewers(town):
-        context = await context_for(browser, town, viewer, width=390)
-        page = await context.new_page()
-        for view in views(town):
-            if view.viewer != viewer:
-                continue
-            await page.goto(view.path)
-            await open_all(page)
-            small.update(
-                f"{view.title}: {text}"
-                for text in await page.evaluate(
-                    """() => [...document.querySelectorAll(
-                        'button, .button, select, summary, textarea, nav a, .menu a,'
-                        + ' input:not([type=hidden]):not([type=checkbox]):not([type=radio])')]
-                      .filter(element => element.checkVisibility())
-                      .filter(element => element.getBoundingClientRect().height < 43.5)
-                      .map(element => element.outerHTML.slice(0, 100))"""
-                )
-            )
-        await context.close()
-    assert small == set()
+async def test_nothing_is_wider_than_a_small_phone(small_phone: list[Measured]) -> None:
+    assert [(page.view, page.width) for page in small_phone if page.width > 320] == []
+
+
+async def test_buttons_and_fields_are_large_enough_for_fingers(small_phone: list[Measured]) -> None:
+    assert [(page.view, page.small) for page in small_phone if page.small] == []
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["with-script", "without-script"])
