@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from fedcomm.cli.listening import FIRST_PASSED
 from tests.federation.hub import _end_with_parent, make_hub
@@ -40,8 +41,9 @@ def start(hub_config: Path, listening: socket.socket, log: Path) -> subprocess.P
         )
 
 
-async def test_a_restart_under_load_drops_no_request(tmp_path: Path) -> None:
-    hub = await make_hub(tmp_path / "hub", settings={"inbox": {"per_host_per_second": 10_000}})
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_a_restart_under_load_drops_no_request(tmp_path: Path, processes: int) -> None:
+    hub = await make_hub(tmp_path / "hub", settings={"server": {"processes": processes}})
     with socket.create_server(("127.0.0.1", hub.port), backlog=512) as listening:
         log = tmp_path / "server.log"
         answered: Counter[int] = Counter()
