@@ -176,12 +176,12 @@ async def when_grown(
             ("group page, made anew", "/g/gardening", PAGE | MADE_ANEW, 1.0),
             ("thread page, made anew", topic.path, PAGE | MADE_ANEW, 0.5),
             ("home, signed in", "/", {**PAGE, **who}, 1.0),
-            ("search for what each post says", "/search?q=compost", PAGE, 1.0),
+            ("search for what each post says", "/search?q=compost", PAGE, 0.25),
             ("search for what one in a thousand says", "/search?q=quince", PAGE, 1.0),
             ("notifications", "/notifications", {**PAGE, **who}, 1.0),
-            ("actor document, made anew", f"/ap/g/{group}", DOCUMENT | MADE_ANEW, 2.0),
-            ("object document, signed", note, {**DOCUMENT, **stage.signature(note)}, 2.0),
-            ("outbox page, signed", outbox, {**DOCUMENT, **stage.signature(outbox)}, 1.0),
+            ("actor document, made anew", f"/ap/g/{group}", DOCUMENT | MADE_ANEW, 8.0),
+            ("object document, signed", note, {**DOCUMENT, **stage.signature(note)}, 4.0),
+            ("outbox page, signed", outbox, {**DOCUMENT, **stage.signature(outbox)}, 0.5),
         ):
             measured.append(await stage.read(name, path, headers, max(8, round(reads * share))))
         await stage.bulk([FANS_OFF.format(0)])
