@@ -5,6 +5,7 @@ It comes forwarded (AP §7.1.2), or wrapped in an `Announce` of a group of anoth
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from activitypub.accessors import Refused
@@ -26,6 +27,9 @@ from fedcomm.hub import actors, holding, reactions, threads
 from fedcomm.hub.policies import PolicyBook
 from fedcomm.store.database import Database, Transaction
 from fedcomm.store.ids import now_ms
+
+GONE_STEP = 50
+"""Objects of an account that is gone which one transaction deletes."""
 
 GONE = 410
 """The status that says for ever that an actor is gone (federation.md §6.4); 404 may be a mishap."""
@@ -220,14 +224,27 @@ class Hearsay:
                 raise
         else:
             return nothing("profile refreshed")
-        return self.gone(person.id)
+        return await self.gone(person.id)
 
-    def gone(self, actor_id: int) -> Change:
-        """An account elsewhere was deleted, and with it all that it said, and what of it waits for a moderator."""
+    async def gone(self, actor_id: int) -> Change:
+        """An account elsewhere was deleted, and with it all that it said, and what of it waits for a moderator.
+
+        That may be the work of years, so it goes in small transactions beforehand; what breaks off goes on when the
+        activity comes again.
+        """
+        count = after = 0
+        while True:
+            async with self._db.transaction() as tx:
+                some = await threads.delete_some_of(tx, actor_id, after=after, limit=GONE_STEP)
+            count += len(some)
+            if len(some) < GONE_STEP:
+                break
+            after = some[-1]
+            # Whoever waits to write, or to be served, gets their turn.
+            await asyncio.sleep(0)
 
         async def change(tx: Transaction) -> str:
             await holding.forget(tx, actor_id)
-            count = await threads.delete_everything_of(tx, actor_id)
             await actors.forget_remote(tx, actor_id)
             return f"actor deleted with {count} objects"
 

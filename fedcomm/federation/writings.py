@@ -209,7 +209,7 @@ class Writings:
         if uri is None:
             raise Refused("no-object")
         if uri == activity.actor:
-            return self._hearsay.gone(received.signer.id)
+            return await self._hearsay.gone(received.signer.id)
         known = await self._library.find(self._db, uri)
         if known is None:
             withdrawn = await self._consents.withdrawn(uri, received.signer)

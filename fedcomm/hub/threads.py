@@ -438,14 +438,21 @@ async def _keep_from_view(tx: Transaction, known: Thing) -> None:
         await count_reply(tx, known, -1)
 
 
-async def delete_everything_of(tx: Transaction, author_id: int) -> int:
-    """Delete all that a remote author wrote, because their server says that they are gone; how much it was."""
+async def delete_some_of(
+    tx: Transaction, author_id: int, *, after: int = 0, limit: int
+) -> list[int]:
+    """Delete what a remote author wrote, because their server says that they are gone: the next `limit` objects with an
+    id above `after`, since somebody may have written for years. Their ids."""
     rows = await tx.all(
-        "SELECT id FROM objects WHERE author_id = ? AND deleted_at IS NULL ORDER BY id", author_id
+        "SELECT id FROM objects WHERE author_id = ? AND id > ? AND deleted_at IS NULL"
+        " AND (withheld IS NULL OR withheld <> 'kept') ORDER BY id LIMIT ?",
+        author_id,
+        after,
+        limit,
     )
     for row in rows:
         await delete(tx, author_id, row["id"])
-    return len(rows)
+    return [row["id"] for row in rows]
 
 
 async def set_locked(tx: Transaction, moderator_id: int, topic_id: int, *, locked: bool) -> None:
