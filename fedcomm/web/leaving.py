@@ -22,7 +22,7 @@ from fedcomm.web.visits import VISIT, Visit, forget_session, signed_in, visit_of
 FRESH_MS: Final = 10 * 60_000
 """A session that began so recently proves who is there; an older one needs the password (security.md §6)."""
 
-PER_PAGE: Final = 100
+PER_PAGE: Final = 500
 
 
 async def erase_form(request: web.Request) -> web.StreamResponse:

@@ -15,7 +15,7 @@ import pytest
 from fedcomm import erasures
 from fedcomm.erasure_check import check
 from fedcomm.federation import certificates, farewells, housekeeping
-from fedcomm.hub import erasure, policy_changes, threads
+from fedcomm.hub import erasure, policy_changes, receipts, threads
 from fedcomm.hub.composition import Draft
 from fedcomm.hub.policies import Entry
 from tests.federation.inprocess import LocalHub, ScriptedStubs
@@ -310,6 +310,16 @@ async def test_twenty_servers_are_asked_for_exactly_what_they_have(
     other = instance | {"assertionMethod": [], "id": instance["id"]}
     assert certificates.verify(text.encode(), other) is not None
     assert certificates.verify(b"[]", instance) is not None
+    # So does the page that can be printed, for whoever was given its address.
+    reference = receipts.reference(hub.db.pseudonyms, case_id)
+    _, page = await hub.get(f"/erasures/{reference}")
+    shown = re.sub(r"<[^>]+>", " ", page[page.index("<main") : page.index("</main>")])
+    assert "ben" not in re.findall(r"[a-z]+", shown.lower())
+    for host in (*hosts, reader):
+        (line,) = re.findall(rf"{host}:\d+ .*?(?={gone[:2]}\d+\.test|Certificate)", shown, re.S)
+        assert ("unreachable" if host == gone else "acknowledged") in line.lower(), line
+    status, downloaded = await hub.get(f"/erasures/{reference}/certificate.json")
+    assert (status, json.loads(downloaded)) == (200, certificate)
     case = await erasure.case(hub.db, case_id)
     assert case is not None
     assert (await check(hub.site, case, (MARK,))).is_clean
