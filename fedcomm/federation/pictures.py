@@ -33,6 +33,9 @@ AT_ONCE: Final = 4
 PER_HOST_HOUR: Final = 240
 """Pictures that one host may name, and that are asked of one host, in an hour."""
 
+COUNT_S: Final = 10.0
+"""How often is counted how much room they take."""
+
 HOSTS_COUNTED: Final = 10_000
 ACCEPT: Final = "image/webp, image/png, image/gif, image/jpeg"
 TYPES: Final = frozenset(
@@ -57,6 +60,9 @@ class Pictures:
         self._awake = asyncio.Event()
         self._spent: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self.space: Space | None = None
+        self.budget = 0
+        """Bytes that the pictures of others may take together; 0: no limit."""
+        self._taken = (float("-inf"), 0)
 
     def wake(self) -> None:
         """There may be something to fetch."""
@@ -77,8 +83,11 @@ class Pictures:
                 continue
 
     async def fetch_due(self) -> int:
-        """Fetch some of what is due; how many were tried. None while the disk is nearly full."""
+        """Fetch some of what is due; how many were tried. None while the disk is nearly full, or pictures of others
+        take as much of it as they may."""
         if self.space is not None and self.space.is_short():
+            return 0
+        if self.budget and await self._bytes_taken() >= self.budget:
             return 0
         claimed = await emoji.claim(self._db)
         turns = asyncio.Semaphore(AT_ONCE)
@@ -120,6 +129,13 @@ class Pictures:
             await emoji.put_off(self._db, known.id, for_good=True)
             return
         emoji.remove_files(self._folder, await emoji.keep_picture(self._db, known, image))
+
+    async def _bytes_taken(self) -> int:
+        """What the pictures of others take, as it was a moment ago."""
+        now = time.monotonic()
+        if now - self._taken[0] > COUNT_S:
+            self._taken = (now, await emoji.bytes_of_others(self._db))
+        return self._taken[1]
 
     async def _is_welcome(self, named_by: str, asked: str) -> bool:
         policy = await self._book.policy(named_by)

@@ -180,6 +180,7 @@ class FederationSpoke:
         # What only fills caches stops before the disk is full.
         space = Space(config.media.folder, config.media.keep_free_bytes)
         self._pictures.space = self._backfill.space = space
+        self._pictures.budget = config.media.remote_bytes
         self._pressure = reception.pressure = self._intake.pressure = Pressure()
         reception.wake = self.canary.on_stored = self._intake.wake
         self.canary.wake = self._outbox.wake

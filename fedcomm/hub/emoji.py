@@ -376,6 +376,13 @@ async def put_off(db: Database, emoji_id: int, *, for_good: bool = False) -> Non
         )
 
 
+async def bytes_of_others(db: Reader) -> int:
+    """What the pictures of other servers take on the disk."""
+    return int(
+        await db.value("SELECT COALESCE(sum(bytes), 0) FROM emoji WHERE host_id IS NOT NULL")
+    )
+
+
 async def forget_unused(tx: Transaction, *, now: int | None = None, limit: int = 100) -> list[str]:
     """Forget emoji of other servers that nothing has used for `KEPT_DAYS`; names of their files, for
     `remove_files` after the commit.

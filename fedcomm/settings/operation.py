@@ -133,6 +133,12 @@ class Media:
         "other servers, so that the database can go on. 0: nothing is watched.",
         "bytes",
     )
+    remote_bytes: int = option(
+        GIB,
+        "What pictures of other servers (their emoji) may take on the disk all together; more are not "
+        "fetched until some have gone, as they do when nothing uses them any more. 0: no limit.",
+        "bytes",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ import pytest
 from aiohttp import FormData
 
 from fedcomm.federation.pictures import Pictures
-from fedcomm.hub import space, threads
+from fedcomm.hub import actors, emoji, space, threads
 from fedcomm.hub.space import NoRoom, Space
 from fedcomm.store.database import DatabaseUnavailable, StorageFull
+from fedcomm.store.ids import new_id
 from fedcomm.web import home, visits
 from tests.web.world import World, picture_bytes
 
@@ -138,3 +139,37 @@ async def test_nothing_is_fetched_for_a_cache_while_the_disk_is_nearly_full(
     await pictures.fetch_due()
     assert asked
     assert spoke._backfill._hands() > 0
+
+
+async def test_pictures_of_others_have_a_budget(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoke = world.site.federation
+    assert spoke is not None
+    pictures: Pictures = spoke._pictures
+    assert pictures.budget == world.site.config.media.remote_bytes > 0
+    asked: list[object] = []
+
+    async def claim(*arguments: object) -> list[object]:
+        asked.append(arguments)
+        return []
+
+    monkeypatch.setattr("fedcomm.federation.pictures.emoji.claim", claim)
+    monkeypatch.setattr("fedcomm.federation.pictures.COUNT_S", 0.0)
+    async with world.site.db.transaction() as tx:
+        host_id = await actors.ensure_host(tx, "many.test")
+        for number, (host, size) in enumerate([(host_id, 600), (host_id, 400), (None, 5_000)]):
+            await tx.execute(
+                "INSERT INTO emoji (id, host_id, shortcode, bytes, created_at, updated_at)"
+                " VALUES (?, ?, ?, ?, 0, 0)",
+                *(new_id(), host, f"budget{number}", size),
+            )
+    before = await emoji.bytes_of_others(world.site.db) - 1_000
+    pictures.budget = before + 1_000
+    assert await pictures.fetch_due() == 0
+    assert asked == []
+    pictures.budget = before + 1_001
+    await pictures.fetch_due()
+    assert asked
+    async with world.site.db.transaction() as tx:
+        await tx.execute("DELETE FROM emoji WHERE shortcode LIKE 'budget%'")
