@@ -1,7 +1,7 @@
 """From rows to what a page shows: people with pictures and initials, posts with links and rights.
 
-Here, and nowhere else, stored HTML gets the type that templates do not escape (INV-27): only the
-sanitiser's output is ever stored in these columns.
+Here, and nowhere else, something gets the type that templates do not escape (INV-27): stored HTML, since only the
+sanitiser's output is ever stored in these columns, and texts of the hub itself.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 from urllib.parse import urlsplit
+
+from markupsafe import Markup
 
 from fedcomm.hub import actors, media
 from fedcomm.hub.composition import Attachment
@@ -22,7 +24,7 @@ from fedcomm.hub.profiles import Field
 from fedcomm.hub.sanitizer import SafeHtml, excerpt, text_of
 from fedcomm.hub.threads import Revision, Thing
 from fedcomm.hub.timelines import Post
-from fedcomm.i18n import N_, gettext, on_clock
+from fedcomm.i18n import N_, gettext, ngettext, on_clock
 from fedcomm.store.database import Reader
 from fedcomm.web import emotes, paths
 
@@ -60,6 +62,17 @@ def type_name_of(thing: Thing) -> str:
     if thing.type in WORDS_ONLY:
         return ""
     return TYPE_NAMES.get(thing.type, N_("Of a kind that this site does not know"))
+
+
+def translated(message: str, /, **values: object) -> Markup:
+    """A text of the hub in the language of the request; the values are escaped."""
+    return Markup(gettext(message)) % values  # noqa: S704  # our own catalogues
+
+
+def counted(singular: str, plural: str, num: int, /, **values: object) -> Markup:
+    """A text of the hub that counts, in the language of the request; `num` is among the values."""
+    counted_text = Markup(ngettext(singular, plural, num))  # noqa: S704  # our own catalogues
+    return counted_text % {"num": num, **values}
 
 
 def html_of(words: Thing | Revision | actors.Actor | Group) -> SafeHtml:

@@ -11,10 +11,12 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from types import FunctionType
 from typing import Any, Final
 
 from aiohttp import hdrs, web
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined
+from jinja2.runtime import Context, Macro
 
 from fedcomm import i18n
 from fedcomm.config import Config
@@ -55,6 +57,22 @@ class Zones:
         return iter(sorted(zones()))
 
 
+class Page(Context):
+    """The variables of a page. Calls of plain functions and macros, which are nearly all, go without the questions that
+    Jinja2 asks for each: what of itself the called one wants to be passed."""
+
+    def call(self, called: Any, /, *args: Any, **named: Any) -> Any:
+        """Call a function or a macro out of a template."""
+        kind = type(called)
+        if kind is Macro:
+            args = (self.eval_ctx, *args)
+        elif kind is not FunctionType or hasattr(called, "jinja_pass_arg"):
+            return super().call(called, *args, **named)
+        named.pop("_block_vars", None)
+        named.pop("_loop_vars", None)
+        return called(*args, **named)
+
+
 class Renderer:
     """The templates and static files of one hub."""
 
@@ -78,8 +96,15 @@ class Renderer:
             lstrip_blocks=True,
             auto_reload=config.is_development,
         )
+        self.environment.context_class = Page
         self.environment.install_gettext_callables(  # type: ignore[attr-defined]
             i18n.gettext, i18n.ngettext, newstyle=True
+        )
+        # In place of Jinja2's own, which copy the variables of the page for each text in a loop.
+        self.environment.globals.update(
+            _=presentation.translated,
+            gettext=presentation.translated,
+            ngettext=presentation.counted,
         )
         instance = config.instance
         self.environment.globals.update(
