@@ -122,8 +122,8 @@ def generate_ed25519() -> PrivateKey:
 def load_private(pem: str, *, check: bool = True) -> PrivateKey:
     """Read an unencrypted private key (PKCS #8, or PKCS #1 for RSA).
 
-    `check`: whether RSA's numbers belong together, which takes some 50 ms of CPU; not needed for a key that was made
-    here and kept where nobody else writes.
+    `check`: whether RSA's numbers belong together, which takes far longer than to sign; not needed for a key that was
+    made here and kept where nobody else writes.
 
     Raises :class:`InvalidKey` for anything else than RSA of 2048 to 4096 bits or Ed25519.
     """

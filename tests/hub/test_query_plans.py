@@ -350,6 +350,7 @@ async def live_through_everything(world: World) -> None:
     await world.do(threads.delete, berta, reply)
     await world.do(threads.delete, anna, topic)
     await world.do(reactions.add, anna, post, "like")
+    await world.do(threads.delete_some_of, bob, after=0, limit=1)
     await world.do(actors.forget_remote, bob)
     await world.do(groups.leave, group, berta)
     await world.do(members.set_password, anna, password)
