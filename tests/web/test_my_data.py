@@ -8,6 +8,7 @@ import json
 import re
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,8 @@ from fedcomm.hub import access_requests, consents, erasure, holds, reactions, th
 from fedcomm.hub.composition import Draft
 from fedcomm.store.ids import new_id
 from fedcomm.store.pseudonyms import Pseudonyms
+from fedcomm.web import leaving, my_data
+from tests.hub.test_query_plans import WALKS, Recorder, Statement, plan_of, tables_of
 from tests.web.world import PASSWORD, World, make_world
 
 HOUR_MS = 3_600_000
@@ -304,3 +307,19 @@ async def test_where_nothing_leaves_by_default_one_is_asked_before_the_first_pos
         # Who keeps it here need not decide.
         assert (await dario.post("/g/garden/new", form | {"only_here": "1"})).status == 303
         assert await consents.decisions(world.site.db, world.people["dario"]) == []
+
+
+async def test_what_is_counted_about_oneself_is_found_by_indexes(world: World) -> None:
+    db, me = world.site.db, world.people["chiara"]
+    seen: dict[str, Statement] = {}
+    recorder: Any = Recorder(db, seen)
+    held = await my_data.held_about(recorder, me)
+    await leaving._counts(recorder, me)
+    assert held and len(seen) > 30
+    walked = [
+        f"{line}: {statement.sql}"
+        for statement in seen.values()
+        for line in await plan_of(db, statement)
+        if (match := WALKS[db.dialect].search(line)) and match[1] in tables_of(statement.sql)
+    ]
+    assert walked == []
