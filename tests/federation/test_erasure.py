@@ -26,7 +26,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 DAY_MS = 86_400_000
 SOFTWARE = [
     *("mastodon", "lemmy", "piefed", "nodebb", "mbin", "gotosocial", "pixelfed", "misskey", "stub"),
-    *("wordpress", "friendica", "mastodon", "stub", "nodebb", "lemmy", "mastodon", "gotosocial"),
+    *("wordpress", "friendica", "mastodon", "stub", "nodebb", "mastodon", "gotosocial"),
 ]
 MARK = "zqwirezq"
 
@@ -138,12 +138,15 @@ async def test_twenty_servers_are_asked_for_exactly_what_they_have(
     region.actors[stranger] = servers.somebody("sam", stranger)
     reader = servers.new_host("er")  # Fetches with a signature.
     region.actors[reader] = servers.somebody("ron", reader)
+    onlooker = servers.new_host("er")  # Fetches the profile, with a signature, and nothing else.
+    region.actors[onlooker] = servers.somebody("otto", onlooker)
     peeper = servers.new_host("er")  # Fetches without one: nobody can know it.
     region.actors[peeper] = servers.somebody("pia", peeper)
-    for other in (stranger, reader, peeper):
+    for other in (stranger, reader, onlooker, peeper):
         await hub.site.federation.find_actor(region.actors[other])  # type: ignore[union-attr]
     late, gone, blocked = hosts[8], hosts[12], hosts[0]
-    assert len({*hosts, stranger, reader, peeper}) == 20
+    fetchers = (reader, onlooker)
+    assert len({*hosts, stranger, reader, onlooker, peeper}) == 20
 
     first = await write(hub, hub.ben, "First")
     await hub.quiet()
@@ -155,12 +158,13 @@ async def test_twenty_servers_are_asked_for_exactly_what_they_have(
     await hub.quiet()
     urls = {number: hub.object_uri(number) for number in (first, second)}
     await region.fetch(reader, urls[second])
+    await region.fetch(onlooker, hub.person(hub.ben))
     assert (await hub.get(f"/o/{second}"))[0] == 200  # What peeper does.
 
     # The ledger is the truth.
     truth = {
         (number, host)
-        for host in (*hosts, stranger, reader, peeper)
+        for host in (*hosts, stranger, reader, onlooker, peeper)
         for number in region.copies(host, urls)
     }
     rows = await hub.db.all(
@@ -193,7 +197,7 @@ async def test_twenty_servers_are_asked_for_exactly_what_they_have(
 
     async def told() -> bool:
         one = await erasure.case(hub.db, case_id)
-        healthy = [host for host in (*hosts, reader) if host not in (late, gone)]
+        healthy = [host for host in (*hosts, *fetchers) if host not in (late, gone)]
         person = hub.person(hub.ben)
         return (
             one is not None
@@ -227,7 +231,7 @@ async def test_twenty_servers_are_asked_for_exactly_what_they_have(
     await housekeeping.tidy(hub.site.config, hub.db)
 
     person = hub.person(hub.ben)
-    for host in (*hosts, reader):
+    for host in (*hosts, *fetchers):
         asked = region.asked(host)
         if host == gone:
             assert asked == []
@@ -268,8 +272,11 @@ async def test_twenty_servers_are_asked_for_exactly_what_they_have(
         case_id,
     )
     answers = {row["name"].partition(":")[0]: row["status"] for row in rows}
-    assert set(answers) == {*hosts, reader}
-    assert {host for host, status in answers.items() if status == 202} == {*hosts, reader} - {gone}
+    assert set(answers) == {*hosts, *fetchers}
+    assert {host for host, status in answers.items() if status == 202} == {
+        *hosts,
+        *fetchers,
+    } - {gone}
     assert answers[gone] == 503
     # Nothing is left but numbers.
     assert (await servers.get(person))[0] == 410
@@ -293,7 +300,7 @@ async def test_twenty_servers_are_asked_for_exactly_what_they_have(
     assert "ben" not in re.findall(r"[a-z]+", text)
     assert {
         (one["server"].partition(":")[0], one["outcome"]) for one in certificate["recipients"]
-    } == {(host, "unreachable" if host == gone else "acknowledged") for host in (*hosts, reader)}
+    } == {(host, "unreachable" if host == gone else "acknowledged") for host in (*hosts, *fetchers)}
     _, instance = await servers.get(f"{hub.origin}/ap/instance")
     assert certificates.verify(text.encode(), instance) is None
     assert certificates.is_about(certificate, "ben")
@@ -315,7 +322,7 @@ async def test_twenty_servers_are_asked_for_exactly_what_they_have(
     _, page = await hub.get(f"/erasures/{reference}")
     shown = re.sub(r"<[^>]+>", " ", page[page.index("<main") : page.index("</main>")])
     assert "ben" not in re.findall(r"[a-z]+", shown.lower())
-    for host in (*hosts, reader):
+    for host in (*hosts, *fetchers):
         (line,) = re.findall(rf"{host}:\d+ .*?(?={gone[:2]}\d+\.test|Certificate)", shown, re.S)
         assert ("unreachable" if host == gone else "acknowledged") in line.lower(), line
     status, downloaded = await hub.get(f"/erasures/{reference}/certificate.json")
