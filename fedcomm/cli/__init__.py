@@ -43,6 +43,7 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "held": "held:held",
         "erasure": "erasure:erasure",
         "access": "access:access",
+        "audit": "audit:audit",
         "reach": "reach:reach",
         "backup": "backup:backup",
         "restore": "backup:restore",
