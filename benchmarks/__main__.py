@@ -258,6 +258,8 @@ def arguments(words: list[str]) -> argparse.Namespace:
     options = parser.parse_args(words)
     if options.all:
         options.engine, options.profile, options.beside = "both", True, True
+    if options.profile and profile.py_spy() is None:
+        parser.error("the profile needs py-spy: pip install py-spy")
     return options
 
 

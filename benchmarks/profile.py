@@ -25,7 +25,10 @@ RATE: Final = 200
 
 SHOWN: Final = 12
 LOOP: Final = "HTTP server and event loop (aiohttp, uvloop)"
-OURS: Final = re.compile(r"\((?:.*/)?((?:fedcomm|activitypub|templates)/[^:)]+\.(?:py|html))")
+OURS: Final = re.compile(
+    r"\((?:.*/)?((?:fedcomm|activitypub|templates)/(?!cli/)[^:)]+\.(?:py|html))"
+)
+"""A file of ours in a frame; the command that runs the event loop is below everything, and does not count."""
 
 Shares = list[tuple[str, float]]
 """Modules with their share of the samples, the largest first."""

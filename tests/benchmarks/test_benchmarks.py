@@ -232,10 +232,11 @@ def test_floors_are_above_nothing_and_signing_costs_more_than_checking() -> None
     assert sign.cpu_s_per_1000 > verify.cpu_s_per_1000 > 0
 
 
-def test_the_short_form_that_compares_changes_stays() -> None:
+def test_the_short_form_that_compares_changes_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     options = arguments(["--replies", "600", "--hosts", "60"])
     assert (options.replies, options.hosts, options.engine) == (600, 60, "sqlite")
     assert not (options.growth or options.beside or options.write)
+    monkeypatch.setattr(profile, "py_spy", lambda: "py-spy")
     everything = arguments(["--all"])
     assert everything.engine == "both" and everything.beside and everything.profile
 
