@@ -67,25 +67,25 @@ class Keyring:
             task = asyncio.create_task(self._load_or_make(actor_id))
             self._making[actor_id] = task
             task.add_done_callback(lambda _: self._making.pop(actor_id, None))
-        pair = await asyncio.shield(task)
-        self._cache[actor_id] = pair
-        while len(self._cache) > CACHED_KEYS:
-            self._cache.popitem(last=False)
-        return pair
+        return self._remember(actor_id, await asyncio.shield(task))
 
     async def known(self, actor_id: int, tx: Reader | None = None) -> KeyPair | None:
         """The key pair if it was made before: reads only. Whoever is within a transaction asks with it: another
         connection may be there only when those who wait for the transaction have given theirs back."""
-        if actor_id not in self._cache:
+        pair = self._cache.get(actor_id)
+        if pair is None:
             reader = tx or self._db
             actor = await actors.actor(reader, actor_id)
-            pair = None
             if actor is not None:
                 pair = await self._load(self._addresses.actor(actor), reader)
-            if pair is None:
-                return None
-            self._cache[actor_id] = pair
-        return self._cache[actor_id]
+        return self._remember(actor_id, pair) if pair is not None else None
+
+    def _remember(self, actor_id: int, pair: KeyPair) -> KeyPair:
+        self._cache[actor_id] = pair
+        self._cache.move_to_end(actor_id)
+        while len(self._cache) > CACHED_KEYS:
+            self._cache.popitem(last=False)
+        return pair
 
     def forget(self, actor_id: int) -> None:
         """Let go of a pair that was destroyed."""
