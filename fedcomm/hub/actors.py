@@ -105,16 +105,6 @@ class Actor:
         return self.display_name or self.name
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
-    """A row of `hosts`: a server that we heard of. `policy`: its level (`fedcomm.hub.policies`)."""
-
-    id: int
-    name: str
-    software: str | None
-    policy: str
-
-
 COLUMNS = (
     "a.id, a.kind, a.name, a.display_name, a.host_id, h.name AS host, a.uri, a.url, a.summary_source,"
     " a.summary_html, a.avatar_id, a.header_id, a.avatar_url, a.inbox, a.shared_inbox, a.outbox,"

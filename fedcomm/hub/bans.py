@@ -7,14 +7,11 @@ it. Statements and rights are the business of `fedcomm.hub.moderation`; here is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from fedcomm.hub import actors, groups, journal
 from fedcomm.hub.errors import NotAllowed, NotFound
 from fedcomm.store.database import Reader, Transaction
 from fedcomm.store.ids import now_ms
-
-DAY_MS: Final = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,6 @@ from fedcomm.store.ids import new_id, now_ms
 
 Kind = Literal["member", "group", "remote", "host"]
 State = Literal["objects", "rows", "scrub", "tell", "done"]
-
-STATES: Final[tuple[State, ...]] = ("objects", "rows", "scrub", "tell", "done")
 """In this order; none is left out and none comes again."""
 
 OBJECTS_OF: Final[dict[Kind, str]] = {

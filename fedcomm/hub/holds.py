@@ -20,7 +20,6 @@ from fedcomm.store.database import Reader, Row, Transaction
 from fedcomm.store.ids import new_id, now_ms
 
 Kind = Literal["object", "member", "group", "remote", "host"]
-KINDS: Final[tuple[Kind, ...]] = ("object", "member", "group", "remote", "host")
 
 REASON_CHARACTERS: Final = 2_000
 

@@ -39,8 +39,6 @@ FILE_BYTES: Final = 4 << 20
 LINES: Final = 20_000
 """What Mastodon takes as well."""
 
-ADDRESS_CHARACTERS: Final = 320
-
 _ADDRESS: Final = re.compile(r"@?([^@\s/]{1,128})@([^@\s/]{1,255})")
 _SERVER: Final = re.compile(r"[^@\s/:]{1,253}(?::[0-9]{1,5})?")
 

@@ -49,7 +49,6 @@ class Owner:
     display_name: str
     summary: str
     followers: str | None
-    avatar: str | None
     fields: tuple[tuple[str, str], ...]
 
 
@@ -95,7 +94,6 @@ def owner(path: Path) -> Owner:
     name = accessors.text(document, "preferredUsername", limit=100)
     if uri is None or not name or not uri.startswith(("https://", "http://")):
         raise PortabilityError("actor.json does not say whose archive it is.")
-    icon = accessors.document(document, "icon") or {}
     fields = [
         (
             accessors.text(field, "name", limit=200) or "",
@@ -110,7 +108,6 @@ def owner(path: Path) -> Owner:
         accessors.text(document, "name", limit=500) or "",
         accessors.text(document, "summary", limit=HTML_CHARACTERS) or "",
         accessors.link(document, "followers"),
-        accessors.text(icon, "url", limit=2000),
         tuple(fields),
     )
 
