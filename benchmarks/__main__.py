@@ -171,14 +171,14 @@ async def measure_beside(replies: int, signing: tuple[Floor, Floor]) -> dict[str
                 hubs[engine] = await beside.measure_hub(stage, replies, verify, sign)
     beside.compared(other, hubs["postgresql"])
     sections = {
-        f"side by side: the hub, {engine}": {
+        f"the hub, {name_of(engine, 1)}": {
             "kind": "beside",
             "figures": [asdict(figure) for figure in hubs[engine]],
             "facts": facts[engine],
         }
         for engine in engines
     }
-    sections["side by side: activitypub.bot"] = {
+    sections["activitypub.bot, PostgreSQL"] = {
         "kind": "beside",
         "figures": [asdict(figure) for figure in other],
         "facts": known,
@@ -263,13 +263,23 @@ def arguments(words: list[str]) -> argparse.Namespace:
     return options
 
 
+def spoken(words: list[str]) -> str:
+    """The command that measures the same, without where the result was to be kept."""
+    kept = [
+        word
+        for place, word in enumerate(words)
+        if word != "--json" and (place == 0 or words[place - 1] != "--json")
+    ]
+    return f"make bench ARGS='{shlex.join(kept)}'" if kept else "make bench"
+
+
 def main() -> None:
     words = sys.argv[1:]
     options = arguments(words)
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
     logging.getLogger("benchmarks").setLevel(logging.INFO)
     found = asyncio.run(sections(options))
-    command = f"make bench ARGS='{shlex.join(words)}'" if words else "make bench"
+    command = spoken(words)
     for section in found.values():
         section["command"] = command
     result = {"sections": found}

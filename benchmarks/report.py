@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -131,8 +132,12 @@ def document(result: Result) -> str:
     wanted = targets(sections)
     if wanted:
         parts.append(f"### What must be reached\n\n{wanted}")
+    beside = {name: one for name, one in sections.items() if one.get("kind") == "beside"}
     for name, section in sections.items():
-        parts.append(_section(name, section))
+        if name not in beside:
+            parts.append(_section(name, section))
+    if beside:
+        parts.append(_beside(beside))
     return "\n\n".join(parts)
 
 
@@ -169,19 +174,69 @@ def targets(sections: Mapping[str, Result]) -> str:
     return "\n".join(lines)
 
 
+def _beside(sections: Mapping[str, Result]) -> str:
+    """The servers that got the same load, in one table; the ratio of each is in its own section's figures."""
+    first = next(iter(sections.values()))
+    lines = [
+        "| | " + " | ".join(sections) + " |",
+        "| --- |" + " --- |" * len(sections),
+    ]
+    for number, figure in enumerate(first["figures"]):
+        cells = []
+        for section in sections.values():
+            one = section["figures"][number]
+            database = one.get("database_cpu_s_per_1000")
+            used = f"{one['cpu_s_per_1000']:g}" + (
+                f" + {database:g}" if database is not None else ""
+            )
+            ratio = f"; {one['ratio']:g} × the hub" if one["floor"] == "the hub" else ""
+            cells.append(f"{one['per_second']:,g}; {used}{ratio}")
+        lines.append(f"| {figure['name']} | " + " | ".join(cells) + " |")
+    for name, key, position in (
+        ("idle memory, RSS MB", "idle_rss_pss_mb", 0),
+        ("start to the first 200, s", "start_seconds", None),
+    ):
+        found = [_fact(key, position)(section) for section in sections.values()]
+        shown = [f"{value:g}" if value is not None else "" for value in found]
+        lines.append(f"| {name} | " + " | ".join(shown) + " |")
+    said = [str(section["said"]) for section in sections.values() if section.get("said")]
+    head = ["### Side by side", "", f"`{first['command']}`", ""]
+    text = "Per second; CPU seconds for 1,000, and PostgreSQL's where it is one."
+    return "\n".join([*head, text, "", *lines, "", *said])
+
+
+def _grown_table(figures: Sequence[Mapping[str, Any]]) -> str:
+    """Operations by the number of objects: CPU seconds for 1,000 (with the database's), and against the first."""
+    rows: dict[str, list[str]] = {}
+    sizes: list[str] = []
+    for figure in figures:
+        name, _, size = figure["name"].partition("; ")
+        if size not in sizes:
+            sizes.append(size)
+        used = figure["cpu_s_per_1000"] + (figure.get("database_cpu_s_per_1000") or 0)
+        ratio = f" ({figure['ratio']:g} ×)" if figure["ratio"] is not None else ""
+        rows.setdefault(name, []).append(f"{used:.3g}{ratio}")
+    return "\n".join(
+        [
+            "| CPU s per 1,000 with | " + " | ".join(sizes) + " |",
+            "| --- |" + " --- |" * len(sizes),
+            *(f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items()),
+        ]
+    )
+
+
 def _section(name: str, section: Result) -> str:
+    is_growth = section.get("kind") == "growth"
     text = [
         f"### {name[0].upper()}{name[1:]}",
         "",
         f"`{section['command']}`",
         "",
-        table(section["figures"]),
+        (_grown_table if is_growth else table)(section["figures"]),
     ]
     facts = words(section["facts"])
     if facts:
         text += ["", facts]
-    if section.get("said"):
-        text += ["", str(section["said"])]
     for title, shares in section.get("profile", {}).items():
         text += [
             "",
@@ -291,6 +346,8 @@ COLOURS: Final = (
 GROWN_HEIGHT: Final = 320
 GROWN_ROOM: Final = 360
 """The width of the plot itself, the names stand beside it."""
+STEPS: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0)
+"""Ratios that the axis names; it is logarithmic."""
 
 
 def grown(figures: Sequence[Mapping[str, Any]], title: str) -> str:
@@ -302,25 +359,29 @@ def grown(figures: Sequence[Mapping[str, Any]], title: str) -> str:
         size = int(rest.partition(" ")[0].replace(",", ""))
         lines.setdefault(name, []).append((size, float(figure["ratio"] or 1.0)))
     sizes = sorted({size for line in lines.values() for size, _ in line})
-    top = max(2.0, *(ratio for line in lines.values() for _, ratio in line))
+    ratios = [ratio for line in lines.values() for _, ratio in line]
+    low, high = math.log(min(0.5, *ratios)), math.log(max(2.0, *ratios))
     left, bottom = 50, GROWN_HEIGHT - 40
 
     def x(size: int) -> float:
         return round(left + GROWN_ROOM * sizes.index(size) / max(1, len(sizes) - 1), 1)
 
     def y(ratio: float) -> float:
-        return round(bottom - (bottom - 20) * ratio / top, 1)
+        return round(bottom - (bottom - 20) * (math.log(ratio) - low) / (high - low), 1)
 
     parts = [*_opened(GROWN_HEIGHT, title)]
     for size in sizes:
         parts.append(f'<text x="{x(size)}" y="{bottom + 18}" text-anchor="middle">{size:,}</text>')
-    for ratio in (0.0, 1.0, GROWTH_TARGET, round(top, 1)):
-        parts.append(
-            f'<text x="{left - 8}" y="{y(ratio) + 4}" text-anchor="end">{ratio:g} ×</text>'
-        )
+    for ratio in STEPS:
+        if low <= math.log(ratio) <= high:
+            parts.append(
+                f'<text x="{left - 8}" y="{y(ratio) + 4}" text-anchor="end">{ratio:g} ×</text>'
+            )
     parts.append(
         f'<line x1="{left}" x2="{left + GROWN_ROOM}" y1="{y(GROWTH_TARGET)}" y2="{y(GROWTH_TARGET)}"'
         ' stroke="#b3261e" stroke-dasharray="5 4"/>'
+        f'<text x="{left + GROWN_ROOM - 4}" y="{y(GROWTH_TARGET) - 4}" text-anchor="end"'
+        f' fill="#b3261e">{GROWTH_TARGET} ×</text>'
         f'<path d="M{left} 20V{bottom}H{left + GROWN_ROOM}" fill="none" stroke="#333333"/>'
     )
     for number, (name, line) in enumerate(lines.items()):

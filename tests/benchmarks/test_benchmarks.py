@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from benchmarks import floors, growth, profile, report
-from benchmarks.__main__ import Size, arguments, measure
+from benchmarks.__main__ import Size, arguments, measure, spoken
 from benchmarks.figures import Figure, Floor
 from benchmarks.load import Loaders, request
 from benchmarks.stage import Stage
@@ -197,6 +197,22 @@ def test_growth_is_told_by_its_worst_and_drawn() -> None:
     assert len(drawn.findall("{*}polyline")) == 2
 
 
+def test_servers_side_by_side_share_a_table() -> None:
+    hub = {"kind": "beside", "command": "c", "figures": [figure("inbox")], "facts": {}}
+    slower = figure("inbox", ratio=4.0, floor="the hub", database_cpu_s_per_1000=0.25)
+    other = {
+        "kind": "beside",
+        "command": "c",
+        "figures": [slower],
+        "facts": {"start_seconds": 1.5},
+        "said": "It does something else.",
+    }
+    text = report.document({"sections": {"the hub": hub, "other": other}})
+    assert "| inbox | 2,000; 0.5 | 2,000; 0.5 + 0.25; 4 × the hub |" in text
+    assert "| start to the first 200, s |  | 1.5 |" in text
+    assert "It does something else." in text
+
+
 def test_parts_that_were_measured_before_are_kept(tmp_path: Path) -> None:
     kept = tmp_path / "kept.json"
     kept.write_text(json.dumps({"sections": {"SQLite": {"a": 1}, "growth, SQLite": {"b": 1}}}))
@@ -237,6 +253,9 @@ def test_the_short_form_that_compares_changes_stays(monkeypatch: pytest.MonkeyPa
     assert (options.replies, options.hosts, options.engine) == (600, 60, "sqlite")
     assert not (options.growth or options.beside or options.write)
     monkeypatch.setattr(profile, "py_spy", lambda: "py-spy")
+    assert spoken(["--all", "--json", "result.json", "--write"]) == (
+        "make bench ARGS='--all --write'"
+    )
     everything = arguments(["--all"])
     assert everything.engine == "both" and everything.beside and everything.profile
 
