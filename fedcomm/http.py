@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
 from ipaddress import ip_address
+from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from fedcomm.site import Site
 
 SITE = web.AppKey("site", Site)
+
+RATE_HEADERS: Final = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+"""What clients of Mastodon read besides `Retry-After`; the last one is a time (security.md §10)."""
 
 
 def site_of(request: web.Request) -> Site:
@@ -38,6 +44,13 @@ def network_prefix(address: str) -> str:
     if parsed.version == 4:
         return str(parsed)
     return ":".join(parsed.exploded.split(":")[:4]) + "::/64"
+
+
+def come_again(seconds: int, most: int | None = None) -> dict[str, str]:
+    """The headers of a 429: nothing is left of `most` requests (None: it is not told), and when there will be."""
+    reset = datetime.fromtimestamp(int(time.time()) + seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    limit = {} if most is None else {RATE_HEADERS[0]: str(most)}
+    return {hdrs.RETRY_AFTER: str(seconds), **limit, RATE_HEADERS[1]: "0", RATE_HEADERS[2]: reset}
 
 
 def _listed(address: str, proxies: tuple[object, ...]) -> bool:

@@ -32,7 +32,7 @@ from fedcomm.federation.lanes import idle
 from fedcomm.federation.pressure import Pressure
 from fedcomm.federation.visitors import Turned, Visitors
 from fedcomm.federation.vouching import Vouching, can_be_confirmed
-from fedcomm.http import client_address
+from fedcomm.http import client_address, come_again
 from fedcomm.hub import relays
 from fedcomm.hub.visibility import can_know_group, remote
 from fedcomm.store import figures
@@ -361,6 +361,8 @@ def _refusal(turned: Turned) -> web.Response:
     headers = {}
     if turned.status == 401:
         headers["Accept-Signature"] = ACCEPT_SIGNATURE
-    if turned.status in (429, 503):
+    if turned.status == 429:
+        headers |= come_again(turned.retry_after or RETRY_AFTER_S)
+    if turned.status == 503:
         headers["Retry-After"] = str(turned.retry_after or RETRY_AFTER_S)
     return web.json_response({"error": str(turned)}, status=turned.status, headers=headers)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass, field, replace
 from typing import Final
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
-from fedcomm.http import site_of
+from fedcomm.http import come_again, site_of
 from fedcomm.hub import events, media, quotes, submissions
 from fedcomm.hub.ballots import Ballot
 from fedcomm.hub.composition import Content, Draft
@@ -285,9 +285,11 @@ async def _store_attachment(
 
 def spend_upload(request: web.Request, member: Member) -> None:
     """Count a file that came; too many are answered 429 (INV-39)."""
-    wait = request.config_dict[THROTTLE].spend("uploads_per_30min", str(member.id))
+    throttle = request.config_dict[THROTTLE]
+    wait = throttle.spend("uploads_per_30min", str(member.id))
     if wait:
-        raise web.HTTPTooManyRequests(headers={hdrs.RETRY_AFTER: str(wait)})
+        most = throttle.most("uploads_per_30min")
+        raise web.HTTPTooManyRequests(headers=come_again(wait, most))
 
 
 async def try_compose(

@@ -13,7 +13,7 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
-from fedcomm.http import client_address, network_prefix, site_of
+from fedcomm.http import RATE_HEADERS, client_address, come_again, network_prefix, site_of
 from fedcomm.hub.errors import HubError, Invalid, NotAllowed, NotFound
 from fedcomm.i18n import N_, current_locale, use_locale
 from fedcomm.i18n import gettext as _
@@ -124,7 +124,7 @@ async def explained(request: web.Request, handler: Handler) -> web.StreamRespons
             raise
         extra: dict[str, str] = {
             name: exception.headers[name]
-            for name in (hdrs.ALLOW, hdrs.RETRY_AFTER)
+            for name in (hdrs.ALLOW, hdrs.RETRY_AFTER, *RATE_HEADERS)
             if name in exception.headers
         }
         return await _error_page(request, exception.status, "", extra)
@@ -185,9 +185,10 @@ async def throttled(request: web.Request, handler: Handler) -> web.StreamRespons
             key = str(member.id) if member is not None else ""
         if not key:
             continue
-        wait = request.config_dict[THROTTLE].spend(rule.limit, key)
+        throttle = request.config_dict[THROTTLE]
+        wait = throttle.spend(rule.limit, key)
         if wait:
-            raise web.HTTPTooManyRequests(headers={hdrs.RETRY_AFTER: str(wait)})
+            raise web.HTTPTooManyRequests(headers=come_again(wait, throttle.most(rule.limit)))
     return await handler(request)
 
 

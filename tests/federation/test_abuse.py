@@ -8,6 +8,7 @@ import itertools
 import json
 import time
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,7 @@ async def test_who_is_asked_to_come_again_is_told_when(
     for flag in flags[:2]:
         assert await strict.post(flag) == 202
     headers: dict[str, str] = {}
+    before = time.time()
     data = json.dumps(flags[2]).encode()
     sent = cavage.sign(
         "POST", strict.shared_inbox, data, test_key(), f"{flags[2]['actor']}#main-key"
@@ -109,6 +111,9 @@ async def test_who_is_asked_to_come_again_is_told_when(
         headers.update(answered.headers)
         assert answered.status == 429
     assert 1 <= int(headers["Retry-After"]) <= 3600
+    assert headers["X-RateLimit-Remaining"] == "0"
+    at = datetime.fromisoformat(headers["X-RateLimit-Reset"]).timestamp()
+    assert at >= int(before) + int(headers["Retry-After"])
     assert not await strict.count("SELECT count(*) FROM inbox WHERE uri = ?", flags[2]["id"])
 
 

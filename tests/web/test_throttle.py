@@ -83,6 +83,9 @@ async def test_inv_39_each_throttle_stops_its_own_route(
             assert (page.status == 429) is refused, (rule, limit, page.status)
             if refused:
                 assert int(page.headers["Retry-After"]) > 0
+                assert page.headers["X-RateLimit-Limit"] == "0"
+                assert page.headers["X-RateLimit-Remaining"] == "0"
+                assert page.headers["X-RateLimit-Reset"].endswith("Z")
                 assert "That was a lot in a short time." in page.text
 
 
