@@ -9,23 +9,12 @@ import pytest
 
 from fedcomm.federation import hearsay
 from fedcomm.hub import actors, holds, threads
+from tests.federation.acts import activity, create, stored
 from tests.federation.inprocess import LocalHub, ScriptedStubs
-from tests.federation.stub import AS, PUBLIC
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 _numbers = itertools.count(1)
-
-
-def activity(actor: str, kind: str, thing: Any) -> dict[str, Any]:
-    return {
-        "@context": AS,
-        "id": f"{actor}/activities/{next(_numbers)}",
-        "type": kind,
-        "actor": actor,
-        "object": thing,
-        "to": [PUBLIC],
-    }
 
 
 async def said(town: LocalHub, servers: ScriptedStubs, author: str, many: int) -> list[int]:
@@ -38,8 +27,8 @@ async def said(town: LocalHub, servers: ScriptedStubs, author: str, many: int) -
             content=f"<p>Thought {number} of {author}</p>",
             inReplyTo=town.object_uri(town.topic),
         )
-        assert await town.deliver(activity(author, "Create", note)) == "done: stored"
-        known = await threads.thing_by_uri(town.db, note["id"])
+        assert await town.deliver(create(note)) == "done: stored"
+        known = await stored(town, note["id"])
         assert known is not None
         found.append(known.id)
     return found

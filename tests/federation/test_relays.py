@@ -220,6 +220,23 @@ async def test_inv_24_a_relay_brings_no_more_than_it_may_within_an_hour(town: Lo
     await left(town, number)
 
 
+async def test_a_relay_brings_no_wave_of_abuse(town: LocalHub) -> None:
+    actor, number = await accepted(town, "litepub")
+    verdicts = []
+    for count in range(5):
+        note = town.stubs.note(
+            town.stubs.somebody("seller"),
+            number=next(_numbers),
+            content=f"<p>Sale! Sale! Buy the very best watches of the whole town today{'!' * count}</p>",
+        )
+        verdicts.append(await town.deliver(activity(actor, "Announce", note["id"])))
+        thing = await threads.thing_by_uri(town.db, note["id"])
+        assert (thing is None) == (verdicts[-1] == "refused: looks-like-abuse")
+    assert verdicts[0] == "done: brought by a relay"
+    assert verdicts[-1] == "refused: looks-like-abuse"
+    await left(town, number)
+
+
 async def test_what_a_relay_brought_goes_after_a_while_unless_somebody_liked_it(
     town: LocalHub,
 ) -> None:
