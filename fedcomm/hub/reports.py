@@ -143,9 +143,7 @@ async def _reports(db: Reader, rows: Sequence[Row]) -> list[Report]:
             row["group_id"],
             row["group_name"],
             row["reason"],
-            rules.Reference(row["rules_version"], row["rule_number"])
-            if row["rule_number"] is not None
-            else None,
+            rules.reference_of(row),
             row["forward"],
             row["state"],
             row["outcome"],

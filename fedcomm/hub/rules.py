@@ -36,6 +36,13 @@ class Reference:
     number: int
 
 
+def reference_of(row: Row) -> Reference | None:
+    """The rule that a row names in `rules_version` and `rule_number`."""
+    if row["rules_version"] is None or row["rule_number"] is None:
+        return None
+    return Reference(row["rules_version"], row["rule_number"])
+
+
 _SELECT = "SELECT version, text, created_at FROM rules"
 
 

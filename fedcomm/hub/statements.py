@@ -76,9 +76,6 @@ SELECT: Final = (
 
 
 def statement_of(row: Row) -> Statement:
-    rule = None
-    if row["rules_version"] is not None and row["rule_number"] is not None:
-        rule = rules.Reference(row["rules_version"], row["rule_number"])
     return Statement(
         row["id"],
         row["report_id"],
@@ -87,7 +84,7 @@ def statement_of(row: Row) -> Statement:
         row["object_id"],
         row["group_id"],
         row["reason"],
-        rule,
+        rules.reference_of(row),
         row["decided_by"],
         row["decided_as"],
         row["expires_at"],

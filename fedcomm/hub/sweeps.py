@@ -128,15 +128,12 @@ COLUMNS: Final = (
 
 def sweep_of(row: Row) -> Sweep:
     """The sweep in a row that selected `COLUMNS`."""
-    rule = None
-    if row["rules_version"] is not None and row["rule_number"] is not None:
-        rule = rules.Reference(row["rules_version"], row["rule_number"])
     return Sweep(
         row["id"],
         Scope(row["kind"], row["subject_id"], row["since"], row["until"], row["group_id"]),
         row["cause"],
         row["reason"],
-        rule,
+        rules.reference_of(row),
         row["report_id"],
         row["decided_by"],
         row["decided_as"],
