@@ -13,15 +13,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from html import escape
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import idna
-from markdown_it import MarkdownIt
-from markdown_it.rules_core import StateCore
-from markdown_it.rules_inline import StateInline
-from markdown_it.token import Token
 
 from fedcomm.hub.sanitizer import SafeHtml, clean_local, text_of
+
+if TYPE_CHECKING:
+    # Seventy modules, imported when somebody first writes something.
+    from markdown_it import MarkdownIt
+    from markdown_it.rules_core import StateCore
+    from markdown_it.rules_inline import StateInline
+    from markdown_it.token import Token
 
 POST_CHARACTERS: Final = 50_000
 """Characters of the source of a post (security.md §4)."""
@@ -151,6 +154,8 @@ def _parse(source: str) -> list[Token]:
 @cache
 def _parser() -> MarkdownIt:
     """Return the one parser. It keeps nothing between texts, so threads may share it."""
+    from markdown_it import MarkdownIt
+
     parser = MarkdownIt(
         "commonmark",
         {"html": False, "linkify": True, "breaks": True, "maxNesting": _NESTING},
@@ -289,6 +294,8 @@ def _use_own_elements(state: StateCore) -> None:
 
 
 def _image_link(image: Token, *, linked: bool) -> list[Token]:
+    from markdown_it.token import Token
+
     label = "".join(_plain(child) for child in image.children or ())
     address = str(image.attrs.get("src", ""))
     text = Token("text", "", 0, content=label or address)
