@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedcomm.hub import sanitizer
 from fedcomm.hub.html_policy import EXTERNAL_REL, LOCAL_TAGS, REMOTE_TAGS
 from fedcomm.hub.sanitizer import (
     INPUT_LIMIT,
@@ -260,6 +261,30 @@ def test_inv_27_cleaning_twice_changes_nothing_but_the_level_of_headings(html: s
         assert remote(once) == once
     once = local(html)
     assert local(once) == once
+
+
+@settings(max_examples=200, deadline=None)
+@given(FRAGMENTS)
+def test_inv_27_what_one_pass_leaves_as_it_is_another_leaves_too(html: str) -> None:
+    """So nothing that is clean already is read a second time."""
+    policy = sanitizer._REMOTE
+    editor = sanitizer._Editor(policy, None, ORIGIN)
+    editor.passes = 1
+    clean = str(clean_remote(html, local_origin=ORIGIN))
+    assert sanitizer._without_images(policy).clean(editor.edit(clean)) == clean
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.text(st.one_of(st.sampled_from(" \t\n\r\x0b\x0c\xa0:-.\"'\u2028😀ae"), st.characters()))
+        | st.sampled_from(["", " ", "<br>", "&amp;", "<b>x</b>"]),
+        max_size=5,
+    )
+)
+def test_the_text_of_plain_paragraphs_is_that_of_their_tree(texts: list[str]) -> None:
+    html = "".join(f"<p>{text}</p>" for text in texts)
+    assert text_of(html) == sanitizer._text_by_tree(html)
 
 
 @settings(max_examples=200, deadline=None)
