@@ -111,13 +111,16 @@ class Echoes:
         sketch = self._sketch(text)
         same_text = 0
         if sketch:
-            shared = Counter(author for mark in sketch for author in self._others(mark, author_id))
+            shared: Counter[int] = Counter()
+            for mark in sketch:
+                shared.update(self._recent(mark).keys())
+            del shared[author_id]
             need = max(2, (len(sketch) + 1) // 2)
             same_text = sum(1 for count in shared.values() if count >= need)
         same_link = 0
         marks = [self._mark("link", link) for link in _addresses(links)]
         if marks:
-            same_link = max(len(self._others(mark, author_id)) for mark in marks)
+            same_link = max(len(self._recent(mark).keys() - {author_id}) for mark in marks)
         for mark in (*sketch, *marks):
             self._note(mark, author_id)
         return same_text, same_link
@@ -135,18 +138,19 @@ class Echoes:
     def _mark(self, kind: str, value: str) -> bytes:
         return blake2b(f"{kind} {value}".encode(), digest_size=8, key=self._key).digest()
 
-    def _others(self, mark: bytes, author_id: int) -> list[int]:
+    def _recent(self, mark: bytes) -> Mapping[int, float]:
+        """Who said it within the window, and when: whoever said it last is the last."""
         oldest = self._clock() - self._seconds
         people = self._marks.get(mark, {})
-        return [who for who, at in people.items() if who != author_id and at >= oldest]
+        while people and people[first := next(iter(people))] < oldest:
+            del people[first]
+        return people
 
     def _note(self, mark: bytes, author_id: int) -> None:
         now = self._clock()
         people = self._marks.setdefault(mark, {})
         people.pop(author_id, None)
         people[author_id] = now
-        for who in [who for who, at in people.items() if now - at > self._seconds]:
-            del people[who]
         while len(people) > PEOPLE_PER_MARK:
             del people[next(iter(people))]
         self._marks.move_to_end(mark)
@@ -154,7 +158,7 @@ class Echoes:
             self._marks.popitem(last=False)
         # What nobody repeated goes when its time is over.
         for old in list(islice(self._marks, 2)):
-            if all(now - at > self._seconds for at in self._marks[old].values()):
+            if not self._recent(old):
                 del self._marks[old]
 
 
