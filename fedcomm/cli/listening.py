@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -38,6 +39,9 @@ STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 FIRST_PASSED: Final = 3
 """The descriptor of a socket that the supervisor of the service opened (sd_listen_fds(3))."""
+
+NEW_OBJECTS: Final = 10_000
+"""After so many more objects than have gone Python looks for cycles: about a megabyte. Few are made here."""
 
 FAREWELL_S: Final = 1.0
 """How long a server that stops still answers on the connections that it has: each answer says that it is the last, so
@@ -120,6 +124,7 @@ async def _serve(config: Config, part: Part) -> None:
         await runner.setup()
         try:
             await _listen(runner, config)
+            _collect_seldom()
             if part.announce:
                 _announce(runner, config)
             async with watchdog.watch(runner), _beside(config, part):
@@ -133,6 +138,12 @@ async def _serve(config: Config, part: Part) -> None:
             await runner.cleanup()
     finally:
         await close_site(site)
+
+
+def _collect_seldom() -> None:
+    """Look for cycles less often than Python does by itself, and not among what is there from the start."""
+    gc.freeze()
+    gc.set_threshold(NEW_OBJECTS)
 
 
 @contextlib.asynccontextmanager
