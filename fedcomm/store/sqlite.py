@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 
 import aiosqlite
 
+from fedcomm.store import gaps
 from fedcomm.store.database import (
     Conflict,
     Database,
@@ -27,6 +28,8 @@ from fedcomm.store.database import (
 )
 from fedcomm.store.groupcommit import Batch, GroupCommit
 from fedcomm.store.pseudonyms import Pseudonyms
+
+LOG_IN_USE = "the log could not be emptied, because somebody was reading"
 
 BUSY_TIMEOUT_MS = 10_000
 """How long a statement waits for another process's lock (security.md §11: at most 10 s)."""
@@ -120,8 +123,10 @@ class SQLiteDatabase:
         readers: list[aiosqlite.Connection],
         nearest: sqlite3.Connection,
         pseudonyms: Pseudonyms,
+        path: Path,
     ) -> None:
         self.pseudonyms = pseudonyms
+        self._path = path
         self._nearest = nearest
         self._writer = writer
         self._readers = readers
@@ -195,8 +200,27 @@ class SQLiteDatabase:
                 await reader.execute_fetchall("SELECT 1")
             with _translated():
                 rows = await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
-        busy = _first_value(cast("Sequence[Row]", rows))
-        return ("the log could not be emptied, because somebody was reading",) if busy else ()
+        if _first_value(cast("Sequence[Row]", rows)):
+            return (LOG_IN_USE,)
+        return await self._overwrite_gaps()
+
+    async def _overwrite_gaps(self) -> Sequence[str]:
+        """Rows that have gone were overwritten where they stood last; where they had stood before, they were not."""
+        pragmas = sqlite_pragmas(READER_CACHE_KIB)
+        try:
+            with _translated():
+                dirty = await asyncio.to_thread(gaps.dirty_pages, self._path)
+                for first in range(0, len(dirty), gaps.PAGES):
+                    part = dirty[first : first + gaps.PAGES]
+                    async with self._lock:
+                        done = await asyncio.to_thread(
+                            gaps.overwrite, self._path, part, pragmas=pragmas
+                        )
+                    if not done:
+                        return (LOG_IN_USE,)
+        except gaps.Unsuitable as error:
+            return (f"gaps of pages were left as they are: {error}",)
+        return ()
 
     async def close(self) -> None:
         await self._appends.close()
@@ -243,7 +267,9 @@ async def open_sqlite(
         for connection in connections:
             await connection.close()
         raise
-    return SQLiteDatabase(connections[0], connections[1:], nearest, pseudonyms or Pseudonyms())
+    return SQLiteDatabase(
+        connections[0], connections[1:], nearest, pseudonyms or Pseudonyms(), path
+    )
 
 
 def sqlite_pragmas(cache_kib: int, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> tuple[str, ...]:
