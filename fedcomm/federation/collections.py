@@ -14,10 +14,11 @@ from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.catalogue import Catalogue
 from fedcomm.federation.dispatch import CONSUMER
 from fedcomm.federation.threshold import VISITOR, Threshold
+from fedcomm.federation.totals import Totals
 from fedcomm.federation.visitors import Turned
 from fedcomm.hub import actors, circles, events, groups, timelines
 from fedcomm.hub.visibility import ANONYMOUS, Viewer, readable
-from fedcomm.store.database import Database
+from fedcomm.store.database import Database, Value
 
 PAGE: Final = 20
 
@@ -39,6 +40,7 @@ class Collections:
         self._threshold = threshold
         self._at = addresses
         self._http = allow_http
+        self._totals = Totals()
 
     def add_routes(self, app: web.Application) -> None:
         """Those of actors and of objects."""
@@ -198,23 +200,23 @@ class Collections:
 
     async def _count_topics(self, viewer: Viewer, group_id: int) -> int:
         clause, leaving = readable(viewer), self._catalogue.consent.leaving(CONSUMER)
-        return int(
-            await self._db.value(
-                "SELECT count(*) FROM objects o WHERE o.group_id = ? AND o.kind = 'topic'"
-                f" AND {clause.sql} AND {leaving.sql}",
-                group_id,
-                *clause.args,
-                *leaving.args,
-            )
+        sql = (
+            "SELECT count(*) FROM objects o WHERE o.group_id = ? AND o.kind = 'topic'"
+            f" AND {clause.sql} AND {leaving.sql}"
         )
+        return await self._total(sql, group_id, *clause.args, *leaving.args)
 
     async def _count_written(self, author_id: int) -> int:
         leaving = self._catalogue.consent.leaving(CONSUMER)
-        return int(
-            await self._db.value(
-                "SELECT count(*) FROM objects o WHERE o.author_id = ? AND o.deleted_at IS NULL"
-                f" AND o.visibility IN ('public', 'unlisted') AND {leaving.sql}",
-                author_id,
-                *leaving.args,
-            )
+        sql = (
+            "SELECT count(*) FROM objects o WHERE o.author_id = ? AND o.deleted_at IS NULL"
+            f" AND o.visibility IN ('public', 'unlisted') AND {leaving.sql}"
         )
+        return await self._total(sql, author_id, *leaving.args)
+
+    async def _total(self, sql: str, *args: Value) -> int:
+        async def count() -> int:
+            return int(await self._db.value(sql, *args))
+
+        # The statement and its arguments say whose eyes it is counted for.
+        return await self._totals.of((sql, *args), count)
