@@ -72,6 +72,7 @@ async def test_every_file_of_every_export_is_as_described(
             if name.startswith("tables/")
         }
         assert len(tables) > 20
+        assert set(json.loads(files["dictionary.json"])["tables"]) == set(tables), scope
         for name, data in tables.items():
             if form == "xml":
                 described.validate(data.decode())
