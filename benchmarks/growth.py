@@ -26,6 +26,9 @@ PER_PERSON: Final = 10
 
 PEOPLE_PER_HOST: Final = 100
 
+FEW: Final = 60
+"""Objects with a word that others do not have, each time."""
+
 COPIES: Final = 10
 """Hosts that each object reached."""
 
@@ -83,7 +86,7 @@ async def grow(stage: Stage, wanted: int) -> None:
     # Whole topics, so that an answer and what it answers are made together.
     last = each + fresh - fresh % each - 1
     found = "body" if is_sqlite else "document"
-    rare = f"CASE WHEN id / {ID_STEP} % 1000 = 0 THEN ' quince' ELSE '' END"
+    rare = f"CASE WHEN id > {oldest} - {each + FEW} * {ID_STEP} THEN ' quince' ELSE '' END"
     words = f"'clay, north side, compost ' || id || {rare}"
     text = words if is_sqlite else f"to_tsvector('simple', {words})"
     index = "rowid, title, body" if is_sqlite else f"object_id, {found}"
@@ -177,7 +180,7 @@ async def when_grown(
             ("thread page, made anew", topic.path, PAGE | MADE_ANEW, 0.5),
             ("home, signed in", "/", {**PAGE, **who}, 1.0),
             ("search for what each post says", "/search?q=compost", PAGE, 0.25),
-            ("search for what one in a thousand says", "/search?q=quince", PAGE, 1.0),
+            ("search for what few posts say", "/search?q=quince", PAGE, 1.0),
             ("notifications", "/notifications", {**PAGE, **who}, 1.0),
             ("actor document, made anew", f"/ap/g/{group}", DOCUMENT | MADE_ANEW, 8.0),
             ("object document, signed", note, {**DOCUMENT, **stage.signature(note)}, 4.0),

@@ -234,6 +234,9 @@ class Stage:
                     file.execute("PRAGMA synchronous = OFF")
                     for statement in statements:
                         file.execute(statement)
+                # What was written at once is no work of the hub's.
+                with contextlib.closing(sqlite3.connect(path)) as file:
+                    file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
             await asyncio.to_thread(run)
             return
@@ -244,6 +247,8 @@ class Stage:
             async with connection.transaction():
                 for statement in statements:
                     await connection.execute(statement)
+            # What was written at once is no work of the hub's.
+            await connection.execute("VACUUM")
         finally:
             await connection.close()
 
