@@ -297,6 +297,28 @@ async def test_inv_46_what_was_before_with_the_same_process_number_is_gone(db: D
     assert [found[row["host_id"]] for row in free] == ["killed.test"]
 
 
+async def test_inv_46_what_somebody_elsewhere_leased_and_left_is_taken_over_when_its_time_is_over(
+    db: Database,
+) -> None:
+    """On another machine nobody knows whether a process still runs: its lease says how long it is waited for."""
+    found = await _due(db, ["held.test", "left.test"])
+    async with db.transaction() as tx:
+        for host_id, name in found.items():
+            until = ids.now_ms() + (60_000 if name == "held.test" else -1)
+            await tx.execute(
+                "UPDATE lanes SET lease_owner = 'elsewhere:7:a', lease_until = ? WHERE host_id = ?",
+                *(until, host_id),
+            )
+    assert await lanes.take_over(db) == 0
+    taken = await lanes.claim(db, "inbox", limit=5, lease_ms=60_000)
+    assert [found[lane.host_id] for lane in taken] == ["left.test"]
+    # Whoever comes back finds that it is theirs no more.
+    assert await lanes.renew(db, "inbox", taken[0].host_id, lease_ms=60_000)
+    async with db.queue_transaction() as tx:
+        await tx.execute("UPDATE lanes SET lease_owner = 'elsewhere:7:a'")
+    assert not await lanes.renew(db, "inbox", taken[0].host_id, lease_ms=60_000)
+
+
 async def _until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
