@@ -147,6 +147,10 @@ def _key_file(config: Config) -> Iterator[Finding]:
         yield Finding("key file", "ok", str(path))
 
 
+UNREADABLE = "its schema cannot be read"
+"""SQLite quotes what it found where the schema should be, and that is no text."""
+
+
 async def _database(config: Config) -> list[Finding]:
     from fedcomm.store.database import DatabaseError
     from fedcomm.store.schema import open_database, schema_state
@@ -161,6 +165,8 @@ async def _database(config: Config) -> list[Finding]:
         return [
             Finding(name, "problem", sentence_of(error), "Is it running, and is the URL right?")
         ]
+    except UnicodeDecodeError:
+        return [_damaged(UNREADABLE)]
     except Exception as error:
         return [Finding(name, "problem", sentence_of(error), "Look at database.url.")]
     try:
@@ -175,14 +181,7 @@ async def _database(config: Config) -> list[Finding]:
         if db.dialect == "sqlite":
             answer = await db.value("PRAGMA quick_check")
             if answer != "ok":
-                return [
-                    Finding(
-                        name,
-                        "problem",
-                        f"the file is damaged: {answer}",
-                        "Stop the server, keep a copy of the file, restore the last backup.",
-                    )
-                ]
+                return [_damaged(answer)]
         findings = [
             Finding(
                 name,
@@ -204,8 +203,19 @@ async def _database(config: Config) -> list[Finding]:
                 )
             )
         return findings
+    except UnicodeDecodeError:
+        return [_damaged(UNREADABLE)]
     finally:
         await db.close()
+
+
+def _damaged(how: str) -> Finding:
+    return Finding(
+        "database",
+        "problem",
+        f"the file is damaged: {how}",
+        "Stop the server, keep a copy of the file, restore the last backup.",
+    )
 
 
 def _media(config: Config) -> Iterator[Finding]:

@@ -83,11 +83,13 @@ def test_what_is_broken_is_found(name: str, harm: str, check: str, words: str, h
     assert "Wrong: 1." in hub.invoke("doctor").stdout
 
 
-def test_a_damaged_database_is_found(hub: Hub) -> None:
+@pytest.mark.parametrize("part", [0.0, 0.5, 0.8])
+def test_a_damaged_database_is_found_wherever_the_damage_is(hub: Hub, part: float) -> None:
     path = hub.folder / "fedcomm.db"
     data = bytearray(path.read_bytes())
-    # Pages behind the schema's, so that the file still opens.
-    for place in range(len(data) // 2, len(data) - 4096, 4096):
+    # Pages of the schema among them, or pages behind it; never the first, which says that it is a database.
+    first = 4096 * max(1, int(len(data) // 4096 * part))
+    for place in range(first, len(data) - 4096, 4096):
         data[place : place + 64] = b"\xff" * 64
     path.write_bytes(bytes(data))
     code, found = findings(hub)
