@@ -13,6 +13,7 @@ import asyncio
 import zlib
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -114,6 +115,7 @@ class Copies:
             answer = await make()
             copy = copy_of(answer)
             if copy is not None:
+                answer.headers.setdefault(hdrs.ETAG, copy.fields[hdrs.ETAG])
                 self.keep(state, key, copy)
             return answer
         finally:
@@ -161,24 +163,27 @@ def _key(request: web.Request) -> Hashable | None:
 
 
 def copy_of(answer: web.StreamResponse) -> Copy | None:
-    """A copy of an answer that is the same for everybody, else None."""
+    """A copy of an answer that is the same for everybody, else None. A page's tag is that of its words."""
     if not isinstance(answer, web.Response) or answer.status != 200 or answer.prepared:
         return None
     body, control = answer.body, answer.headers.get(hdrs.CACHE_CONTROL, "")
     if not isinstance(body, bytes) or not control.startswith("public") or answer.cookies:
         return None
-    return Copy(body, CIMultiDict(answer.headers))
+    fields = CIMultiDict(answer.headers)
+    if hdrs.ETAG not in fields:
+        fields[hdrs.ETAG] = f'W/"{blake2b(body, digest_size=16).hexdigest()}"'
+    return Copy(body, fields)
 
 
 async def _answer(request: web.Request, copy: Copy) -> web.Response:
     fields = copy.fields.copy()
     fields.popall(hdrs.CONTENT_LENGTH, None)
-    tag = fields.get(hdrs.ETAG)
-    if tag is not None and request.headers.get(hdrs.IF_NONE_MATCH) == tag:
-        fields.popall(hdrs.CONTENT_TYPE, None)
+    tag = fields[hdrs.ETAG]
+    if request.headers.get(hdrs.IF_NONE_MATCH) == tag:
         return web.Response(status=304, headers=fields)
     body = copy.body
-    if tag is None and len(body) >= PACKED_BYTES and _takes_gzip(request):
+    # A strong tag is one of bytes, and these would be others (RFC 9110 §8.8.1).
+    if tag.startswith("W/") and len(body) >= PACKED_BYTES and _takes_gzip(request):
         body = await copy.pack()
         fields[hdrs.CONTENT_ENCODING] = "gzip"
     return web.Response(body=body, headers=fields)

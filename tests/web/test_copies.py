@@ -9,6 +9,7 @@ import random
 import pytest
 
 from fedcomm.hub import threads
+from fedcomm.hub.composition import Draft
 from fedcomm.hub.errors import HubError
 from fedcomm.web import copies
 from fedcomm.web.copies import COPIES, Copies
@@ -102,6 +103,32 @@ async def test_a_copy_of_a_document_answers_whether_it_is_current(world: World) 
     assert (again.status, again.body) == (304, b"")
     assert again.headers["ETag"] == first.headers["ETag"]
     assert (await stranger.get(path, Accept=ACTIVITY)).body == first.body
+
+
+async def test_a_page_answers_whether_it_is_current(world: World, rendered: list[str]) -> None:
+    stranger = world.stranger()
+    tags = {(await stranger.get("/g/garden")).headers["ETag"] for _ in range(2)}
+    assert len(tags) == 1
+    tag = tags.pop()
+    again = await stranger.get("/g/garden", If_None_Match=tag)
+    assert (again.status, again.body) == (304, b"")
+    for name in ("ETag", "Cache-Control", "Vary", "Content-Security-Policy"):
+        assert name in again.headers
+    assert rendered == ["group.html"]
+    packed = await stranger.get("/g/garden", Accept_Encoding="gzip")
+    assert (packed.status, packed.headers["ETag"]) == (200, tag)
+    await world.topic("garden", "chiara", Draft("Leaves.", title="Compost"))
+    changed = await stranger.get("/g/garden", If_None_Match=tag)
+    assert changed.status == 200
+    assert "Compost" in changed.text
+    assert changed.headers["ETag"] != tag
+
+
+async def test_pages_of_members_have_no_tag(world: World) -> None:
+    chiara = await world.browser("chiara")
+    page = await chiara.get("/g/garden")
+    assert page.headers["Cache-Control"] == "private, no-store"
+    assert "ETag" not in page.headers
 
 
 async def test_copies_end_by_themselves(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
