@@ -58,6 +58,9 @@ class Rates:
         10, "Failed log-ins to one account before answers slow down.", "per hour", low=1
     )
     posts_per_member_5min: int = option(
-        30, "Topics and replies by one member.", "per 5 minutes", low=1
+        30,
+        "What one member writes: topics, replies, edits, deletions, groups, profiles.",
+        "per 5 minutes",
+        low=1,
     )
     uploads_per_30min: int = option(30, "Files uploaded by one member.", "per 30 minutes", low=1)

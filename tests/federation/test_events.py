@@ -18,12 +18,12 @@ from tests.federation.stub import AS, StubHost
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HOUR = 3_600_000
-SUMMER = 2_046_772_800_000
+WINTER = 2_046_772_800_000
 """2034-11-10T12:00:00Z: far ahead of whenever this runs, and in winter time."""
 
 FEAST = events.Occasion(
-    SUMMER,
-    SUMMER + 2 * HOUR,
+    WINTER,
+    WINTER + 2 * HOUR,
     "Europe/Rome",
     joining="free",
     place="Town hall",
@@ -287,8 +287,8 @@ async def test_an_event_of_another_server_is_kept_with_its_facts(
     author = servers.somebody()
     event = await fetched(town, remote_event(servers, author))
     assert event.occasion == events.Occasion(
-        SUMMER + 7 * HOUR,
-        SUMMER + 10 * HOUR,
+        WINTER + 7 * HOUR,
+        WINTER + 10 * HOUR,
         "Europe/Vienna",
         "confirmed",
         "offline",
