@@ -19,7 +19,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import struct
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -34,12 +33,18 @@ LARGEST_BYTES: Final = 1 << 36
 a page, whose first byte is 0."""
 
 BLOCK_BYTES: Final = 1 << 22
-TRIES: Final = 20
+TRIES: Final = 40
 PAUSE_S: Final = 0.05
 """How often, and how long between, it is tried to find the log empty: somebody may be reading in it."""
 
+TIMEOUT_MS: Final = 100
+"""How long one try waits for somebody's lock, and nobody else can write."""
+
 _TREES: Final = {2: 12, 5: 12, 10: 8, 13: 8}
 """The kinds of pages of trees, and the length of their headers."""
+
+_BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+"""Primary codes: the lowest byte of what an error has."""
 
 _HEADER: Final = struct.Struct(">BHHH")
 _descriptors: dict[tuple[int, int], int] = {}
@@ -94,9 +99,10 @@ def _dirty(descriptor: int, layout: Layout) -> Iterator[int]:
 
 
 def overwrite(file: Path, pages: Sequence[int], *, pragmas: Sequence[str]) -> bool:
-    """Overwrite the gaps of these pages; False if the log could not be emptied, and nothing was done. Blocks.
+    """Overwrite the gaps of these pages; False if somebody was reading in the log, or writing: nothing was done then,
+    and it may be tried again. Blocks.
 
-    `pragmas`: what each connection to this file sets. Raises Unsuitable, sqlite3.Error, OSError.
+    `pragmas`: what each connection to this file sets, with `TIMEOUT_MS`. Raises Unsuitable, sqlite3.Error, OSError.
     """
     descriptor = _descriptor(file)
     layout = _layout(descriptor)
@@ -104,22 +110,25 @@ def overwrite(file: Path, pages: Sequence[int], *, pragmas: Sequence[str]) -> bo
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         for pragma in pragmas:
             connection.execute(pragma).fetchall()
-        for _ in range(TRIES):
+        try:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             connection.execute("BEGIN IMMEDIATE")
-            try:
-                if not log.exists() or log.stat().st_size == 0:
-                    _fill(descriptor, layout, pages)
-                    # Writes the first page as it is: whoever has pages in memory reads them anew.
-                    (version,) = connection.execute("PRAGMA user_version").fetchone()
-                    connection.execute(f"PRAGMA user_version = {int(version)}")
-                    connection.execute("COMMIT")
-                    return True
-            finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-            time.sleep(PAUSE_S)
-    return False
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _BUSY:
+                raise
+            return False
+        try:
+            if log.exists() and log.stat().st_size:
+                return False
+            _fill(descriptor, layout, pages)
+            # Writes the first page as it is: whoever has pages in memory reads them anew.
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            connection.execute(f"PRAGMA user_version = {int(version)}")
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+    return True
 
 
 def _fill(descriptor: int, layout: Layout, pages: Sequence[int]) -> None:

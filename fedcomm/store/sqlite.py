@@ -206,21 +206,24 @@ class SQLiteDatabase:
 
     async def _overwrite_gaps(self) -> Sequence[str]:
         """Rows that have gone were overwritten where they stood last; where they had stood before, they were not."""
-        pragmas = sqlite_pragmas(READER_CACHE_KIB)
         try:
             with _translated():
                 dirty = await asyncio.to_thread(gaps.dirty_pages, self._path)
                 for first in range(0, len(dirty), gaps.PAGES):
-                    part = dirty[first : first + gaps.PAGES]
-                    async with self._lock:
-                        done = await asyncio.to_thread(
-                            gaps.overwrite, self._path, part, pragmas=pragmas
-                        )
-                    if not done:
+                    if not await self._overwrite(dirty[first : first + gaps.PAGES]):
                         return (LOG_IN_USE,)
         except gaps.Unsuitable as error:
             return (f"gaps of pages were left as they are: {error}",)
         return ()
+
+    async def _overwrite(self, pages: Sequence[int]) -> bool:
+        pragmas = sqlite_pragmas(READER_CACHE_KIB, gaps.TIMEOUT_MS)
+        for _ in range(gaps.TRIES):
+            async with self._lock:
+                if await asyncio.to_thread(gaps.overwrite, self._path, pages, pragmas=pragmas):
+                    return True
+            await asyncio.sleep(gaps.PAUSE_S)
+        return False
 
     async def close(self) -> None:
         await self._appends.close()
