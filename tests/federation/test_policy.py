@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from activitypub.origins import host as host_of
-from fedcomm.federation import handlers
+from fedcomm.federation import handlers, reception
 from fedcomm.federation.decisions import Decisions
 from fedcomm.hub import (
     events,
@@ -486,7 +486,7 @@ async def test_words_of_a_limited_host_are_not_handed_on_by_the_group(
 
 
 async def test_as_much_may_wait_for_a_decision_as_may_wait_at_all(
-    town: LocalHub, servers: ScriptedStubs
+    town: LocalHub, servers: ScriptedStubs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     somebody = servers.somebody()
     await decide(town, Entry(domain_of(somebody), "queue"))
@@ -499,7 +499,7 @@ async def test_as_much_may_wait_for_a_decision_as_may_wait_at_all(
             " VALUES (?, ?, ?, ?, 'held', '{}', 0)",
             [(n + 1, f"{somebody}/x/{n}", host_id, somebody) for n in range(most)],
         )
-    await asyncio.sleep(2.1)
+    monkeypatch.setattr(reception, "BUSY_LOOK_S", 0.0)
     assert await town.post(activity(somebody, "Like", town.object_uri(town.topic))) == 429
     async with town.db.queue_transaction() as tx:
         await tx.execute("DELETE FROM inbox WHERE host_id = ?", host_id)

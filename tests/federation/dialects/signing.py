@@ -100,6 +100,3 @@ class Signing:
             "Signature-Input": f"{self.label}={parameters}",
             "Signature": f"{self.label}=:{signature}:",
         }
-
-
-HS2019 = Signing(algorithm="hs2019")
