@@ -30,7 +30,7 @@ from fedcomm.federation.directory import Directory
 from fedcomm.federation.keyring import Keyring
 from fedcomm.federation.quoting import Quotation, Quoting, permissions_of
 from fedcomm.federation.watch import Held, Watch
-from fedcomm.hub import actors, erasure, follows, groups, holding, threads
+from fedcomm.hub import actors, erasure, follows, groups, threads
 from fedcomm.hub.composition import Content
 from fedcomm.hub.policies import PolicyBook
 from fedcomm.hub.visibility import Visibility
@@ -39,6 +39,15 @@ from fedcomm.store.ids import now_ms
 
 ANCESTORS = 20
 """How far up a thread is followed to find where a reply belongs (security.md §4 allows 50)."""
+
+
+MET = (
+    "SELECT (SELECT o.id FROM objects o WHERE o.uri = ?) AS known,"
+    " (SELECT 1 FROM tombstones WHERE uri_hash = ?) AS deleted,"
+    " (SELECT 1 FROM held WHERE object_uri = ? AND released_at IS NULL LIMIT 1) AS held"
+)
+"""Whether something with this id is here, was deleted before it came, or waits for a moderator. Parameters: the id,
+its hash, the id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,15 +207,16 @@ class Library:
         Raises HubError when the hub refuses it (thread closed, group restricted, …).
         """
         document = arrival.document
-        known = await threads.thing_by_uri(tx, document.id)
+        met = await tx.one(MET, document.id, uri_hash(document.id), document.id)
+        assert met is not None
+        known = await threads.thing(tx, met["known"]) if met["known"] is not None else None
         if known is not None:
             # An id stays with its author: a neighbour on the same server gets nothing by using it (INV-6).
             is_theirs = known.author_id == arrival.author.id
             return known.id if known.deleted_at is None and is_theirs else None
-        if await self.is_remembered_as_deleted(tx, document.id):
-            return None
-        if await holding.is_held(tx, document.id):
-            # It waits for a moderator, and does not come in by another door meanwhile.
+        if met["deleted"] or met["held"]:
+            # It waits for a moderator, and does not come in by another door meanwhile; or its server said that it
+            # was deleted before it came here (INV-50).
             return None
         content = await self.without_absent(tx, document, arrival.content)
         stored = await self._store(tx, replace(arrival, content=content))

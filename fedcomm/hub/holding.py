@@ -77,14 +77,6 @@ async def has_room(db: Reader, host_id: int) -> bool:
     return int(held) < PER_HOST
 
 
-async def is_held(db: Reader, object_uri: str) -> bool:
-    """Whether something with this id waits for a moderator."""
-    found = await db.value(
-        "SELECT 1 FROM held WHERE object_uri = ? AND released_at IS NULL LIMIT 1", object_uri
-    )
-    return found is not None
-
-
 async def is_released(db: Reader, inbox_id: int) -> bool:
     """Whether a moderator has let this in."""
     found = await db.value(

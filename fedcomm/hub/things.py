@@ -82,6 +82,10 @@ COLUMNS = (
 )
 
 
+RETURNING = COLUMNS.replace("o.", "")
+"""The same of a row that was just written."""
+
+
 _COUNT: Final = len(fields(Thing))
 _SENSITIVE: Final = [field.name for field in fields(Thing)].index("sensitive")
 

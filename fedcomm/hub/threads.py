@@ -86,7 +86,7 @@ async def create_topic(
     host_id = provenance.host_id if provenance else None
     waits = await admission.must_wait(tx, group, author_id, host_id, place)
     object_id = reserved.object_id if reserved is not None else new_id()
-    await _insert(
+    made = await _insert(
         tx,
         object_id,
         "topic",
@@ -99,9 +99,10 @@ async def create_topic(
         withheld="waiting" if waits else None,
         reserved=reserved,
     )
-    await (
-        admission.hold(tx, group, object_id, author_id) if waits else announce_new(tx, object_id)
-    )
+    if waits:
+        await admission.hold(tx, group, object_id, author_id)
+    else:
+        await _announce(tx, made, new=content)
     return object_id
 
 
@@ -141,7 +142,7 @@ async def create_reply(
         host_id = provenance.host_id if provenance else None
         waits = await admission.must_wait(tx, group, author_id, host_id, place)
     object_id = reserved.object_id if reserved is not None else new_id()
-    await _insert(
+    made = await _insert(
         tx,
         object_id,
         "reply",
@@ -162,9 +163,7 @@ async def create_reply(
         assert group is not None
         await admission.hold(tx, group, object_id, author_id)
         return object_id
-    made = await thing(tx, object_id)
-    assert made is not None
-    await count_reply(tx, made, 1)
+    await count_reply(tx, made, 1, active_at=now_ms())
     await _announce(tx, made, parent, topic, new=content)
     return object_id
 
@@ -181,6 +180,7 @@ async def announce_new(tx: Transaction, object_id: int) -> None:
     above = []
     if made.kind == "reply":
         above = [await thing(tx, one) for one in (made.parent_id, made.topic_id) if one is not None]
+        await tx.execute("UPDATE objects SET active_at = ? WHERE id = ?", now_ms(), made.topic_id)
     await _announce(tx, made, *above)
 
 
@@ -201,22 +201,24 @@ async def _announce(
         if author is not None:
             await notifications.notify(tx, author, "reply", made.author_id, object_id=object_id)
             told.add(author.id)
-    if made.kind == "reply" and made.topic_id is not None:
-        await tx.execute("UPDATE objects SET active_at = ? WHERE id = ?", now_ms(), made.topic_id)
     if new is None or new.quote is not None:
         await quotes.announce(tx, object_id)
     if new is None or new.mentions:
         await _tell_mentioned(tx, object_id, made.author_id, already=told)
 
 
-async def count_reply(tx: Transaction, reply: Thing, by: int) -> None:
-    """A reply comes into view (`by` 1) or goes out of it (-1): what it answers, and its topic, count it."""
+async def count_reply(
+    tx: Transaction, reply: Thing, by: int, *, active_at: int | None = None
+) -> None:
+    """A reply comes into view (`by` 1) or goes out of it (-1): what it answers, and its topic, count it. `active_at`
+    (Unix ms): since then there is something new in the topic."""
     for above in {reply.parent_id, reply.topic_id} - {None, reply.id}:
         await tx.execute(
             "UPDATE objects SET reply_count = CASE WHEN reply_count + ? < 0 THEN 0"
-            " ELSE reply_count + ? END WHERE id = ?",
+            " ELSE reply_count + ? END, active_at = COALESCE(?, active_at) WHERE id = ?",
             by,
             by,
+            active_at if above == reply.topic_id else None,
             above,
         )
 
@@ -555,7 +557,7 @@ async def _insert(
     not_before: int = 0,
     withheld: Withheld | None = None,
     reserved: Reservation | None = None,
-) -> None:
+) -> Thing:
     now = now_ms()
     published = min(provenance.published_at, now) if provenance else now
     if reserved is not None:
@@ -569,12 +571,13 @@ async def _insert(
         default_type = "Question"
     elif content.event is not None:
         default_type = "Event"
-    await tx.execute(
+    row = await tx.one(
         "INSERT INTO objects (id, kind, type, uri, host_id, author_id, group_id, community_id, topic_id, parent_id,"
         " parent_uri, context_uri, visibility, title, source, html, summary, sensitive, language, url,"
         " details, created_at, published_at, active_at, withheld, withheld_at, quote_policy, reply_policy,"
         " like_policy)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        f" RETURNING {things.RETURNING}",
         object_id,
         kind,
         provenance.type if provenance else default_type,
@@ -615,6 +618,8 @@ async def _insert(
     if content.event is not None:
         await events.insert(tx, object_id, content.event)
     await search.index(tx, object_id, content.title, content.plain)
+    assert row is not None
+    return things.thing_of(row)
 
 
 async def insert_parts(tx: Transaction, object_id: int, content: Content) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fedcomm.config import Config
-from fedcomm.federation import farewells, health, housekeeping, lanes, recipients
+from fedcomm.federation import farewells, health, housekeeping, lanes, library, recipients
 from fedcomm.hub import consents, erasure, holds, submissions
 from fedcomm.store.database import Database
 from fedcomm.store.ids import new_id
@@ -64,6 +64,7 @@ async def test_no_statement_of_the_housekeeping_walks_through_a_growing_table(
         await lanes.claim(recorder, queue, limit=5, lease_ms=1)  # type: ignore[arg-type]
         await lanes.after_step(recorder, queue, lease_ms=1)  # type: ignore[arg-type]
         await lanes.drop(recorder, queue, {1})  # type: ignore[arg-type]
+    await recorder.one(library.MET, "https://a.test/1", "0" * 64, "https://a.test/1")
     async with recorder.transaction() as tx:
         digest = submissions.digest_of(submissions.new_token(), 1, ["words"])
         await submissions.earlier(tx, digest)

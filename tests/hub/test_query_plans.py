@@ -440,7 +440,6 @@ async def hold_back(world: World, boss: int, eve: int, host: int) -> None:
             reasons=("same_text",),
         )
     await holding.has_room(db, host)
-    await holding.is_held(db, "https://evil.test/1")
     await holding.is_released(db, 1)
     await holding.entries(db, boss)
     await holding.count(db, boss)
