@@ -25,6 +25,7 @@ from fedcomm.federation.changes import Change
 from fedcomm.federation.crew import Crew
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.handlers import Handlers
+from fedcomm.federation.just_read import JustRead
 from fedcomm.federation.pressure import Pressure
 from fedcomm.federation.received import Received
 from fedcomm.federation.watch import Held, Suspect
@@ -95,6 +96,7 @@ class Intake:
         self.on_change: Callable[[], None] = lanes.idle
         self.canary: Canary | None = None
         self.pressure = Pressure()
+        self.just_read = JustRead()
 
     def wake(self) -> None:
         """There is work."""
@@ -163,7 +165,7 @@ class Intake:
                 if self.canary is not None and self.canary.concerns(row["signer_uri"]):
                     await self._come_round(self.canary, row)
                     return
-                activity = read_activity(parse_object(row["body"].encode()), allow_http=self._http)
+                activity = self.just_read.take(row["id"]) or self._read(row)
                 if activity.type in AT_HAND:
                     near.enter_context(self._db.at_hand())
                 received = await self._received(row, activity)
@@ -226,13 +228,15 @@ class Intake:
 
     async def _come_round(self, canary: Canary, row: Row) -> None:
         """What the hub sent to itself, to see whether it arrives."""
-        activity = read_activity(parse_object(row["body"].encode()), allow_http=self._http)
-        change = await canary.prepare(activity)
+        change = await canary.prepare(self._read(row))
         async with self._db.transaction() as tx:
             if await self._take(tx, row["id"]):
                 await self._finish(tx, row["id"], "done", await change(tx))
                 figures.VERDICTS.add("done")
         self.on_change()
+
+    def _read(self, row: Row) -> ActivityDocument:
+        return read_activity(parse_object(row["body"].encode()), allow_http=self._http)
 
     async def _received(self, row: Row, activity: ActivityDocument) -> Received:
         signer = await actors.actor_by_uri(self._db, row["signer_uri"])

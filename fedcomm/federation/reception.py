@@ -28,6 +28,7 @@ from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.canary import Canary
 from fedcomm.federation.directory import Directory, KnownKey
 from fedcomm.federation.floodgates import Floodgates
+from fedcomm.federation.just_read import JustRead
 from fedcomm.federation.lanes import idle
 from fedcomm.federation.pressure import Pressure
 from fedcomm.federation.visitors import Turned, Visitors
@@ -88,6 +89,7 @@ class Reception:
         self.wake: Callable[[], None] = idle
         self.canary: Canary | None = None
         self.pressure = Pressure()
+        self.just_read = JustRead()
 
     async def post(self, request: web.Request, recipient_id: int | None) -> web.Response:
         """Answer a POST: 202, or 4xx with a reason, or 503 when it cannot be stored now."""
@@ -154,7 +156,7 @@ class Reception:
             known = await self._directory.known_key(claim.key_id)
             if known is None:
                 return None
-        signer = await self._visitors.signer(claim)
+        signer = await self._visitors.holder(claim)
         self._admit(signer.actor_uri)
         await self._check_recipient(recipient_id, signer)
         uri = activity.id or f"sha256:{sha256(body).hexdigest()}"
@@ -190,12 +192,12 @@ class Reception:
         # Of a host that waits for a decision everything waits, beside the queue (decisions.py).
         state = "held" if level == "queue" else "waiting"
         await self._check_room(signer.host_id, state)
-        now = now_ms()
+        now, row_id = now_ms(), new_id()
         statements: list[tuple[str, tuple[Value, ...]]] = [
             (
                 repeats.INSERT,
                 (
-                    *(new_id(), uri, signer.host_id, signer.actor_uri, recipient_id, state),
+                    *(row_id, uri, signer.host_id, signer.actor_uri, recipient_id, state),
                     *(body.decode(), sha256(body).hexdigest(), now, latest, anew),
                 ),
             ),
@@ -209,7 +211,14 @@ class Reception:
             self._heard[signer.host_id] = now
             statements.append((HEARD, (now, signer.host_id)))
             await self._note_style(claim.style, signer.host_id)
-        await self._db.append_together(*statements)
+        if state == "waiting":
+            # Before it is stored: from then on the intake may come for it.
+            self.just_read.keep(row_id, activity)
+        try:
+            await self._db.append_together(*statements)
+        except BaseException:
+            self.just_read.take(row_id)
+            raise
         self._seen[uri] = None
         while len(self._seen) > SEEN_ENTRIES:
             self._seen.popitem(last=False)

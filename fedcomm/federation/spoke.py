@@ -182,6 +182,7 @@ class FederationSpoke:
         self._pictures.space = self._backfill.space = space
         self._pictures.budget = config.media.remote_bytes
         self._pressure = reception.pressure = self._intake.pressure = Pressure()
+        self._intake.just_read = reception.just_read
         reception.wake = self.canary.on_stored = self._intake.wake
         self.canary.wake = self._outbox.wake
         self._intake.on_change = self._changed

@@ -89,6 +89,10 @@ class Visitors:
     async def signer(self, claim: Claim) -> KnownKey:
         """The owner of the key that made the signature. Raises Turned (401, 403 or 503)."""
         await self.admit(claim)
+        return await self.holder(claim)
+
+    async def holder(self, claim: Claim) -> KnownKey:
+        """The same for a claim that was admitted. Raises Turned (401 or 503)."""
         try:
             known = await self._directory.key(claim.key_id)
             if not verify(claim, known.key):
