@@ -39,6 +39,10 @@ ENTRIES = 100
 TRIES = 5
 """Failures at one place before the entry there is set aside."""
 
+MANY = 4
+GATHER_S = 0.05
+"""After a round of so many entries the outbox waits so long for more: under load each transaction has many."""
+
 IDLE_S = 1.0
 """How soon a change by another process (the command line) is seen."""
 
@@ -110,8 +114,10 @@ class Outbox:
         while True:
             self._awake.clear()
             try:
-                while await self.consume():
+                while entries := await self.consume():
                     self.on_deliveries()
+                    if entries >= MANY:
+                        await asyncio.sleep(GATHER_S)
             except DatabaseUnavailable as error:
                 log.error("outbox: the database is away: %s", error)
             except Exception:

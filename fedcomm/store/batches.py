@@ -2,7 +2,7 @@
 
 Each is a savepoint of its own: one that fails is undone alone, and says so to whoever asked for it. They run in the
 order in which they were asked for, and whoever asked is answered once everything is on stable storage. While one batch
-is being written the next one gathers, so a lone change waits for nobody.
+is being written the next one gathers; a lone change waits for nobody.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from fedcomm.store.remembered import Remembering
 
 MOST: Final = 16
 """Changes in one transaction at most: bounds the time that others wait for the writer."""
+
+GATHER_S: Final = 0.003
+"""How long is waited for more while several are ready at once: half of them come when the last batch is written."""
 
 Result = TypeVar("Result")
 
@@ -74,8 +77,12 @@ class Batches:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _drain(self) -> None:
+        size = 1
         while self._waiting:
+            if 1 < size < MOST and len(self._waiting) < MOST:
+                await asyncio.sleep(GATHER_S)
             parts, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+            size = len(parts)
             try:
                 await self._make(parts)
             except DatabaseUnavailable as error:
