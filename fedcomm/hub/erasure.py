@@ -268,6 +268,7 @@ async def _erase_each(tx: Transaction, one: Case, rows: Sequence[Row]) -> None:
     for row in rows:
         known = await threads.thing(tx, row["id"])
         assert known is not None
+        await _note_tried(tx, known.id)
         await _count_copies(tx, one, known.id)
         if known.deleted_at is None and known.withheld != "kept":
             attached = len(await media.attached_to(tx, known.id))
@@ -303,12 +304,8 @@ async def _erase_each(tx: Transaction, one: Case, rows: Sequence[Row]) -> None:
 
 
 async def _is_elsewhere(tx: Transaction, object_id: int) -> bool:
-    """Whether another server has a copy, or is getting one at this moment."""
-    sql = (
-        "SELECT 1 FROM reach WHERE subject_id = ? UNION ALL SELECT 1 FROM activities c"
-        " JOIN deliveries d ON d.activity_id = c.id WHERE c.object_id = ? AND d.state = 'sending' LIMIT 1"
-    )
-    return await tx.value(sql, object_id, object_id) is not None
+    sql = "SELECT 1 FROM reach WHERE subject_id = ? LIMIT 1"
+    return await tx.value(sql, object_id) is not None
 
 
 async def _forget_address(tx: Transaction, object_id: int) -> None:
@@ -355,6 +352,19 @@ async def _forget_rendered(tx: Transaction, object_id: int) -> None:
     )
     await tx.execute("DELETE FROM received_activities WHERE object_id = ?", object_id)
     await tx.execute("DELETE FROM backfill WHERE root_id = ?", object_id)
+
+
+async def _note_tried(tx: Transaction, object_id: int) -> None:
+    """A server to which a delivery is under way, or was tried without an answer that says it came, may have a copy: a
+    line of the ledger (`how` 0), before the queue forgets it."""
+    await tx.execute(
+        "INSERT INTO reach (subject_id, host_id, how, first_at, last_at)"
+        " SELECT c.object_id, d.host_id, 0, min(d.created_at), max(d.created_at) FROM activities c"
+        " JOIN deliveries d ON d.activity_id = c.id WHERE c.object_id = ? AND d.recall = 0"
+        " AND (d.attempts > 0 OR d.state = 'sending') GROUP BY c.object_id, d.host_id"
+        " ON CONFLICT (subject_id, host_id) DO NOTHING",
+        object_id,
+    )
 
 
 async def _count_copies(tx: Transaction, one: Case, subject_id: int) -> None:

@@ -15,7 +15,7 @@ import pytest
 from fedcomm import erasures
 from fedcomm.erasure_check import check
 from fedcomm.federation import certificates, farewells, housekeeping
-from fedcomm.hub import erasure, policy_changes, receipts, threads
+from fedcomm.hub import erasure, groups, members, policy_changes, receipts, threads
 from fedcomm.hub.composition import Draft
 from fedcomm.hub.policies import Entry
 from tests.federation.inprocess import LocalHub, ScriptedStubs
@@ -89,12 +89,12 @@ class Region:
         return found
 
 
-async def write(hub: LocalHub, author: int, title: str) -> int:
+async def write(hub: LocalHub, author: int, title: str, group: int | None = None) -> int:
     async with hub.db.transaction() as tx:
         content = await hub.site.compose(
             tx, Draft(f"{MARK} words", title), is_topic=True, author_id=author
         )
-        made = await threads.create_topic(tx, author, hub.group, content)
+        made = await threads.create_topic(tx, author, group or hub.group, content)
     hub.site.wake()
     return made
 
@@ -124,8 +124,6 @@ async def test_twenty_servers_are_asked_for_exactly_what_they_have(
     town: LocalHub, servers: ScriptedStubs
 ) -> None:
     hub, region = town, Region(town, servers)
-    from fedcomm.hub import groups
-
     async with hub.db.transaction() as tx:
         await groups.join(tx, hub.group, hub.ben)
     hosts = [await region.join(software, hub.ben) for software in SOFTWARE[:-2]]
@@ -416,6 +414,52 @@ async def test_what_people_elsewhere_wrote_is_asked_back_from_all_who_had_it_fro
     one = await erasure.case(hub.db, case_id)
     assert one is not None
     assert (await check(hub.site, one, (name,))).is_clean
+
+
+async def test_a_server_that_may_have_got_something_is_asked_although_it_never_said_so(
+    town: LocalHub, servers: ScriptedStubs
+) -> None:
+    hub, region = town, Region(town, servers)
+    group = await hub.make_group("courtyard")
+    async with hub.db.transaction() as tx:
+        carl = await members.create_member(tx, "carl")
+        await groups.join(tx, group, carl)
+    silent = {software: servers.new_host("er") for software in ("mastodon", "nodebb")}
+    for software, host in silent.items():
+        servers.host(host).software = software
+        await region.neighbour(host, group)
+    await hub.quiet()
+    for host in silent.values():
+        servers.host(host).arrived.clear()
+        servers.host(host).status = 503
+    topic = await write(hub, carl, "Perhaps", group)
+    url = hub.object_uri(topic)
+    await until(lambda: _came(*(servers.host(host) for host in silent.values())))
+    assert all(url in servers.host(host).arrived[0].raw.decode() for host in silent.values())
+    await until(lambda: _is_put_off(hub))
+    assert not await hub.count("SELECT count(*) FROM reach WHERE subject_id = ?", topic)
+
+    async with hub.db.transaction() as tx:
+        case_id = await erasure.request(tx, "member", carl, requested_by=carl, own=True)
+    one = await erasure.case(hub.db, case_id)
+    assert one is not None
+    while one.state in ("objects", "rows"):
+        one = await erasure.advance(hub.db, one, origin=hub.origin)
+    for host in silent.values():
+        servers.host(host).status = 202
+    hub.site.wake()
+
+    async def asked() -> bool:
+        await hub.site.federation.flush()  # type: ignore[union-attr]
+        return all([await _asked(region, host, hub.person(carl)) for host in silent.values()])
+
+    await until(asked)
+    assert region.asked(silent["mastodon"]) == [hub.person(carl)]
+    assert region.asked(silent["nodebb"]) == [url, hub.person(carl)]
+
+
+async def _is_put_off(hub: LocalHub) -> bool:
+    return not await hub.count("SELECT count(*) FROM deliveries WHERE state = 'sending'")
 
 
 def _host(uri: str) -> str:
