@@ -7,8 +7,8 @@ record of anybody.
 
 from __future__ import annotations
 
-import asyncio
 import time
+from asyncio import sleep
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -172,7 +172,7 @@ class Throttle:
         self.spend("login_per_account_hour", account)
         excess = self.excess("login_per_account_hour", account)
         if excess > 0:
-            await asyncio.sleep(min(SLOWEST_SECONDS, 0.5 * excess))
+            await sleep(min(SLOWEST_SECONDS, 0.5 * excess))
         return account
 
     def forgive(self, limit: Limit, key: str) -> None:
