@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -95,16 +94,14 @@ async def test_inv_23_a_profile_cannot_point_our_deliveries_inward(
 async def test_inv_24_one_activity_causes_few_fetches(
     town: LocalHub, servers: ScriptedStubs
 ) -> None:
-    """A thousand ancestors, each on a host of its own with an author of its own."""
+    """Sixty ancestors in a circle, each on a host of its own with an author of its own."""
     names = [servers.new_host("chain") for _ in range(60)]
     authors = [servers.actor("author", name) for name in names]
     for number, author in enumerate(authors):
         above = f"{authors[(number + 1) % len(authors)]}/notes/1"
         servers.note(author, number=1, inReplyTo=above)
     child = servers.note(servers.somebody("child"), inReplyTo=f"{authors[0]}/notes/1")
-    start = time.monotonic()
     await town.deliver(create(child))
-    assert time.monotonic() - start < 10
     fetches = sum(len(servers.hosts[name].fetched) for name in names)
     assert 0 < fetches <= 30
 
@@ -147,10 +144,12 @@ async def test_inv_24_a_slow_server_does_not_hold_a_worker_for_long(
     """Each fetch is within its own limit; together they may not exceed the one of the activity."""
     monkeypatch.setattr(intake, "ACTIVITY_SECONDS", 0.5)
     author = servers.somebody("author")
+    asked: list[str] = []
     for number in range(40):
         note = servers.note(author, number=number, inReplyTo=f"{author}/notes/{number + 1}")
 
         async def dripping(request: web.Request, note: Activity = note) -> web.Response:
+            asked.append(note["id"])
             await asyncio.sleep(0.2)
             return web.Response(text=json.dumps(note), content_type=ACTIVITY)
 
@@ -158,9 +157,9 @@ async def test_inv_24_a_slow_server_does_not_hold_a_worker_for_long(
     slow = create(servers.note(author, number="first", inReplyTo=f"{author}/notes/0"))
     assert await town.post(slow) == 202
     like = activity(author, "Like", town.object_uri(town.topic))
-    start = time.monotonic()
     assert await town.deliver(like) == "done: like"
-    assert time.monotonic() - start < 3
+    tries = town.site.config.inbox.attempts
+    assert len(asked) <= 3 * tries, "each try ends after half a second"
     assert (await town.verdict(slow)).startswith("failed")
 
 
