@@ -20,6 +20,7 @@ ROUND_S: Final = 1.0
 """Of mixed load: a round of everything each second."""
 TOPIC_EVERY: Final = 30
 """Rounds between two topics, each of which goes to all followers."""
+FOLLOWERS: Final = 20
 REPLIES: Final = 20
 READS: Final = 40
 """In a round."""
@@ -72,8 +73,20 @@ async def idle_memory(stage: Stage, settle_s: float = SETTLE_S) -> tuple[float, 
 
 
 async def mixed(stage: Stage, thread: Topic, seconds: float) -> Figure:
-    """A bit of everything for so long: answers arrive, pages are read by visitors and members, topics go out."""
+    """A bit of everything for so long: answers arrive, pages are read by visitors and members, topics go out, to
+    `FOLLOWERS` hosts."""
     who = await stage.cookie()
+    kept = await stage.db.all(
+        "SELECT id FROM actors WHERE name = 'fan' ORDER BY id LIMIT 1 OFFSET ?", FOLLOWERS
+    )
+    async with stage.db.transaction() as tx:
+        # Each answer goes to each of them: more would be a fan-out again and nothing else.
+        for row in kept:
+            await tx.execute(
+                "UPDATE memberships SET suspended = 1 WHERE actor_id IN"
+                " (SELECT id FROM actors WHERE name = 'fan' AND id >= ?)",
+                row["id"],
+            )
     host = stage.hub.host
     group = await stage.group()
     reads = [
