@@ -21,6 +21,7 @@ from typing import IO, Final
 from activitypub.ijson import JSONObject
 from fedcomm.config import Config
 from fedcomm.hub import actors, avoidance, follows, groups, imports, media, members, profiles
+from fedcomm.hub import lists as member_lists
 from fedcomm.hub.composition import Content, attachments_of
 from fedcomm.hub.errors import HubError, Invalid, NotAllowed
 from fedcomm.hub.images import ATTACHMENT
@@ -130,7 +131,9 @@ async def take_in_member(
         member_id = await _account(tx, site, whose, name=name, into=into, email=email)
         number = await imports.begin_archive(tx, member_id, kept)
         for kind, found in wanted.items():
-            await imports.begin_list(tx, member_id, kind, found.addresses, found.refused)
+            await imports.begin_list(
+                tx, member_id, kind, found.addresses, found.refused, found.titles
+            )
     posts = await imports.find(site.db, member_id, number)
     assert posts is not None
     posts = await proceed(site, posts, told)
@@ -435,15 +438,24 @@ async def _deal_with(site: Site, one: Import, line: Line) -> None:
                 await avoidance.avoid(tx, one.member_id, person.id, "block")
             elif one.kind == "mutes":
                 await avoidance.avoid(tx, one.member_id, person.id, "mute")
-            elif person.is_local and person.kind == "group":
-                await groups.join(tx, person.id, one.member_id)
-            elif await follows.find(tx, one.member_id, person.id) is None:
-                await follows.request(tx, one.member_id, person.id)
+            else:
+                await _follow(tx, one.member_id, person)
+                if one.kind == "lists":
+                    number = await member_lists.create(tx, one.member_id, line.detail)
+                    await member_lists.put(tx, one.member_id, number, person.id)
             await imports.line_done(tx, line)
     except HubError:
         # Themselves, somebody who is blocked, a group that is not theirs to join.
         async with site.db.transaction() as tx:
             await imports.line_failed(tx, line, finally_so=True)
+
+
+async def _follow(tx: Transaction, member_id: int, person: actors.Actor) -> None:
+    """Follow somebody or join a group, unless it was done or asked before."""
+    if person.is_local and person.kind == "group":
+        await groups.join(tx, person.id, member_id)
+    elif await follows.find(tx, member_id, person.id) is None:
+        await follows.request(tx, member_id, person.id)
 
 
 async def _person(site: Site, address: str) -> actors.Actor | None:

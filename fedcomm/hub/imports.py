@@ -1,4 +1,5 @@
-"""What members bring from elsewhere: posts out of an archive, and lists of whom they follow, block and mute.
+"""What members bring from elsewhere: posts out of an archive, and lists of whom they follow, block and mute
+and of who is on which list of theirs.
 
 Posts of the past are the member's from then on, with the time at which they were published there. They are told to
 nobody: no journal entry, no notification, no place in anybody's home, no reactions. They can be taken back as a whole.
@@ -11,6 +12,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Final, Literal
 
 from fedcomm.hub import search, threads
@@ -20,10 +22,10 @@ from fedcomm.hub.visibility import Visibility, narrower
 from fedcomm.store.database import Reader, Row, Transaction, marks
 from fedcomm.store.ids import EPOCH_MS, TAIL_BITS, new_id, now_ms
 
-Kind = Literal["archive", "follows", "blocks", "mutes", "servers"]
+Kind = Literal["archive", "follows", "blocks", "mutes", "servers", "lists"]
 State = Literal["waiting", "working", "done", "failed", "undoing", "undone"]
 
-OPEN: Final = 6
+OPEN: Final = 8
 """Imports of one member that may be open at a time."""
 
 ATTEMPTS: Final = 3
@@ -66,13 +68,15 @@ class Import:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One address of a list that is still to be dealt with, or came to nothing (`failed`)."""
+    """One address of a list that is still to be dealt with, or came to nothing (`failed`). `detail`: the title of the
+    list of the member's on which it is to be."""
 
     import_id: int
     position: int
     address: str
     attempts: int
     state: Literal["waiting", "failed"]
+    detail: str = ""
 
 
 _COLUMNS: Final = (
@@ -119,16 +123,27 @@ async def begin_archive(tx: Transaction, member_id: int, file: str) -> int:
 
 
 async def begin_list(
-    tx: Transaction, member_id: int, kind: Kind, addresses: Sequence[str], refused: int
+    tx: Transaction,
+    member_id: int,
+    kind: Kind,
+    addresses: Sequence[str],
+    refused: int,
+    details: Sequence[str] = (),
 ) -> int:
-    """The addresses of a list wait to be dealt with; the import's number. Raises NotAllowed."""
+    """The addresses of a list wait to be dealt with, with a detail each if there is any; the import's number. Raises
+    NotAllowed."""
     await _require_room(tx, member_id)
     import_id = await _begin(tx, member_id, kind, "", state="working", total=len(addresses))
     await tx.execute("UPDATE imports SET skipped = ? WHERE id = ?", refused, import_id)
     await tx.many(
-        "INSERT INTO import_lines (import_id, position, member_id, address, state)"
-        " VALUES (?, ?, ?, ?, 'waiting')",
-        [(import_id, number, member_id, address) for number, address in enumerate(addresses)],
+        "INSERT INTO import_lines (import_id, position, member_id, address, detail, state)"
+        " VALUES (?, ?, ?, ?, ?, 'waiting')",
+        [
+            (import_id, number, member_id, address, detail)
+            for number, (address, detail) in enumerate(
+                zip_longest(addresses, details[: len(addresses)], fillvalue="")
+            )
+        ],
     )
     return import_id
 
@@ -340,7 +355,7 @@ async def undo_step(tx: Transaction, one: Import, limit: int) -> list[int]:
 async def lines(db: Reader, one: Import, *, limit: int) -> list[Line]:
     """Lines that wait, those that were tried least first."""
     rows = await db.all(
-        "SELECT import_id, position, address, attempts, state FROM import_lines"
+        "SELECT import_id, position, address, attempts, state, detail FROM import_lines"
         " WHERE import_id = ? AND state = 'waiting' ORDER BY attempts, position LIMIT ?",
         one.id,
         limit,
@@ -351,7 +366,7 @@ async def lines(db: Reader, one: Import, *, limit: int) -> list[Line]:
 async def failures(db: Reader, import_id: int, *, limit: int = 100) -> list[Line]:
     """Lines that came to nothing."""
     rows = await db.all(
-        "SELECT import_id, position, address, attempts, state FROM import_lines"
+        "SELECT import_id, position, address, attempts, state, detail FROM import_lines"
         " WHERE import_id = ? AND state = 'failed' ORDER BY position LIMIT ?",
         import_id,
         limit,
@@ -360,7 +375,14 @@ async def failures(db: Reader, import_id: int, *, limit: int = 100) -> list[Line
 
 
 def _line(row: Row) -> Line:
-    return Line(row["import_id"], row["position"], row["address"], row["attempts"], row["state"])
+    return Line(
+        row["import_id"],
+        row["position"],
+        row["address"],
+        row["attempts"],
+        row["state"],
+        row["detail"],
+    )
 
 
 async def line_done(tx: Transaction, line: Line) -> None:

@@ -187,6 +187,19 @@ REGISTER: Final[dict[str, Table]] = {
         (Delete("member_id"),),
         people=("member_id",),
     ),
+    "lists": Table(
+        "a member's lists of those whom they follow",
+        "account",
+        (Delete("member_id"),),
+        people=("member_id",),
+        words=("title",),
+    ),
+    "list_entries": Table(
+        "who is on such a list",
+        "account",
+        (Delete("member_id"), Delete("actor_id")),
+        people=("member_id", "actor_id"),
+    ),
     "groups": Table(
         "groups and their rules",
         "community",

@@ -244,37 +244,62 @@ async def by_author(
 HOME_WINDOWS_MS = (2 * DAY_MS, 30 * DAY_MS, 365 * DAY_MS)
 """How far back a page of the home timeline looks at first, then, then; at last without end."""
 
-_HOME = (
-    # What may stand at home between two ids. Each part walks from the member's own few rows
-    # (CROSS JOIN tells SQLite so) into one range of an index.
-    # `<>` because SQLite would take an index of `kind` for `=`.
-    # What a member has brought from elsewhere is new to nobody.
-    "o.kind <> 'reply' AND NOT EXISTS (SELECT 1 FROM imported_objects hi WHERE hi.object_id = o.id)"
-    " AND o.id IN ("
-    " SELECT t.id FROM memberships hm CROSS JOIN objects t WHERE hm.actor_id = ?"
-    "  AND hm.state = 'active' AND hm.suspended = 0 AND t.group_id = hm.group_id AND t.kind = 'topic'"
-    "  AND t.id >= ? AND t.id < ?"
-    " UNION SELECT t.id FROM follows hf CROSS JOIN objects t WHERE hf.follower_id = ?"
-    "  AND hf.state = 'active' AND hf.suspended = 0 AND t.author_id = hf.followed_id AND t.id >= ? AND t.id < ?"
-    " UNION SELECT hr.object_id FROM follows hf CROSS JOIN reactions hr WHERE hf.follower_id = ?"
-    "  AND hf.state = 'active' AND hf.suspended = 0 AND hr.actor_id = hf.followed_id AND hr.kind = 'share'"
-    "  AND hr.object_id >= ? AND hr.object_id < ?)"
+_ON_LIST = (
+    " AND EXISTS (SELECT 1 FROM list_entries he WHERE he.list_id = ? AND he.actor_id = {who})"
 )
 
 
+def _home(*, of_list: bool) -> str:
+    """What may stand at home, or on one of the member's lists, between two ids. Each part walks from the member's own
+    few rows (CROSS JOIN tells SQLite so) into one range of an index, and takes: the member's id, the range, the list's.
+    """
+    in_group = _ON_LIST.format(who="hm.group_id") if of_list else ""
+    followed = _ON_LIST.format(who="hf.followed_id") if of_list else ""
+    return (
+        # `<>` because SQLite would take an index of `kind` for `=`.
+        # What a member has brought from elsewhere is new to nobody.
+        "o.kind <> 'reply' AND NOT EXISTS (SELECT 1 FROM imported_objects hi WHERE hi.object_id = o.id)"
+        " AND o.id IN ("
+        " SELECT t.id FROM memberships hm CROSS JOIN objects t WHERE hm.actor_id = ?"
+        "  AND hm.state = 'active' AND hm.suspended = 0 AND t.group_id = hm.group_id"
+        f"  AND t.kind = 'topic' AND t.id >= ? AND t.id < ?{in_group}"
+        " UNION SELECT t.id FROM follows hf CROSS JOIN objects t WHERE hf.follower_id = ?"
+        "  AND hf.state = 'active' AND hf.suspended = 0 AND t.author_id = hf.followed_id"
+        f"  AND t.id >= ? AND t.id < ?{followed}"
+        " UNION SELECT hr.object_id FROM follows hf CROSS JOIN reactions hr WHERE hf.follower_id = ?"
+        "  AND hf.state = 'active' AND hf.suspended = 0 AND hr.actor_id = hf.followed_id"
+        f"  AND hr.kind = 'share' AND hr.object_id >= ? AND hr.object_id < ?{followed})"
+    )
+
+
+_HOME, _LIST = _home(of_list=False), _home(of_list=True)
+
+
 async def home(
-    db: Reader, viewer: Viewer, *, before: int | None = None, limit: int = 20
+    db: Reader,
+    viewer: Viewer,
+    *,
+    list_id: int | None = None,
+    before: int | None = None,
+    limit: int = 20,
 ) -> list[Post]:
     """The member's home: topics of their groups and what those whom they follow wrote or shared,
-    newest first."""
+    newest first. With `list_id` only what comes by those on that list, which is the member's."""
     upper = before if before is not None else LAST_ID
     start = min(upper, first_id_at(now_ms() + DAY_MS))
     edges = [first_id_at(milliseconds_of(start) - window) for window in HOME_WINDOWS_MS]
     found: list[Post] = []
     for lower in (*edges, 0):
         if len(found) < limit and lower < upper:
-            between = (viewer.actor_id, lower, upper)
-            found += await _list(db, viewer, _HOME, between * 3, "o.id DESC", limit - len(found))
+            between = (viewer.actor_id, lower, upper, *(() if list_id is None else (list_id,)))
+            found += await _list(
+                db,
+                viewer,
+                _HOME if list_id is None else _LIST,
+                between * 3,
+                "o.id DESC",
+                limit - len(found),
+            )
             upper = lower
     return found
 

@@ -61,7 +61,7 @@ BOUNDS: Final = Bounds()
 
 USEFUL: Final = re.compile(
     r"(?:(?:actor|outbox|export|manifest)\.json|(?:avatar|header)\.[A-Za-z0-9]{1,5}"
-    r"|(?:following_accounts|blocked_accounts|muted_accounts|blocked_domains)\.csv"
+    r"|(?:following_accounts|blocked_accounts|muted_accounts|blocked_domains|lists)\.csv"
     r"|(?:media_attachments|media)/.+)"
 )
 """What is read of a Mastodon archive or of one of ours."""

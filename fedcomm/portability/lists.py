@@ -1,4 +1,5 @@
-"""A member's lists as CSV, in and out, with the names and headers that Mastodon uses: follows, blocks, mutes, servers.
+"""A member's lists as CSV, in and out, with the names and headers that Mastodon uses: follows, blocks, mutes, servers,
+and who is on which list.
 
 Mastodon writes its lists with a header for follows and mutes and without one for the others, and reads all of them
 with or without. Addresses are `name@server`, of people of this hub too.
@@ -14,17 +15,19 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
+from fedcomm.hub import lists as member_lists
 from fedcomm.hub.errors import Invalid
 from fedcomm.store.database import Reader
 
-Kind = Literal["follows", "blocks", "mutes", "servers"]
-KINDS: Final[tuple[Kind, ...]] = ("follows", "blocks", "mutes", "servers")
+Kind = Literal["follows", "blocks", "mutes", "servers", "lists"]
+KINDS: Final[tuple[Kind, ...]] = ("follows", "lists", "blocks", "mutes", "servers")
 
 NAMES: Final[dict[Kind, str]] = {
     "follows": "following_accounts.csv",
     "blocks": "blocked_accounts.csv",
     "mutes": "muted_accounts.csv",
     "servers": "blocked_domains.csv",
+    "lists": "lists.csv",
 }
 """What Mastodon calls the files."""
 
@@ -33,6 +36,7 @@ HEADERS: Final[dict[Kind, tuple[str, ...]]] = {
     "blocks": (),
     "mutes": ("Account address", "Hide notifications"),
     "servers": (),
+    "lists": (),
 }
 
 FILE_BYTES: Final = 4 << 20
@@ -45,11 +49,13 @@ _SERVER: Final = re.compile(r"[^@\s/:]{1,253}(?::[0-9]{1,5})?")
 
 @dataclass(frozen=True, slots=True)
 class List:
-    """What a file asks for. `refused`: lines in which there is no address."""
+    """What a file asks for. `refused`: lines in which there is no address. `titles`: for lists of people the list on
+    which each address is to be; else empty."""
 
     kind: Kind
     addresses: tuple[str, ...]
     refused: int
+    titles: tuple[str, ...] = ()
 
 
 async def text_of(db: Reader, member_id: int, kind: Kind, origin: str) -> str:
@@ -65,6 +71,14 @@ async def text_of(db: Reader, member_id: int, kind: Kind, origin: str) -> str:
             member_id,
         )
         lines.writerows([row["name"]] for row in rows)
+        return out.getvalue()
+    if kind == "lists":
+        host = urlsplit(origin).netloc
+        for one in await member_lists.of_member(db, member_id):
+            lines.writerows(
+                [one.title, f"{actor.name}@{actor.host or host}"]
+                for actor, _ in await member_lists.entries(db, one.id)
+            )
         return out.getvalue()
     for address in await _addresses(db, member_id, kind, urlsplit(origin).netloc):
         more = {"follows": ["true", "false", ""], "mutes": ["true"]}.get(kind, [])
@@ -106,14 +120,30 @@ def read(data: bytes, kind: Kind) -> List:
         raise Invalid("list", "This is not a list: the lines cannot be read.") from error
     if len(lines) > LINES:
         raise Invalid("list", "The list is too long.")
-    found, refused = _found(lines, kind)
+    found, refused = _on_lists(lines) if kind == "lists" else _found(lines, kind)
     if not found:
         raise Invalid("list", "There is no address in this file.")
-    return List(kind, tuple(dict.fromkeys(found)), refused)
+    once = tuple(dict.fromkeys(found))
+    titles = tuple(title for title, _ in once) if kind == "lists" else ()
+    return List(kind, tuple(address for _, address in once), refused, titles)
 
 
-def _found(lines: Iterable[list[str]], kind: Kind) -> tuple[list[str], int]:
-    found: list[str] = []
+def _on_lists(lines: Iterable[list[str]]) -> tuple[list[tuple[str, str]], int]:
+    """(title of a list, address) of each line, as Mastodon writes them: two columns, no header."""
+    found: list[tuple[str, str]] = []
+    refused = 0
+    for line in lines:
+        title = " ".join(line[0].split()) if line[0].isprintable() else ""
+        address = account(line[1]) if len(line) > 1 else None
+        if address is None or not 0 < len(title) <= member_lists.TITLE_CHARACTERS:
+            refused += 1
+        else:
+            found.append((title, address))
+    return found, refused
+
+
+def _found(lines: Iterable[list[str]], kind: Kind) -> tuple[list[tuple[str, str]], int]:
+    found: list[tuple[str, str]] = []
     column, refused = 0, 0
     for number, line in enumerate(lines):
         if number == 0 and (header := _header(line, kind)) is not None:
@@ -124,7 +154,7 @@ def _found(lines: Iterable[list[str]], kind: Kind) -> tuple[list[str], int]:
         if address is None:
             refused += 1
         else:
-            found.append(address)
+            found.append(("", address))
     return found, refused
 
 

@@ -94,6 +94,8 @@ OF_A_PERSON: Final[dict[str, Rule]] = {
     "aliases": _of("actor_id"),
     "avoided_actors": _of("member_id", names=("actor_id",)),
     "avoided_hosts": _of("member_id"),
+    "lists": _of("member_id"),
+    "list_entries": _of("member_id", names=("actor_id",)),
     "groups": NotTheirs("a group's own export holds it; the memberships say what somebody is in it"),
     "memberships": _of("actor_id", "banned_by", names=("group_id",)),
     "follows": Theirs("follower_id = ? OR followed_id = ?", names=("follower_id", "followed_id")),
@@ -187,7 +189,8 @@ _COUNTED = NotTheirs("who did it is theirs; the group has the counts")
 OF_A_GROUP: Final[dict[str, Rule]] = {
     **dict.fromkeys(
         (
-            "members", "avoided_actors", "avoided_hosts", "notifications", "drafts", "draft_media",
+            "members", "avoided_actors", "avoided_hosts", "lists", "list_entries", "notifications",
+            "drafts", "draft_media",
             "consents", "sessions", "tokens", "imports", "import_lines", "imported_objects",
             "access_requests",
         ),

@@ -20,7 +20,7 @@ from fedcomm.store.ids import go_on_after
 from fedcomm.store.pseudonyms import Pseudonyms
 from fedcomm.store.sqlite import open_sqlite, sqlite_pragmas
 
-HEAD = "0014"
+HEAD = "0015"
 """The revision that this release reads and writes; a test compares it with migrations/versions."""
 
 IN_ORDER = ("objects", "activities", "deliveries", "inbox")

@@ -13,6 +13,7 @@ NOTICES: Final = {
     "waits": N_("It waits for a moderator, and is shown once it is let in."),
     "draft_saved": N_("Saved as a draft."),
     "draft_deleted": N_("The draft is deleted."),
+    "list_deleted": N_("The list is deleted."),
     "edited": N_("Your changes are saved."),
     "deleted": N_("Deleted here, and asked back from the servers that had it."),
     "removed": N_("Removed."),

@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 
 from activitypub.vocabulary import CONTENT_TYPE
 from fedcomm.http import site_of
-from fedcomm.hub import actors, avoidance, follows, groups, profiles, timelines
+from fedcomm.hub import actors, avoidance, follows, groups, lists, profiles, timelines
 from fedcomm.hub.errors import NotFound
 from fedcomm.hub.visibility import can_know_group
 from fedcomm.i18n import gettext as _
@@ -86,6 +86,10 @@ async def _actor_page(request: web.Request, actor: actors.Actor, uri: str | None
         picture=picture,
         counts=await follows.counts(db, actor.id) if actor.is_local else None,
         followed=followed,
+        lists=await lists.of_member(db, visit.member.id) if followed and visit.member else [],
+        on_lists=(
+            await lists.holding(db, visit.member.id, actor.id) if followed and visit.member else ()
+        ),
         is_self=visit.member is not None and visit.member.id == actor.id,
         address=presentation.web_address(actor.url) or presentation.web_address(actor.uri),
         topics=await presentation.entries(db, found[:size]),

@@ -150,7 +150,9 @@ async def bring_list(request: web.Request) -> web.StreamResponse:
             raise Invalid("list", "Choose a file first.")
         found = lists.read(form.files["list"].data, kind)
         async with site.db.transaction() as tx:
-            await imports.begin_list(tx, member.id, kind, found.addresses, found.refused)
+            await imports.begin_list(
+                tx, member.id, kind, found.addresses, found.refused, found.titles
+            )
     except HubError as refusal:
         field = refusal.field if isinstance(refusal, Invalid) else "list"
         return await _bring_page(request, {field: _(refusal.message)})

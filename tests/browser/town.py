@@ -15,6 +15,7 @@ from fedcomm.hub import (
     events,
     follows,
     groups,
+    lists,
     media,
     notifications,
     participation,
@@ -245,6 +246,10 @@ async def _enliven(world: World) -> None:
         )
         await threads.edit(tx, chiara, second, content)
         await follows.request(tx, elsa, chiara)
+        world.topics["neighbours"] = await lists.create(tx, chiara, "Vicini di casa")
+        await lists.create(tx, chiara, "Chi scrive di semi, terra e acqua")
+        await lists.put(tx, chiara, world.topics["neighbours"], world.remote_id)
+        await lists.put(tx, chiara, world.topics["neighbours"], world.groups["garden"])
         await follows.request(tx, world.remote_id, chiara, follow_uri="https://social.example/f/1")
         await follows.request(tx, chiara, anna)
         host = await actors.actor(tx, chiara)
@@ -438,6 +443,8 @@ def views(world: World) -> list[View]:
         View("admin-reach", "/admin/data/reach?target=@chiara", "anna"),
         View("admin-reach-host", "/admin/data/reach?target=lemmy.example", "anna"),
         View("following", "/following", "chiara"),
+        View("lists", "/lists", "chiara"),
+        View("list", f"/lists/{world.topics['neighbours']}", "chiara"),
         View("following-requests", "/following", "dario"),
         View("notifications", "/notifications", "chiara"),
         View("search", "/search?q=fagioli", "chiara"),

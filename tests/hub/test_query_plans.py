@@ -27,6 +27,7 @@ from fedcomm.hub import (
     images,
     instance,
     journal,
+    lists,
     media,
     members,
     moderation,
@@ -287,6 +288,14 @@ async def live_through_everything(world: World) -> None:
         db, await world.do(sessions.create_token, anna, name="app", scopes=["read"])
     )
     host = await world.host_id("far.test")
+    listed = await world.do(lists.create, anna, "Neighbours")
+    await world.do(lists.put, anna, listed, group)
+    await lists.of_member(db, anna)
+    await lists.entries(db, listed)
+    await world.do(lists.put_on, anna, group, [listed])
+    await world.do(lists.rename, anna, listed, "Nearby")
+    await world.do(lists.take_off, anna, await world.do(lists.create, anna, "Gone"), group)
+    await world.do(lists.delete, anna, await world.do(lists.create, anna, "Gone"))
     viewers = [ANONYMOUS, await world.viewer(anna), await world.viewer(bob), remote_host(host)]
     for viewer in viewers:
         await can_read(db, viewer, topic)
@@ -308,6 +317,7 @@ async def live_through_everything(world: World) -> None:
         await timelines.named_below(db, viewer, "parent_id", topic, also=free, limit=9)
         await timelines.by_author(db, viewer, anna)
         await timelines.home(db, viewer)
+        await timelines.home(db, viewer, list_id=listed)
         await timelines.tagged(db, viewer, "tag")
         await search.find(db, viewer, "again")
         await media.mime_of_file(db, await world.viewer(anna), file)

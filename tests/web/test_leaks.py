@@ -96,6 +96,7 @@ NAMED: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("POST", "/following/{id}"): ("/following/{group}",),
     ("POST", "/followers/{id}"): ("/followers/{group}",),
     ("POST", "/people/{id}/avoid"): ("/people/{group}/avoid",),
+    ("POST", "/people/{id}/lists"): ("/people/{group}/lists",),
     ("POST", "/search/fetch"): ("/search/fetch",),
     ("POST", "/interact"): ("/interact",),
     ("POST", "/follow-from/{kind}/{name}"): (
@@ -187,6 +188,10 @@ NOTHING_PRIVATE: Final = {
     ("GET", "/drafts"): "the member's own rows, see test_drafts",
     ("GET", "/drafts/{id}"): "the member's own rows, see test_drafts",
     ("POST", "/drafts/{id}/delete"): "the member's own rows, see test_drafts",
+    ("GET", "/lists"): "the member's own rows, see test_lists",
+    ("POST", "/lists"): "changes the member's own rows",
+    ("GET", "/lists/{id}"): "the member's own rows, see test_lists",
+    ("POST", "/lists/{id}"): "changes the member's own rows, see test_lists",
     ("POST", "/notifications"): "changes the member's own rows",
     ("POST", "/settings/profile"): "changes the member's own rows",
     ("POST", "/settings/password"): "changes the member's own rows",
