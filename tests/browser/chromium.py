@@ -52,6 +52,14 @@ async def chromium(path: str) -> AsyncIterator[Browser]:
             await browser.close()
 
 
+async def let_read(world: World, name: str, locale: str) -> None:
+    """The member has their pages in this language from now on."""
+    async with world.site.db.transaction() as tx:
+        await tx.execute(
+            "UPDATE members SET locale = ? WHERE actor_id = ?", locale, world.people[name]
+        )
+
+
 async def context_for(
     browser: Browser,
     world: World,
@@ -67,10 +75,7 @@ async def context_for(
     cookies = {"lang": locale}
     if viewer:
         cookies.update((await world.browser(viewer)).cookies)
-        async with world.site.db.transaction() as tx:
-            await tx.execute(
-                "UPDATE members SET locale = ? WHERE actor_id = ?", locale, world.people[viewer]
-            )
+        await let_read(world, viewer, locale)
     context = await browser.new_context(
         base_url=origin,
         viewport={"width": width, "height": 844},

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, Request
 
-from tests.browser.chromium import context_for
+from tests.browser.chromium import context_for, let_read
 from tests.browser.town import View, views
 from tests.web.world import PASSWORD, World, picture_bytes
 
@@ -151,6 +151,7 @@ async def test_a_member_does_everything_by_keyboard(
 ) -> None:
     """Log in, find the group, open a topic, answer it, like it, edit it, delete it, log out."""
     title = f"Kitchen herbs {'with' if script else 'without'}"
+    await let_read(town, "elsa", "en")
     context = await context_for(browser, town, locale="en", script=script)
     page = await context.new_page()
     await page.goto("/")
