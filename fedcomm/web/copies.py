@@ -138,12 +138,20 @@ async def copied(request: web.Request, handler: Handler) -> web.StreamResponse:
     if copy is None:
         answer = await copies.made(state, key, lambda: handler(request))
         if answer is not None:
-            return answer
+            return await _unless_known(request, answer)
         # Made for somebody who asked in the same state; or it was not one to be copied.
         copy = copies.found(state, key) if state == await site_of(request).db.state() else None
         if copy is None:
-            return await handler(request)
+            return await _unless_known(request, await handler(request))
     return await _answer(request, copy)
+
+
+async def _unless_known(request: web.Request, answer: web.StreamResponse) -> web.StreamResponse:
+    """An answer that was made anew, for whoever may have it already: 304 then, though much else has changed."""
+    fresh = copy_of(answer) if hdrs.IF_NONE_MATCH in request.headers else None
+    if fresh is None or request.headers[hdrs.IF_NONE_MATCH] != fresh.fields[hdrs.ETAG]:
+        return answer
+    return await _answer(request, fresh)
 
 
 def _key(request: web.Request) -> Hashable | None:

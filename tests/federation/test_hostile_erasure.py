@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 from collections.abc import Awaitable, Callable
@@ -158,10 +159,18 @@ async def test_inv_50_whoever_is_erased_while_we_fetch_for_them_leaves_nothing(
         content="Above.",
         inReplyTo=town.object_uri(town.topic),
     )
-    gate_at(servers, above["id"], above, lambda: forget(town, "remote", found.id))
+    over = asyncio.Event()
+
+    async def erase() -> None:
+        await forget(town, "remote", found.id)
+        over.set()
+
+    gate_at(servers, above["id"], above, erase)
     note = servers.note(author, number=next(_numbers), content="zqslow", inReplyTo=above["id"])
     act = activity(author, "Create", note)
     assert await town.post(act) == 202
+    # The erasure takes what waits out of the inbox long before it is done.
+    await asyncio.wait_for(over.wait(), 45)
     await town.quiet()
     assert await where(town, "zqslow") == []
     assert await threads.thing_by_uri(town.db, note["id"]) is None

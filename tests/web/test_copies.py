@@ -124,6 +124,18 @@ async def test_a_page_answers_whether_it_is_current(world: World, rendered: list
     assert changed.headers["ETag"] != tag
 
 
+async def test_a_page_that_was_made_anew_with_the_same_words_is_current(
+    world: World, rendered: list[str]
+) -> None:
+    stranger = world.stranger()
+    first = await stranger.get("/g/garden")
+    await world.browser("elsa")  # Somebody signs in, which no visitor sees.
+    again = await stranger.get("/g/garden", If_None_Match=first.headers["ETag"])
+    assert rendered == ["group.html"] * 2
+    assert (again.status, again.body) == (304, b"")
+    assert "Content-Security-Policy" in again.headers
+
+
 async def test_pages_of_members_have_no_tag(world: World) -> None:
     chiara = await world.browser("chiara")
     page = await chiara.get("/g/garden")
