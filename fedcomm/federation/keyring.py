@@ -6,6 +6,7 @@ Made when first needed (an RSA key takes 50-500 ms), in a thread; kept sealed in
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -19,6 +20,9 @@ from fedcomm.store.ids import now_ms
 
 CACHED_KEYS = 500
 """Loaded key pairs that stay in memory."""
+
+KEPT_S = 300.0
+"""For so long: a pair that another process destroyed, at the end of an erasure, goes from here too."""
 
 INSTANCE_ACTOR = "instance_actor"
 """The setting that names our instance actor."""
@@ -52,15 +56,14 @@ class Keyring:
         self._db = db
         self._vault = vault
         self._addresses = addresses
-        self._cache: OrderedDict[int, KeyPair] = OrderedDict()
+        self._cache: OrderedDict[int, tuple[float, KeyPair]] = OrderedDict()
         self._making: dict[int, asyncio.Task[KeyPair]] = {}
         self._instance: int | None = None
 
     async def pair(self, actor_id: int) -> KeyPair:
         """The key pair of an actor of ours. Raises LookupError if there is no such actor."""
-        known = self._cache.get(actor_id)
+        known = self._at_hand(actor_id)
         if known is not None:
-            self._cache.move_to_end(actor_id)
             return known
         task = self._making.get(actor_id)
         if task is None:
@@ -72,16 +75,25 @@ class Keyring:
     async def known(self, actor_id: int, tx: Reader | None = None) -> KeyPair | None:
         """The key pair if it was made before: reads only. Whoever is within a transaction asks with it: another
         connection may be there only when those who wait for the transaction have given theirs back."""
-        pair = self._cache.get(actor_id)
-        if pair is None:
-            reader = tx or self._db
-            actor = await actors.actor(reader, actor_id)
-            if actor is not None:
-                pair = await self._load(self._addresses.actor(actor), reader)
+        pair = self._at_hand(actor_id)
+        if pair is not None:
+            return pair
+        reader = tx or self._db
+        actor = await actors.actor(reader, actor_id)
+        if actor is not None:
+            pair = await self._load(self._addresses.actor(actor), reader)
         return self._remember(actor_id, pair) if pair is not None else None
 
+    def _at_hand(self, actor_id: int) -> KeyPair | None:
+        since, pair = self._cache.get(actor_id, (0.0, None))
+        if pair is None or time.monotonic() - since > KEPT_S:
+            self._cache.pop(actor_id, None)
+            return None
+        self._cache.move_to_end(actor_id)
+        return pair
+
     def _remember(self, actor_id: int, pair: KeyPair) -> KeyPair:
-        self._cache[actor_id] = pair
+        self._cache[actor_id] = (time.monotonic(), pair)
         self._cache.move_to_end(actor_id)
         while len(self._cache) > CACHED_KEYS:
             self._cache.popitem(last=False)

@@ -39,3 +39,19 @@ async def test_keys_that_are_only_read_are_forgotten_like_those_that_are_made(
     await read.known(people[-1])
     await read.known(people[1])
     assert list(read._cache) == [people[-1], people[1]]
+
+
+async def test_a_pair_that_another_process_destroyed_goes_from_memory_by_itself(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyring, "generate_rsa", generate_ed25519)
+    ring = Keyring(db, Vault(secrets.token_bytes(KEY_BYTES)), Addresses(ORIGIN))
+    async with db.transaction() as tx:
+        anna = await members.create_member(tx, "anna")
+    await ring.pair(anna)
+    async with db.transaction() as tx:
+        await tx.execute("DELETE FROM actor_keys WHERE actor_id = ?", anna)
+    assert await ring.known(anna) is not None
+    monkeypatch.setattr(keyring, "KEPT_S", -1.0)
+    assert await ring.known(anna) is None
+    assert not ring._cache
