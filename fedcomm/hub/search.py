@@ -53,14 +53,15 @@ async def find(
         return []
     clause = readable(viewer)
     met = avoidance.not_avoided(viewer, "o.author_id", "o.host_id")
+    fts = db.search
     rows = await db.all(
-        f"SELECT o.id FROM objects o WHERE o.id IN ({db.search.matching}) AND {clause.sql}"
-        f" AND {met.sql}"
-        " AND o.visibility <> 'unlisted' AND o.id < ? ORDER BY o.id DESC LIMIT ?",
-        db.search.query(found),
+        f"SELECT o.id FROM {fts.found} WHERE {fts.matching} AND {fts.number} < ?"
+        f" AND o.visibility <> 'unlisted' AND {clause.sql} AND {met.sql}"
+        f" ORDER BY {fts.number} DESC LIMIT ?",
+        fts.query(found),
+        before if before is not None else (1 << 63) - 1,
         *clause.args,
         *met.args,
-        before if before is not None else (1 << 63) - 1,
         limit,
     )
     return [row["id"] for row in rows]

@@ -70,8 +70,14 @@ class SearchSQL:
     remove: str
     """Parameter: object id."""
 
+    found: str
+    """What follows FROM: the index joined with `objects o`, read in the order of ids."""
+
     matching: str
-    """A sub-select of object ids; parameter: the query as `query` wrote it."""
+    """The condition; parameter: the query as `query` wrote it."""
+
+    number: str
+    """An object's id, as the column by which the index is read in order."""
 
     query: Callable[[Sequence[str]], str]
     """The engine's query for objects that hold every one of the words, as beginnings."""

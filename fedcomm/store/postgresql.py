@@ -50,7 +50,9 @@ SEARCH = SearchSQL(
         " ON CONFLICT (object_id) DO UPDATE SET document = excluded.document"
     ),
     remove="DELETE FROM search_index WHERE object_id = ?",
-    matching="SELECT object_id FROM search_index WHERE document @@ to_tsquery('simple', ?)",
+    found="search_index s JOIN objects o ON o.id = s.object_id",
+    matching="s.document @@ to_tsquery('simple', ?)",
+    number="o.id",
     query=_words,
 )
 """tsvector with the configuration `simple`, so that both engines find the same words."""

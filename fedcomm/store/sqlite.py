@@ -52,7 +52,10 @@ def _words(words: Sequence[str]) -> str:
 SEARCH = SearchSQL(
     upsert="INSERT OR REPLACE INTO search_index (rowid, title, body) VALUES (?, ?, ?)",
     remove="DELETE FROM search_index WHERE rowid = ?",
-    matching="SELECT rowid FROM search_index WHERE search_index MATCH ?",
+    # CROSS JOIN keeps the order of the index, newest first, so that reading ends with the page.
+    found="search_index CROSS JOIN objects o ON o.id = search_index.rowid",
+    matching="search_index MATCH ?",
+    number="search_index.rowid",
     query=_words,
 )
 """FTS5, one row an object."""
