@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import AsyncIterator, Hashable, Iterable, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from typing import Any, Literal, cast
 
 import asyncpg
@@ -26,6 +26,7 @@ from fedcomm.store.database import (
 )
 from fedcomm.store.groupcommit import Batch, GroupCommit
 from fedcomm.store.pseudonyms import Pseudonyms
+from fedcomm.store.savepoints import savepoint
 
 SCRUB_S = 3600.0
 """How long the rewriting of one table may take."""
@@ -103,19 +104,8 @@ class PostgreSQLTransaction:
         with _translated():
             await self._connection.executemany(numbered(sql), [storable(row) for row in rows])
 
-    @asynccontextmanager
-    async def savepoint(self) -> AsyncIterator[None]:
-        await self.execute("SAVEPOINT part")
-        try:
-            yield
-        except BaseException:
-            try:
-                await self.execute("ROLLBACK TO SAVEPOINT part")
-                await self.execute("RELEASE SAVEPOINT part")
-            except DatabaseError as error:
-                raise DatabaseUnavailable("the whole transaction is gone") from error
-            raise
-        await self.execute("RELEASE SAVEPOINT part")
+    def savepoint(self) -> AbstractAsyncContextManager[None]:
+        return savepoint(self)
 
 
 class PostgreSQLDatabase:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Hashable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -28,6 +28,7 @@ from fedcomm.store.database import (
 )
 from fedcomm.store.groupcommit import Batch, GroupCommit
 from fedcomm.store.pseudonyms import Pseudonyms
+from fedcomm.store.savepoints import savepoint
 
 LOG_IN_USE = "the log could not be emptied, because somebody was reading"
 
@@ -98,19 +99,8 @@ class SQLiteTransaction:
             else:
                 await self._connection.executemany(sql, wanted)
 
-    @asynccontextmanager
-    async def savepoint(self) -> AsyncIterator[None]:
-        await self.execute("SAVEPOINT part")
-        try:
-            yield
-        except BaseException:
-            try:
-                await self.execute("ROLLBACK TO SAVEPOINT part")
-                await self.execute("RELEASE SAVEPOINT part")
-            except DatabaseError as error:
-                raise DatabaseUnavailable("the whole transaction is gone") from error
-            raise
-        await self.execute("RELEASE SAVEPOINT part")
+    def savepoint(self) -> AbstractAsyncContextManager[None]:
+        return savepoint(self)
 
 
 class SQLiteDatabase:
