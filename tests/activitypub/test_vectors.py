@@ -142,6 +142,38 @@ def test_inv_1_no_signature_of_the_rfc_covers_enough_for_an_inbox(message: dict[
         assert refused.value.reason == "uncovered"
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [
+            ("Host", "example.org"),
+            ("Referer", "https://developer.example.org/demo"),
+            ("Accept", "application/json, */*"),
+        ],
+        [
+            ("Accept", "application/json"),
+            ("Date", "Fri, 15 Jul 2022 14:24:55 GMT"),
+            ("Accept", "*/*"),
+            ("Host", "example.org"),
+        ],
+    ],
+    ids=["B.4 with other fields and Accept in one line", "B.4 with the fields in another order"],
+)
+def test_rfc_9421_lines_of_a_field_are_one_value_in_their_order(
+    headers: list[tuple[str, str]],
+) -> None:
+    """Appendix B.4: what intermediaries may do to the lines of a message that stays signed."""
+    (message,) = [one for one in MESSAGES if section(one) == "B.4 as signed"]
+    request = signatures.Request("GET", "/demo", message["url"], headers, b"")
+    fields = signatures._fields(request)
+    signature, base = base_of(message, fields=fields)
+    assert fits(message, signature, base)
+    turned = signatures.Request("GET", "/demo", message["url"], headers[::-1], b"")
+    if len([name for name, _ in headers if name == "Accept"]) > 1:
+        signature, base = base_of(message, fields=signatures._fields(turned))
+        assert not fits(message, signature, base)
+
+
 def test_rfc_9421_the_ed25519_signature_is_made_again() -> None:
     (message,) = [one for one in MESSAGES if section(one) == "B.2.6"]
     signature, base = base_of(message)
