@@ -33,6 +33,7 @@ def test_a_new_hub_is_healthy(hub: Hub) -> None:
     unused(hub)
     code, found = findings(hub)
     assert code == 0
+    assert found.pop("Python")["level"] in ("ok", "warning"), "whichever runs the tests"
     assert {name: each["level"] for name, each in found.items()} == {
         "configuration": "ok",
         "key file": "ok",
@@ -42,6 +43,27 @@ def test_a_new_hub_is_healthy(hub: Hub) -> None:
         "server": "note",
     }
     assert "Nothing is wrong." in hub.run("doctor")
+
+
+@pytest.mark.parametrize(
+    ("variables", "prefix", "level"),
+    [
+        ({"CONFIG_ARGS": "'--prefix=/opt/python' '--enable-shared'"}, "/opt/python", "warning"),
+        ({"CONFIG_ARGS": "'--prefix=/opt/python' '--enable-optimizations'"}, "/opt/python", "ok"),
+        ({"CONFIG_ARGS": "'--with-lto'", "CFLAGS": "-O2 -fprofile-use"}, "/opt/python", "ok"),
+        # Debian compiles with profiles and says nothing of it.
+        ({"CONFIG_ARGS": "'--prefix=/usr' '--with-system-expat'"}, "/usr", "ok"),
+        # Windows, and others that were not made by a configure script.
+        ({"CONFIG_ARGS": None}, "/opt/python", "ok"),
+        ({}, "/opt/python", "ok"),
+    ],
+)
+def test_a_python_without_optimisation_is_found(
+    variables: dict[str, object], prefix: str, level: str
+) -> None:
+    found = doctor.interpreter(variables, prefix)
+    assert (found.check, found.level) == ("Python", level)
+    assert bool(found.advice) == (level == "warning")
 
 
 def test_a_wrong_configuration_is_all_that_can_be_said(hub: Hub) -> None:
