@@ -11,6 +11,7 @@ import signal
 import socket
 import ssl
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +27,7 @@ from fedcomm.cli.watchdog import Watchdog
 from fedcomm.config import Config
 from fedcomm.server import build_app, close_site, open_site
 from fedcomm.site import Site
+from fedcomm.store import ids
 from fedcomm.store.slates import Slate, Slates, keep
 from fedcomm.store.soundness import look_through
 
@@ -42,6 +44,9 @@ FIRST_PASSED: Final = 3
 
 NEW_OBJECTS: Final = 10_000
 """After so many more objects than have gone Python looks for cycles: about a megabyte. Few are made here."""
+
+LIVED_S: Final = 10.0
+"""A process that ended sooner after its start would do so again."""
 
 FAREWELL_S: Final = 1.0
 """How long a server that stops still answers on the connections that it has: each answer says that it is the last, so
@@ -77,11 +82,13 @@ def serve(config: Config, *, left_open: bool = False) -> int:
 @dataclass(frozen=True, slots=True)
 class Part:
     """What one process of a server does besides serving. `announce`: say where the server listens; `look_through`
-    the database file; `slate`: where to tell the others its figures, if there are others."""
+    the database file; `slate`: where to tell the others its figures, if there are others; `lifeline`: a descriptor
+    that ends when the process that began them all does."""
 
     announce: bool = True
     look_through: bool = False
     slate: Slate | None = None
+    lifeline: int | None = None
 
 
 def _serve_in_one_loop(config: Config, part: Part) -> int:
@@ -107,6 +114,8 @@ def _serve_in_one_loop(config: Config, part: Part) -> int:
 async def _serve(config: Config, part: Part) -> None:
     stopping = asyncio.Event()
     _stop_on_signals(stopping)
+    if part.lifeline is not None:
+        _stop_when_alone(stopping, part.lifeline)
     server = config.server
     site = await open_site(config)
     site.slate = part.slate
@@ -254,6 +263,18 @@ def _stop_on_signals(stopping: asyncio.Event) -> None:
             loop.add_signal_handler(number, stop, number)
 
 
+def _stop_when_alone(stopping: asyncio.Event, lifeline: int) -> None:
+    """Stop when nobody is left who would pass on a signal: the server is started anew, and this one would stay beside
+    it for ever."""
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        loop.remove_reader(lifeline)
+        stopping.set()
+
+    loop.add_reader(lifeline, stop)
+
+
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop
@@ -268,11 +289,12 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def _serve_in_processes(config: Config, *, left_open: bool) -> int:
     """Run `server.processes` processes that share the port; the exit code of the whole.
 
-    Each one works the queues too, as far as `server.workers` says: work is leased, never done twice
-    at once. When one dies, all stop, and who supervises the service starts it anew.
+    Each one works the queues too, as far as `server.workers` says: work is leased, never done twice at once. One that
+    dies is replaced, and what it had in hand is taken over. One that cannot live stops all, and who supervises the
+    service learns of it.
     """
-    children: set[int] = set()
-    stopping = False
+    children: dict[int, _Child] = {}
+    stopping = failed = False
 
     def stop(number: int, _frame: FrameType | None) -> None:
         nonlocal stopping
@@ -281,33 +303,56 @@ def _serve_in_processes(config: Config, *, left_open: bool) -> int:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, number)
 
-    # Until every child is known, a signal waits: none of them may be forgotten.
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    slates = Slates(config.server.processes)
-    for index in range(config.server.processes):
+    count = config.server.processes
+    slates, heights = Slates(count), ids.Heights(count)
+    lifeline, held = os.pipe()
+
+    def start(index: int, part: Part) -> None:
         child = os.fork()
         if child == 0:
-            is_first = index == 0
-            part = Part(is_first, is_first and left_open, Slate(slates, index))
+            os.close(held)
+            ids.go_on_with(heights, index)
             os._exit(_run_child(config, part))
-        children.add(child)
+        children[child] = _Child(index, time.monotonic())
+
+    # Until every child is known, a signal waits: none of them may be forgotten.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    for index in range(count):
+        is_first = index == 0
+        start(index, Part(is_first, is_first and left_open, Slate(slates, index), lifeline))
     for number in STOP_SIGNALS:
         signal.signal(number, stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
-    failed = False
     while children:
-        child, status = os.wait()
-        children.discard(child)
+        ended, status = os.wait()
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        child = children.pop(ended)
         if not stopping:
-            failed = True
             log.error("a process ended by itself", extra={"status": status})
-            stop(signal.SIGTERM, None)
+            if time.monotonic() - child.since >= LIVED_S:
+                start(child.index, Part(False, False, Slate(slates, child.index), lifeline))
+            else:
+                failed = True
+                stop(signal.SIGTERM, None)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    os.close(held)
     return 1 if failed else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    """One of several processes: which of them, and since when (monotonic seconds)."""
+
+    index: int
+    since: float
 
 
 def _run_child(config: Config, part: Part) -> int:
     """Serve in a process that was just forked; its exit code."""
+    # One that replaces another has what the parent does with signals: that is not its to do.
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     try:
         return _serve_in_one_loop(config, part)

@@ -8,9 +8,11 @@ tries; the primary key then refuses the second, whose transaction is tried again
 
 from __future__ import annotations
 
+import mmap
 import secrets
 import threading
 import time
+from typing import Final
 
 EPOCH_MS = 1_704_067_200_000
 """2024-01-01T00:00:00Z in Unix milliseconds."""
@@ -19,28 +21,56 @@ TAIL_BITS = 22
 _TAIL_SIZE = 1 << TAIL_BITS
 MAX_ID = (1 << 63) - 1
 
+_STEP_SIZE: Final = 1 << 16
+"""How far behind another process's id of the same millisecond the next one is at most: both may look at once."""
+
 _lock = threading.Lock()
 _last = 0
 
 
+class Heights:
+    """Memory in which each of `count` processes keeps its newest id, for the others to go on after. Made before they
+    are forked. Each writes its own number only, so that none is lost."""
+
+    def __init__(self, count: int) -> None:
+        self.newest = memoryview(mmap.mmap(-1, count * 8)).cast("Q")
+
+
+_heights: Heights | None = None
+_number = 0
+
+
+def go_on_with(heights: Heights, number: int) -> None:
+    """Make ids greater than those of the other processes of this server from here on, as process `number` of them: what
+    arrives at one of them after another one has answered is later, whatever the clock says."""
+    global _heights, _number
+    with _lock:
+        _heights, _number = heights, number
+
+
 def new_id(at_ms: int | None = None) -> int:
-    """A new id, greater than any made before in this process unless `at_ms` (Unix ms) places it in
-    the past."""
+    """A new id, greater than any made before in this process, and than those that the other processes of this server
+    had made, unless `at_ms` (Unix ms) places it in the past."""
     global _last
     if at_ms is not None:
         return first_id_at(at_ms) | secrets.randbelow(_TAIL_SIZE)
     with _lock:
+        newest = _last if _heights is None else max(_last, *_heights.newest)
         # The upper half of the tail stays free, so that a burst within one millisecond has room.
         now = time.time_ns() // 1_000_000 - EPOCH_MS
         fresh = (now << TAIL_BITS) | secrets.randbelow(_TAIL_SIZE // 2)
-        if fresh > _last:
+        if fresh > newest:
             _last = fresh
-        elif _last >> TAIL_BITS > now:
+        elif newest >> TAIL_BITS > now:
             # The clock was set back. Other processes go on after the same id: each has its own tails.
-            ahead = (_last >> TAIL_BITS) + 1
+            ahead = (newest >> TAIL_BITS) + 1
             _last = (ahead << TAIL_BITS) | secrets.randbelow(_TAIL_SIZE // 2)
-        else:
+        elif newest == _last:
             _last += 1
+        else:
+            _last = newest + 1 + secrets.randbelow(_STEP_SIZE)
+        if _heights is not None:
+            _heights.newest[_number] = _last
         return _last
 
 

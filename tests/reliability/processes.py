@@ -6,9 +6,11 @@ They are real (`fedcomm.cli.listening`, real sockets, the real database); only t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import multiprocessing
 import os
+import random
 import signal
 import time
 from multiprocessing.process import BaseProcess
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 import aiohttp
+import psutil
 
 from tests.federation.hub import Hub
 
@@ -36,6 +39,8 @@ def _serve(config: str) -> None:
     from fedcomm.cli import listening
     from fedcomm.config import load
 
+    # One of several processes may be killed while it starts, and is replaced all the same.
+    setattr(listening, "LIVED_S", 0.0)  # noqa: B010
     log = os.open(str(Path(config).parent / "server.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -75,6 +80,18 @@ class Mortal:
         os.kill(self._process.pid, signal.SIGKILL)
         await asyncio.to_thread(self._process.join, 20)
         self.kills += 1
+
+    def parts(self) -> list[psutil.Process]:
+        """The processes that serve, where there are several of them."""
+        assert self._process is not None
+        assert self._process.is_alive(), f"it ended by itself: {self.hub.log()[-2000:]}"
+        return psutil.Process(self._process.pid).children()
+
+    def kill_part(self, chance: random.Random) -> None:
+        """One of several processes dies, the others live."""
+        with contextlib.suppress(psutil.NoSuchProcess, IndexError):
+            chance.choice(self.parts()).kill()
+            self.kills += 1
 
     async def stop(self) -> int | None:
         """As an operator would; its exit code."""

@@ -39,10 +39,14 @@ UNLIMITED = {
 }  # fmt: skip
 
 
-async def live_and_die(folder: Path, kills: int, database_url: str | None = None) -> Life:
-    """A hub that is killed so often; its people, with everything checked."""
+async def live_and_die(
+    folder: Path, kills: int, database_url: str | None = None, processes: int = 1
+) -> Life:
+    """A hub that is killed so often; its people, with everything checked. Of several processes it is mostly one that
+    is killed, and the others go on."""
     chance = random.Random(20261122)
-    hub = await make_hub(folder, settings=UNLIMITED, database_url=database_url)
+    settings = UNLIMITED | {"server": {"processes": processes}}
+    hub = await make_hub(folder, settings=settings, database_url=database_url)
     mortal = Mortal(hub)
     async with stubs() as servers, aiohttp.ClientSession() as session:
         db = await open_database(database_url or f"sqlite:///{folder / 'fedcomm.db'}", readers=1)
@@ -57,6 +61,10 @@ async def live_and_die(folder: Path, kills: int, database_url: str | None = None
                     if chance.random() < 0.8:
                         await life.moved()
                     await asyncio.sleep(chance.uniform(0, 0.25))
+                    if processes > 1 and chance.random() < 0.8:
+                        mortal.kill_part(chance)
+                        await life.note_kill()
+                        continue
                     await mortal.kill()
                     await life.note_kill()
                     mortal.start()
@@ -88,6 +96,15 @@ async def test_inv_41_42_43_the_same_on_postgresql(
         await live_and_die(tmp_path / "hub", max(4, ALIVE // 5), databases.migrated())
     finally:
         databases.remove_all()
+
+
+async def test_inv_41_44_46_of_two_processes_one_is_killed_and_the_other_takes_over(
+    database_url: str, tmp_path: Path
+) -> None:
+    """On one SQLite file as well."""
+    url = None if database_url.startswith("sqlite") else database_url
+    life = await live_and_die(tmp_path / "hub", max(6, ALIVE // 5), url, processes=2)
+    assert life.replies and life.titles
 
 
 def _migrate(file: str, history: str) -> None:

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -87,3 +91,44 @@ def test_after_a_start_with_the_clock_set_back_ids_go_on_where_they_were() -> No
         assert ids.new_id() < far, "a clock that was days ahead once must not spoil every id since"
     finally:
         ids._last = before
+
+
+@pytest.fixture
+def heights() -> Iterator[ids.Heights]:
+    """Shared with another process, until the test ends."""
+    made = ids.Heights(2)
+    before = ids._last
+    ids.go_on_with(made, 0)
+    yield made
+    ids._heights, ids._last = None, before
+
+
+def test_inv_44_ids_of_processes_that_answer_each_other_grow_within_a_millisecond(
+    heights: ids.Heights,
+) -> None:
+    asked, asking = os.pipe()
+    told, telling = os.pipe()
+    child = os.fork()
+    if child == 0:
+        ids.go_on_with(heights, 1)
+        while os.read(asked, 1) == b"?":
+            os.write(telling, ids.new_id().to_bytes(8, "big"))
+        os._exit(0)
+    made = []
+    for _ in range(500):
+        made.append(ids.new_id())
+        os.write(asking, b"?")
+        made.append(int.from_bytes(os.read(told, 8), "big"))
+    os.write(asking, b".")
+    os.waitpid(child, 0)
+    assert made == sorted(set(made))
+
+
+def test_inv_44_with_the_clock_set_back_ids_go_on_after_those_of_the_other_process(
+    heights: ids.Heights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = heights.newest[1] = ids.new_id() + (5_000 << TAIL_BITS)
+    real = time.time_ns
+    monkeypatch.setattr(ids, "time", SimpleNamespace(time_ns=lambda: real() - 3_600_000_000_000))
+    assert theirs < ids.new_id() < ids.new_id()
+    assert heights.newest[0] == ids._last
