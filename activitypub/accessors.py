@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from activitypub.ijson import JSONObject
@@ -16,6 +17,8 @@ from activitypub.origins import MAX_URL_CHARS, parse_url
 from activitypub.vocabulary import AS_NAMESPACE, AS_PUBLIC, ITEM_LIMIT, PUBLIC_ALIASES
 
 _TYPE_LIMIT = 8
+_TYPE_CHARS = 200
+_TIME_CHARS = 64
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _SPACE_OR_CONTROL = re.compile(r"[\s\x00-\x1f\x7f]")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8}){0,4}")
@@ -40,7 +43,9 @@ def text(doc: JSONObject, key: str, *, limit: int) -> str | None:
     """A string, cut to `limit` characters. Absent if it holds control characters other than tab,
     line feed and carriage return."""
     value = doc.get(key)
-    if not isinstance(value, str) or (not value.isprintable() and _CONTROL.search(value)):
+    if value is None or not isinstance(value, str):
+        return None
+    if not value.isprintable() and _CONTROL.search(value):
         return None
     return value[:limit]
 
@@ -52,7 +57,7 @@ def natural(doc: JSONObject, key: str, *, limit: int) -> tuple[str | None, str |
     plain key, the map's first entry gives both (Mastodon's rule).
     """
     value = text(doc, key, limit=limit)
-    translations = doc.get(f"{key}Map")
+    translations = doc.get(key + "Map")
     if not isinstance(translations, dict):
         return value, None
     if value is not None:
@@ -83,7 +88,7 @@ def identifier(value: object) -> str | None:
     """
     if isinstance(value, dict):
         value = value.get("id")
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_URL_CHARS:
+    if value is None or not isinstance(value, str) or not 0 < len(value) <= MAX_URL_CHARS:
         return None
     return None if _SPACE_OR_CONTROL.search(value) else value
 
@@ -91,6 +96,8 @@ def identifier(value: object) -> str | None:
 def link(doc: JSONObject, key: str) -> str | None:
     """One id: from a string, an object, or the first element of an array of these."""
     value = doc.get(key)
+    if value is None:
+        return None
     if isinstance(value, list):
         value = value[0] if value else None
     return identifier(value)
@@ -98,23 +105,44 @@ def link(doc: JSONObject, key: str) -> str | None:
 
 def links(doc: JSONObject, key: str, limit: int) -> tuple[str, ...]:
     """Distinct ids in their order, from the first `limit` elements."""
-    found = (identifier(value) for value in _elements(doc, key, limit))
-    return tuple(dict.fromkeys(value for value in found if value is not None))
+    found: dict[str, None] = {}
+    for element in _elements(doc, key, limit):
+        value = identifier(element)
+        if value is not None:
+            found[value] = None
+    return tuple(found)
 
 
 def url(doc: JSONObject, key: str, *, allow_http: bool = False) -> str | None:
     """`link`, as a canonical URL; absent if it is none."""
-    return parse_url(link(doc, key), allow_http=allow_http)
+    value = doc.get(key)
+    if value is None:
+        return None
+    if isinstance(value, list):
+        value = value[0] if value else None
+    return address(value, allow_http=allow_http)
+
+
+def address(value: object, *, allow_http: bool = False) -> str | None:
+    """The canonical URL in a string or in an object with a string `id`: `identifier`, parsed.
+
+    What `identifier` refuses is no URL, so it need not be asked as well.
+    """
+    if isinstance(value, dict):
+        value = value.get("id")
+    return parse_url(value, allow_http=allow_http)
 
 
 def objects(doc: JSONObject, key: str, limit: int) -> tuple[JSONObject | str, ...]:
     """The strings and objects among the first `limit` elements; a single value counts as one."""
-    return tuple(value for value in _elements(doc, key, limit) if isinstance(value, (dict, str)))
+    found = _elements(doc, key, limit)
+    return tuple([value for value in found if isinstance(value, (dict, str))]) if found else ()
 
 
 def documents(doc: JSONObject, key: str, limit: int) -> tuple[JSONObject, ...]:
     """The objects (not the strings) among the first `limit` elements."""
-    return tuple(value for value in _elements(doc, key, limit) if isinstance(value, dict))
+    found = _elements(doc, key, limit)
+    return tuple([value for value in found if isinstance(value, dict)]) if found else ()
 
 
 def document(doc: JSONObject, key: str) -> JSONObject | None:
@@ -145,8 +173,14 @@ def time(doc: JSONObject, key: str) -> int | None:
     Any number of fraction digits (cut, not rounded), a zone or none (UTC), a blank for the `T`.
     """
     value = doc.get(key)
-    if not isinstance(value, str) or len(value) > 64:
+    if value is None or not isinstance(value, str) or len(value) > _TIME_CHARS:
         return None
+    return _milliseconds(value)
+
+
+@lru_cache(maxsize=256)
+def _milliseconds(value: str) -> int | None:
+    # Remembered, because an activity and its object state the same moment.
     match = _TIME.fullmatch(value)
     if match is None:
         return None
@@ -171,11 +205,21 @@ def time(doc: JSONObject, key: str) -> int | None:
 
 def types(doc: JSONObject) -> tuple[str, ...]:
     """The types of a document, without the ActivityStreams prefix (`as:Note` is `Note`)."""
+    value = doc.get("type")
+    if isinstance(value, str):
+        return _single_type(value) if 0 < len(value) <= _TYPE_CHARS else ()
     return tuple(
-        value.removeprefix("as:").removeprefix(AS_NAMESPACE)
-        for value in _elements(doc, "type", _TYPE_LIMIT)
-        if isinstance(value, str) and 0 < len(value) <= 200
+        [
+            value.removeprefix("as:").removeprefix(AS_NAMESPACE)
+            for value in _elements(doc, "type", _TYPE_LIMIT)
+            if isinstance(value, str) and 0 < len(value) <= _TYPE_CHARS
+        ]
     )
+
+
+@lru_cache(maxsize=128)
+def _single_type(value: str) -> tuple[str, ...]:
+    return (value.removeprefix("as:").removeprefix(AS_NAMESPACE),)
 
 
 def html_url(doc: JSONObject) -> str | None:
@@ -210,7 +254,11 @@ def recipients(
     """Distinct canonical URLs of an addressing property, the public collection in its full form.
     What is neither is dropped (NodeBB has sent its own user numbers)."""
     found: dict[str, None] = {}
-    for value in links(doc, key, limit):
+    for value in _elements(doc, key, limit):
+        if isinstance(value, dict):
+            value = value.get("id")
+        if not isinstance(value, str):
+            continue
         target = AS_PUBLIC if value in PUBLIC_ALIASES else parse_url(value, allow_http=allow_http)
         if target is not None:
             found[target] = None
@@ -219,6 +267,8 @@ def recipients(
 
 def _elements(doc: JSONObject, key: str, limit: int) -> list[Any]:
     value = doc.get(key)
+    if value is None:
+        return []
     if isinstance(value, list):
-        return value[:limit]
-    return [] if value is None else [value]
+        return value if len(value) <= limit else value[:limit]
+    return [value]

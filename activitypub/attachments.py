@@ -80,6 +80,8 @@ class OptionDocument:
 def read_image(doc: JSONObject, key: str, *, allow_http: bool = False) -> ImageRef | None:
     """The image of a property: a URL string, an Image, or the first of an array of these."""
     value = doc.get(key)
+    if value is None:
+        return None
     if isinstance(value, list):
         value = value[0] if value else None
     if isinstance(value, str):
@@ -123,9 +125,12 @@ def read_attachments(
 
 def read_tags(doc: JSONObject, *, allow_http: bool = False) -> tuple[TagDocument, ...]:
     """Mentions, hashtags and emoji of a post or profile, each kind up to its own limit."""
+    tags = accessors.documents(doc, "tag", vocabulary.ITEM_LIMIT)
+    if not tags:
+        return ()
     counts = dict.fromkeys(_TAG_LIMITS, 0)
     found = []
-    for value in accessors.documents(doc, "tag", vocabulary.ITEM_LIMIT):
+    for value in tags:
         tag = _read_tag(value, allow_http)
         if tag is not None and counts[tag.type] < _TAG_LIMITS[tag.type]:
             counts[tag.type] += 1
@@ -135,7 +140,9 @@ def read_tags(doc: JSONObject, *, allow_http: bool = False) -> tuple[TagDocument
 
 def read_options(doc: JSONObject) -> tuple[tuple[OptionDocument, ...], bool]:
     """The choices of a Question, and whether several may be chosen (`anyOf`)."""
-    multiple = "oneOf" not in doc and "anyOf" in doc
+    if "oneOf" not in doc and "anyOf" not in doc:
+        return (), False
+    multiple = "oneOf" not in doc
     found = []
     for value in accessors.documents(
         doc, "anyOf" if multiple else "oneOf", vocabulary.OPTION_LIMIT
@@ -148,6 +155,8 @@ def read_options(doc: JSONObject) -> tuple[tuple[OptionDocument, ...], bool]:
 
 def read_total(doc: JSONObject, key: str) -> int | None:
     """`totalItems` of an embedded collection."""
+    if key not in doc:
+        return None
     collection = accessors.document(doc, key)
     return (
         None if collection is None else accessors.integer(collection, "totalItems", 0, _MAX_COUNT)
@@ -155,7 +164,8 @@ def read_total(doc: JSONObject, key: str) -> int | None:
 
 
 def _read_tag(value: JSONObject, allow_http: bool) -> TagDocument | None:
-    kind = next(iter(accessors.types(value)), None)
+    types = accessors.types(value)
+    kind = types[0] if types else None
     name = accessors.text(value, "name", limit=vocabulary.NAME_CHARS)
     href = parse_url(value.get("href"), allow_http=allow_http)
     if kind == "Mention":

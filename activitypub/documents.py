@@ -199,6 +199,8 @@ def read_object(doc: JSONObject, *, allow_http: bool = False) -> ObjectDocument:
     cc = accessors.recipients(doc, "cc", vocabulary.RECIPIENT_LIMIT, allow_http=allow_http)
     options, multiple = read_options(doc)
     replies = accessors.url(doc, "replies", allow_http=allow_http)
+    if replies is not None and not same_origin(replies, object_id, allow_http=allow_http):
+        replies = None
     return ObjectDocument(
         id=object_id,
         type=kind,
@@ -231,7 +233,7 @@ def read_object(doc: JSONObject, *, allow_http: bool = False) -> ObjectDocument:
         end_time=accessors.time(doc, "endTime"),
         location_name=_named(doc, "location"),
         event=read_event(doc) if kind == "Event" else None,
-        replies=replies if same_origin(replies, object_id, allow_http=allow_http) else None,
+        replies=replies,
         likes=read_total(doc, "likes"),
         shares=read_total(doc, "shares"),
         generator=_named(doc, "generator"),
@@ -266,7 +268,7 @@ def read_activity(doc: JSONObject, *, allow_http: bool = False) -> ActivityDocum
         type=kind,
         actor=actor,
         object=first,
-        object_id=parse_url(accessors.identifier(first), allow_http=allow_http),
+        object_id=accessors.address(first, allow_http=allow_http),
         objects=objects,
         target=accessors.url(doc, "target", allow_http=allow_http),
         to=accessors.recipients(doc, "to", vocabulary.RECIPIENT_LIMIT, allow_http=allow_http),
@@ -335,15 +337,21 @@ def _own_id(doc: JSONObject, allow_http: bool) -> str | None:
 def _known(types: tuple[str, ...], known: frozenset[str]) -> str:
     if not types:
         raise Refused("no-type")
-    return next((name for name in types if name in known), types[0])
+    for name in types:
+        if name in known:
+            return name
+    return types[0]
 
 
 def _author(doc: JSONObject, allow_http: bool) -> str | None:
     """One author. Of an array (PeerTube: person and channel) the first id or Person."""
+    stated = doc.get("attributedTo")
+    if isinstance(stated, str):
+        return parse_url(stated, allow_http=allow_http)
     for value in accessors.objects(doc, "attributedTo", vocabulary.RECIPIENT_LIMIT):
         if isinstance(value, dict) and "type" in value and "Person" not in accessors.types(value):
             continue
-        author = parse_url(accessors.identifier(value), allow_http=allow_http)
+        author = accessors.address(value, allow_http=allow_http)
         if author is not None:
             return author
     return accessors.url(doc, "attributedTo", allow_http=allow_http)
@@ -376,6 +384,8 @@ def _language(doc: JSONObject) -> str | None:
 
 def _named(doc: JSONObject, key: str) -> str | None:
     """The name of an embedded object, or a plain string."""
+    if key not in doc:
+        return None
     for value in accessors.objects(doc, key, 1):
         place = {key: value} if isinstance(value, str) else value
         field = key if isinstance(value, str) else "name"

@@ -46,6 +46,9 @@ class PolicyDocument:
     like: Approval | None
 
 
+NOTHING_SAID: Final = PolicyDocument(None, None, None)
+
+
 @dataclass(frozen=True, slots=True)
 class AuthorizationDocument:
     """A stamp: `attributed_to` lets `interacting_object` quote `interaction_target`. All are ids."""
@@ -58,7 +61,9 @@ class AuthorizationDocument:
 
 def read_policies(doc: JSONObject, *, allow_http: bool = False) -> PolicyDocument:
     """What an object lets others do."""
-    policy = accessors.document(doc, "interactionPolicy") or {}
+    policy = accessors.document(doc, "interactionPolicy")
+    if not policy:
+        return NOTHING_SAID
     return PolicyDocument(
         _approval(policy, "canQuote", allow_http),
         _approval(policy, "canReply", allow_http),
@@ -81,9 +86,10 @@ def read_authorization(doc: JSONObject, *, allow_http: bool = False) -> Authoriz
 def read_quote(doc: JSONObject, *, allow_http: bool = False) -> str | None:
     """The id of what an object quotes, in any of the peers' forms. What was deleted (a Tombstone) is nothing."""
     for key in QUOTE_KEYS:
-        target = accessors.url(doc, key, allow_http=allow_http)
-        if target is not None:
-            return target
+        if key in doc:
+            target = accessors.url(doc, key, allow_http=allow_http)
+            if target is not None:
+                return target
     for tag in accessors.documents(doc, "tag", vocabulary.ITEM_LIMIT):
         if "Link" in accessors.types(tag) and _is_quote(tag):
             target = parse_url(tag.get("href"), allow_http=allow_http)

@@ -22,6 +22,9 @@ A path may hold any character, and an index of PostgreSQL takes 2,704 bytes at m
 MAX_HOST_CHARS = 253
 """Longest host name (RFC 1035 §2.3.4), in A-label form."""
 
+_REMEMBERED = 2048
+"""URLs, and hosts, that are remembered as they were read: an activity names the same few again and again."""
+
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 _SPLIT = re.compile(
@@ -43,6 +46,9 @@ class _Parts(NamedTuple):
     scheme: str
     authority: str
     rest: str
+    url: str
+    """All of it in canonical form."""
+    origin: str
 
 
 def parse_url(text: object, *, allow_http: bool = False) -> str | None:
@@ -53,15 +59,13 @@ def parse_url(text: object, *, allow_http: bool = False) -> str | None:
     (`https://h` and `https://h/` are different ids). With `allow_http`, http passes as well.
     """
     parts = _parts(text, allow_http)
-    if parts is None:
-        return None
-    return f"{parts.scheme}://{parts.authority}{parts.rest}"
+    return None if parts is None else parts.url
 
 
 def origin(url: object, *, allow_http: bool = False) -> str | None:
     """`https://host` or `https://host:port` of a URL (RFC 6454), or None if it is no URL."""
     parts = _parts(url, allow_http)
-    return None if parts is None else f"{parts.scheme}://{parts.authority}"
+    return None if parts is None else parts.origin
 
 
 def host(url: object, *, allow_http: bool = False) -> str | None:
@@ -72,8 +76,11 @@ def host(url: object, *, allow_http: bool = False) -> str | None:
 
 def same_origin(a: object, b: object, *, allow_http: bool = False) -> bool:
     """Whether both are URLs and of one origin. Two non-URLs have no origin in common."""
-    first = origin(a, allow_http=allow_http)
-    return first is not None and first == origin(b, allow_http=allow_http)
+    first = _parts(a, allow_http)
+    if first is None:
+        return False
+    second = _parts(b, allow_http)
+    return second is not None and first.origin == second.origin
 
 
 def same_url(a: object, b: object, *, allow_http: bool = False) -> bool:
@@ -112,34 +119,45 @@ def _name(parts: _Parts) -> str:
 
 
 def _parts(text: object, allow_http: bool) -> _Parts | None:
+    # What is too long is not looked up either: nothing of that size is remembered.
     if not isinstance(text, str) or len(text) > MAX_URL_CHARS:
         return None
-    if not text.isascii() and len(text.encode("utf-8", "surrogatepass")) > MAX_URL_CHARS:
-        return None
     parts = _split(text)
-    if parts is None or (parts.scheme != "https" and not allow_http):
+    if parts is None or not (allow_http or parts.scheme == "https"):
         return None
     return parts
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=_REMEMBERED)
 def _split(text: str) -> _Parts | None:
+    if not text.isascii() and len(text.encode("utf-8", "surrogatepass")) > MAX_URL_CHARS:
+        return None
     if _REFUSED.search(text):
         return None
     match = _SPLIT.fullmatch(text)
     if match is None:
         return None
     scheme = match["scheme"].lower()
-    name = _canonical_host(match["host"])
-    if name is None:
+    authority = _canonical_authority(scheme, match["host"], match["port"])
+    if authority is None:
         return None
-    if match["port"] is None:
-        return _Parts(scheme, name, match["rest"])
-    port = int(match["port"])
-    if not 0 < port < 65536 or match["port"].startswith("0"):
+    source = f"{scheme}://{authority}"
+    url = source + match["rest"]
+    if type(text) is str and url == text:
+        # Nearly always it is canonical already: then one text is kept, not two.
+        url = text
+    return _Parts(scheme, authority, match["rest"], url, source)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _canonical_authority(scheme: str, name: str, digits: str | None) -> str | None:
+    found = _canonical_host(name)
+    if found is None or digits is None:
+        return found
+    port = int(digits)
+    if not 0 < port < 65536 or digits.startswith("0"):
         return None
-    authority = name if port == _DEFAULT_PORTS[scheme] else f"{name}:{port}"
-    return _Parts(scheme, authority, match["rest"])
+    return found if port == _DEFAULT_PORTS[scheme] else f"{found}:{port}"
 
 
 def _canonical_host(name: str) -> str | None:

@@ -30,7 +30,7 @@ async def keep(tx: Transaction, received: Received, *, object_id: int) -> None:
     if received.activity.id is None:
         return
     raw = received.activity.raw
-    kept = _without_blind_copies(raw)
+    blind = _has_blind_copies(raw)
     await tx.execute(
         "INSERT INTO received_activities (uri, type, actor_id, object_id, body, created_at)"
         " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (uri) DO UPDATE SET body = excluded.body",
@@ -38,9 +38,23 @@ async def keep(tx: Transaction, received: Received, *, object_id: int) -> None:
         received.activity.type,
         received.signer.id,
         object_id,
-        received.text if received.text and kept == raw else dumps(kept).decode(),
+        received.text
+        if received.text and not blind
+        else dumps(_without_blind_copies(raw) if blind else raw).decode(),
         now_ms(),
     )
+
+
+def _has_blind_copies(raw: JSONObject) -> bool:
+    """Whether `_without_blind_copies` would leave anything out."""
+    if "bto" in raw or "bcc" in raw:
+        return True
+    inner = raw.get("object")
+    if isinstance(inner, dict):
+        return _has_blind_copies(inner)
+    if isinstance(inner, list):
+        return any(isinstance(item, dict) and _has_blind_copies(item) for item in inner)
+    return False
 
 
 def _without_blind_copies(raw: JSONObject) -> JSONObject:

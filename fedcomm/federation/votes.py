@@ -59,9 +59,11 @@ def _vote(document: JSONObject, actor: str, allow_http: bool) -> Cast | None:
     if "Note" not in accessors.types(document):
         return None
     name = accessors.natural(document, "name", limit=NAME_CHARS)[0]
+    if not name:
+        return None  # what nearly all are: nothing more is read
     question = accessors.url(document, "inReplyTo", allow_http=allow_http)
     author = accessors.url(document, "attributedTo", allow_http=allow_http)
     says_something = accessors.natural(document, "content", limit=NAME_CHARS)[0]
-    if not name or question is None or says_something or author not in (None, actor):
+    if question is None or says_something or author not in (None, actor):
         return None
     return Cast(question, name)

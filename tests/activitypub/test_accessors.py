@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activitypub import accessors
+from activitypub.origins import parse_url
 from activitypub.vocabulary import AS_PUBLIC
 
 WRONG_FOR_TEXT: list[Any] = [None, True, 0, 1, 1.5, [], ["a"], {}, {"id": "a"}]
@@ -228,3 +229,47 @@ def test_recipients_are_canonical_urls_only() -> None:
     }
     assert accessors.recipients(doc, "cc", 9) == ("https://h.example/a",)
     assert accessors.recipients(doc, "cc", 9, allow_http=True)[1:] == ("http://h.example/",)
+
+
+ANY_VALUE = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=12)
+    | st.sampled_from(
+        [
+            *("https://a.example/1", "HTTPS://A.example:443/1", "http://a.example/1", "as:Public"),
+            *("Public", AS_PUBLIC, " https://a.example/1", "https://a.example/\u2028", "tag:x"),
+        ]
+    )
+    | st.text(max_size=3).map(lambda text: f"https://a.example/{text}"),
+    lambda inner: st.lists(inner, max_size=4) | st.fixed_dictionaries({"id": inner}),
+    max_leaves=6,
+)
+
+
+def test_inv_12_no_url_holds_what_an_identifier_must_not_hold() -> None:
+    """So whoever wants a URL need not ask for an identifier first."""
+    for number in range(0x110000):
+        letter = chr(number)
+        if letter.isspace() or number < 0x20 or number == 0x7F:
+            assert accessors.identifier(f"https://a.example/{letter}") is None
+            assert accessors.address(f"https://a.example/{letter}") is None
+
+
+@given(ANY_VALUE, st.booleans())
+def test_inv_12_an_address_is_the_identifier_as_a_url(value: Any, allow_http: bool) -> None:
+    expected = parse_url(accessors.identifier(value), allow_http=allow_http)
+    assert accessors.address(value, allow_http=allow_http) == expected
+    first = parse_url(accessors.link({"x": value}, "x"), allow_http=allow_http)
+    assert accessors.url({"x": value}, "x", allow_http=allow_http) == first
+
+
+@given(ANY_VALUE, st.booleans(), st.integers(1, 4))
+def test_inv_12_recipients_are_links_as_urls(value: Any, allow_http: bool, limit: int) -> None:
+    expected = [
+        AS_PUBLIC if accessors.is_public(link) else parse_url(link, allow_http=allow_http)
+        for link in accessors.links({"to": value}, "to", limit)
+    ]
+    found = accessors.recipients({"to": value}, "to", limit, allow_http=allow_http)
+    assert found == tuple(dict.fromkeys(url for url in expected if url is not None))

@@ -235,3 +235,22 @@ def test_any_text_is_a_canonical_url_or_none(text: str) -> None:
         assert parts.port != {"https": 443, "http": 80}[parts.scheme]
         assert not any(unicodedata.category(char) in ("Cc", "Zs", "Zl", "Zp") for char in url)
         assert same_origin(url, text, allow_http=allow_http)
+
+
+def test_inv_10_what_is_remembered_of_a_url_holds_for_each_question_about_it() -> None:
+    for _ in range(2):
+        assert parse_url("http://kept.example/x", allow_http=True) == "http://kept.example/x"
+        assert parse_url("http://kept.example/x") is None
+        assert origin("HTTP://Kept.example:80/x", allow_http=True) == "http://kept.example"
+        assert not same_origin("http://kept.example/x", "http://kept.example/x")
+        assert same_origin("http://kept.example/x", "http://kept.example:80/y", allow_http=True)
+
+
+def test_inv_10_a_url_is_plain_text_whoever_asked_first() -> None:
+    """A page trusts some kinds of text more than others: what is remembered must be of no kind."""
+
+    class Trusted(str):
+        pass
+
+    assert type(parse_url(Trusted("https://trusted.example/x"))) is str
+    assert type(parse_url("https://trusted.example/x")) is str
