@@ -1,12 +1,18 @@
-"""Argon2id passwords (security.md §6): hashed in a thread, four at once at most, the same time for
-nobody."""
+"""Argon2id passwords (security.md §6): hashed in threads, as many at once as there are cores and four at
+most, the same time for nobody."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import unicodedata
+from typing import TYPE_CHECKING
 
+from fedcomm import allocator
 from fedcomm.hub.errors import Invalid
+
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
 
 MINIMUM_LENGTH = 8
 MAXIMUM_LENGTH = 128
@@ -15,7 +21,10 @@ MEMORY_KIB = 19_456
 """19 MiB, the least that OWASP and security.md §6 allow: the service shares 1 GB with everything
 else."""
 
-_turns = asyncio.Semaphore(4)
+AT_ONCE = min(4, os.cpu_count() or 1)
+"""More would take more memory and be no sooner."""
+
+_turns = asyncio.Semaphore(AT_ONCE)
 _DUMMY = (
     "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$"
     "4Zb0xCnDUdMOF1uCIMS6yQ0hXZlqkfM3SFxVxgE7gDQ"
@@ -45,20 +54,23 @@ async def verify_password(stored: str | None, password: str) -> bool:
         return await asyncio.to_thread(_verify, stored, password)
 
 
-def _hash(password: str) -> str:
+def _hasher() -> PasswordHasher:
     from argon2 import PasswordHasher
 
-    hasher = PasswordHasher(time_cost=TIME_COST, memory_cost=MEMORY_KIB, parallelism=1)
-    return hasher.hash(unicodedata.normalize("NFC", password))
+    # Before the first block of that size, whose end would make the allocator keep the next.
+    allocator.return_large_blocks()
+    return PasswordHasher(time_cost=TIME_COST, memory_cost=MEMORY_KIB, parallelism=1)
+
+
+def _hash(password: str) -> str:
+    return _hasher().hash(unicodedata.normalize("NFC", password))
 
 
 def _verify(stored: str | None, password: str) -> bool:
-    from argon2 import PasswordHasher
     from argon2.exceptions import InvalidHashError, VerificationError
 
-    hasher = PasswordHasher(time_cost=TIME_COST, memory_cost=MEMORY_KIB, parallelism=1)
     try:
-        hasher.verify(stored or _DUMMY, unicodedata.normalize("NFC", password))
+        _hasher().verify(stored or _DUMMY, unicodedata.normalize("NFC", password))
     except (VerificationError, InvalidHashError):
         return False
     return stored is not None
