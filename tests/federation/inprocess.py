@@ -73,6 +73,12 @@ class LocalHub:
         self.topic = await self.write_topic(self.group, "Which soil?", "Clay, north side.")
         self.secret_topic = await self.write_topic(self.secret, "MARKERSECRET", "MARKERSECRET text")
 
+    def continue_as(self, before: LocalHub) -> None:
+        """Know the members, groups and topics that another hub on the same database has made."""
+        self.anna, self.ben = before.anna, before.ben
+        self.group, self.secret = before.group, before.secret
+        self.topic, self.secret_topic = before.topic, before.secret_topic
+
     async def make_group(self, name: str, **options: Any) -> int:
         """A group of anna's."""
         async with self.db.transaction() as tx:
@@ -291,9 +297,11 @@ async def local_hub(
     database_url: str,
     stubs: ScriptedStubs,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
+    again: LocalHub | None = None,
 ) -> AsyncIterator[LocalHub]:
-    """A hub on a migrated database, its workers running, until the block ends."""
-    port = free_port()
+    """A hub on a migrated database, its workers running, until the block ends. `again`: the one that ran on it before,
+    whose address and people it has."""
+    port = again.site.config.server.port if again is not None else free_port()
     tables = merged(
         {
             "instance": {"origin": f"http://localhost:{port}", "name": "Hub under test"},
@@ -305,14 +313,18 @@ async def local_hub(
     )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "fedcomm.toml").write_text(toml(tables))
-    create_key_file(folder / "fedcomm.key")
+    if again is None:
+        create_key_file(folder / "fedcomm.key")
     site = await open_site(load(folder / "fedcomm.toml", {}))
     runner = web.AppRunner(build_app(site), access_log=None, shutdown_timeout=1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
     hub = LocalHub(site, stubs)
     try:
-        await hub.settle_in()
+        if again is None:
+            await hub.settle_in()
+        else:
+            hub.continue_as(again)
         yield hub
     finally:
         await runner.cleanup()

@@ -9,6 +9,9 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +19,23 @@ from typing import Any
 import aiohttp
 import pytest
 
-from fedcomm.store import sqlite
+from fedcomm.federation import lanes
+from fedcomm.store import disk, sqlite
 from tests.databases import PostgreSQLDatabases, PostgreSQLServer, migrate_apart, require_binaries
 from tests.federation.inprocess import LocalHub, ScriptedStubs, local_hub
 from tests.federation.stub import PUBLIC
+
+OUTAGE_S = float(os.environ.get("FEDCOMM_TEST_OUTAGE_SECONDS", "1"))
+"""How long PostgreSQL is away (`python -m tests.nightly`: a minute)."""
+
+LOCKER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=10)
+for line in sys.stdin:
+    connection.execute(line)
+    print("done", flush=True)
+"""
+"""Another process that does with a SQLite file what it is told, line by line."""
 
 RETRY = {"delivery": {"retry_minutes": [0.005]}, "inbox": {"retry_seconds": [0.2]}}
 
@@ -86,6 +102,22 @@ async def goes_on(hub: LocalHub, cookie: dict[str, str], host: str, author: str)
     assert sum("Afterwards" in text for text in arrived) >= 1
 
 
+async def ask_until(hub: LocalHub, end: float) -> tuple[Counter[tuple[str, int]], list[float]]:
+    """What a page and the two looks at the hub's health answer until that moment, and the seconds that each took."""
+    answers: Counter[tuple[str, int]] = Counter()
+    waits = []
+    while True:
+        for path in ("/g/gardening", "/ready", "/health"):
+            asked = time.monotonic()
+            status, text = await hub.get(path)
+            waits.append(time.monotonic() - asked)
+            answers[path, status] += 1
+            assert path != "/g/gardening" or "cannot be reached" in text
+        if time.monotonic() > end:
+            return answers, waits
+        await asyncio.sleep(0.2)
+
+
 async def through(hub: LocalHub, fail: Any, mend: Any, statuses: set[int], words: str) -> None:
     """One failure of storage from its beginning to its end."""
     cookie = await hub.cookie()
@@ -118,19 +150,31 @@ async def test_inv_42_a_database_locked_by_another_process(
     monkeypatch.setattr(sqlite.sqlite_pragmas, "__defaults__", (200,))
     path = tmp_path / "hub.db"
     shutil.copy(migrated_sqlite, path)
-    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other = subprocess.Popen(
+        [sys.executable, "-c", LOCKER, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
-    async def lock() -> None:
-        # In a thread: the hub that it waits for is in this one.
-        other.execute("PRAGMA busy_timeout = 10000")
-        await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
+    async def tell(statement: str) -> None:
+        assert other.stdin is not None and other.stdout is not None
+        other.stdin.write(f"{statement}\n")
+        other.stdin.flush()
+        # In a thread: the hub that it waits for is in this process.
+        assert await asyncio.to_thread(other.stdout.readline) == "done\n"
 
-    async def unlock() -> None:
-        other.execute("ROLLBACK")
-
-    async with local_hub(tmp_path, f"sqlite:///{path}", servers, RETRY) as hub:
-        await through(hub, lock, unlock, {503}, "cannot be reached")
-    other.close()
+    try:
+        async with local_hub(tmp_path, f"sqlite:///{path}", servers, RETRY) as hub:
+            await through(
+                hub,
+                lambda: tell("BEGIN IMMEDIATE"),
+                lambda: tell("ROLLBACK"),
+                {503},
+                "cannot be reached",
+            )
+    finally:
+        other.communicate()
 
 
 async def test_inv_42_a_database_that_became_read_only(
@@ -150,18 +194,76 @@ async def test_inv_42_a_database_that_became_read_only(
         await through(hub, freeze, thaw, {503}, "cannot be reached")
 
 
+def mount(*arguments: str) -> bool:
+    """Mount something; whether that can be done here."""
+    command = shutil.which("mount")
+    if command is None or os.geteuid():
+        return False
+    return not subprocess.run([command, *arguments], capture_output=True).returncode
+
+
+@pytest.fixture
+def own_disk(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    """A disk of 24 MiB with a file system of its own: where it is mounted, and the file that it is in."""
+    folder, image = tmp_path / "disk", tmp_path / "image"
+    folder.mkdir()
+    with image.open("wb") as file:
+        file.truncate(24 << 20)
+    maker = shutil.which("mkfs.ext4") or "/usr/sbin/mkfs.ext4"
+    with contextlib.suppress(OSError):
+        subprocess.run([maker, "-q", str(image)], capture_output=True)
+    if not mount("-o", "loop", str(image), str(folder)):
+        pytest.skip("no disk can be mounted here")
+    yield folder, image
+    subprocess.run(["umount", str(folder)], check=False)
+
+
+async def test_inv_42_a_disk_that_the_system_made_read_only(
+    migrated_sqlite: Path, tmp_path: Path, own_disk: tuple[Path, Path], servers: ScriptedStubs
+) -> None:
+    """As Linux does with a disk that fails: also files that are open for writing cannot be written any more."""
+    folder, image = own_disk
+    path = folder / "hub.db"
+    shutil.copy(migrated_sqlite, path)
+    disk.sync(path)
+    disk.sync(folder)
+    async with local_hub(tmp_path, f"sqlite:///{path}", servers, RETRY) as hub:
+        cookie = await hub.cookie()
+        host = await follower(hub)
+        author = servers.somebody("ida")
+        assert await hub.deliver(answer_of(hub, author, 1)) == "done: stored"
+        assert (await write(hub, cookie, "Before"))[0] == 303
+        assert await hub.post(answer_of(hub, author, 2)) == 202
+        assert mount("-o", "remount,abort", str(folder))
+        status, retry_after, text = await write(hub, cookie, "Meanwhile")
+        assert (status, "cannot be reached" in text) == (503, True)
+        assert int(retry_after) > 0
+        assert await hub.post(answer_of(hub, author, 3)) == 503
+        status, text = await hub.get("/g/gardening")
+        assert status == 200
+        assert "Before" in text
+        # Nobody has to make it new: the same hub, started again on the mended disk.
+        stopped = hub
+    subprocess.run(["umount", str(folder)], check=True)
+    assert mount("-o", "loop", str(image), str(folder))
+    # What is started anew signs its leases as another process.
+    lanes._names.clear()
+    async with local_hub(tmp_path, f"sqlite:///{path}", servers, RETRY, again=stopped) as hub:
+        await goes_on(hub, cookie, host, author)
+        for number, count in ((1, 1), (2, 1), (3, 0)):
+            sql = "SELECT count(*) FROM objects WHERE uri = ?"
+            assert await hub.count(sql, f"{author}/notes/{number}") == count
+        for title, count in (("Before", 1), ("Meanwhile", 0)):
+            assert await hub.count("SELECT count(*) FROM objects WHERE title = ?", title) == count
+        assert await hub.db.value("PRAGMA integrity_check") == "ok"
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 12 MiB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = shutil.which("mount")
-    if mount is None or os.geteuid():
-        pytest.skip("only root can make a small disk")
-    done = subprocess.run(
-        [mount, "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)], capture_output=True
-    )
-    if done.returncode:
+    if not mount("-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)):
         pytest.skip("no disk can be mounted here")
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=False)
@@ -209,11 +311,17 @@ async def test_inv_42_postgresql_that_is_killed_and_comes_back(
                 await asyncio.to_thread(server.kill)
 
             async def start() -> None:
-                status, text = await hub.get("/g/gardening")
-                assert status == 503
-                assert "cannot be reached" in text
-                assert (await hub.get("/ready"))[0] == 503
+                answers, waits = await ask_until(hub, time.monotonic() + OUTAGE_S)
+                assert set(answers) == {("/g/gardening", 503), ("/ready", 503), ("/health", 503)}
                 await asyncio.to_thread(server.start)
+                started = time.monotonic()
+                while (await hub.get("/ready"))[0] != 200:
+                    await asyncio.sleep(0.01)
+                print(
+                    f"PostgreSQL was away for {OUTAGE_S:.0f} s: {sum(answers.values())} answers,"
+                    f" the slowest after {max(waits):.2f} s; ready"
+                    f" {time.monotonic() - started:.2f} s after it was back"
+                )
 
             await through(hub, kill, start, {503}, "cannot be reached")
             assert (await hub.get("/ready"))[0] == 200
