@@ -6,6 +6,7 @@ sentence. The words are read, never stored.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,10 @@ from typing import Final
 from fedcomm import access_files, imports
 from fedcomm.hub import erasure
 from fedcomm.hub.register import REGISTER, Blank, Delete
+from fedcomm.scanning import scan
 from fedcomm.site import Site
 from fedcomm.store.database import Reader
 
-CHUNK: Final = 1 << 20
 SHORTEST: Final = 4
 """Characters: shorter words are found by chance in any file."""
 
@@ -63,11 +64,13 @@ async def check(site: Site, case: erasure.Case, words: Sequence[str] = ()) -> Ch
     files = read = 0
     left_out: list[str] = []
     if needles:
-        for path in _files(site, left_out):
+        paths = list(_files(site, left_out))
+        for one in await asyncio.to_thread(scan, paths, needles):
             files += 1
-            size, hits = scan_file(path, needles)
-            read += size
-            findings += [Finding(f"{path.name} at byte {offset}", "a word") for offset in hits]
+            read += one.size
+            findings += [
+                Finding(f"{one.path.name} at byte {offset}", "a word") for offset in one.offsets
+            ]
     return Check(tuple(findings), columns, files, read, tuple(left_out))
 
 
@@ -146,22 +149,3 @@ def _files(site: Site, left_out: list[str]) -> Iterator[Path]:
                 yield Path(parent) / name
     if site.erasure_journal.path.exists():
         yield site.erasure_journal.path
-
-
-def scan_file(path: Path, needles: Sequence[bytes]) -> tuple[int, list[int]]:
-    """(bytes read, offsets of the first hit of each needle) in one file; one that vanished meanwhile is empty."""
-    overlap = max(map(len, needles)) - 1
-    hits: dict[bytes, int] = {}
-    position, tail = 0, b""
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                window = tail + chunk
-                for needle in needles:
-                    if needle not in hits and (at := window.find(needle)) >= 0:
-                        hits[needle] = position - len(tail) + at
-                position += len(chunk)
-                tail = window[-overlap:] if overlap else b""
-    except FileNotFoundError:
-        return 0, []
-    return position, sorted(set(hits.values()))

@@ -12,10 +12,11 @@ import time
 from pathlib import Path
 
 from fedcomm import erasures
-from fedcomm.erasure_check import check, scan_file
+from fedcomm.erasure_check import check
 from fedcomm.hub import erasure, groups, media, reactions, threads
 from fedcomm.hub.composition import Draft
 from fedcomm.hub.images import ImageLimits
+from fedcomm.scanning import scan
 from fedcomm.site import Site
 from fedcomm.store.ids import new_id, now_ms
 from tests.databases import make_site
@@ -134,7 +135,8 @@ async def files_of(site: Site) -> list[Path]:
 async def marked(site: Site, *words: str) -> list[str]:
     """Names of the files with one of the words; of PostgreSQL's the names of the tables and indexes."""
     needles = [word.encode() for word in words or (MARK,)]
-    found = [path.name for path in await files_of(site) if scan_file(path, needles)[1]]
+    scanned = await asyncio.to_thread(scan, await files_of(site), needles)
+    found = [one.path.name for one in scanned if one.offsets]
     if site.db.dialect == "postgresql":
         for number, name in enumerate(found):
             if name.isdigit():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from fedcomm.erasure_check import check
 from fedcomm.hub import access_requests, erasure, groups, threads
 from fedcomm.site import Site
 from fedcomm.store import disk
+from tests.databases import make_site
 from tests.hub.test_erasure import MARK, Schema, fill, schema  # noqa: F401
 from tests.hub.world import World
 from tests.test_erasure_bytes import crowd, finish, marked, settled
@@ -131,3 +135,39 @@ async def one(site: Site, case_id: int) -> erasure.Case:
     found = await erasure.case(site.db, case_id)
     assert found is not None
     return found
+
+
+UNUSED = """
+import sqlite3, sys
+try:
+    print(sqlite3.connect(sys.argv[1], timeout=0).execute("PRAGMA journal_mode = DELETE").fetchone()[0])
+except sqlite3.OperationalError as error:
+    print(error)
+"""
+"""Another process that would change the file's mode, as only one may whom nobody else hinders."""
+
+
+async def test_whoever_looks_into_the_database_file_keeps_the_locks_on_it(
+    migrated_sqlite: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "hub.db"
+    shutil.copy(migrated_sqlite, path)
+    site = await make_site(f"sqlite:///{path}", tmp_path)
+    world = World(site)
+    boss = await world.member("boss", role="administrator")
+    anna = await world.member("anna")
+    case_id = await world.do(erasure.request, "member", anna, requested_by=boss, reason="asked")
+
+    async def another_process() -> str:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", UNUSED, str(path), stdout=asyncio.subprocess.PIPE
+        )
+        return (await process.communicate())[0].decode().strip()
+
+    try:
+        assert await another_process() == "database is locked"
+        assert (await check(site, await one(site, case_id), ("anna",))).files
+        assert await another_process() == "database is locked"
+    finally:
+        await site.db.close()
+    assert await another_process() == "delete"
