@@ -120,6 +120,8 @@ class PostgreSQLDatabase:
         self._pool = pool
         self._turn = asyncio.Lock()
         self._appends = GroupCommit(self._write_batch)
+        self._asking = asyncio.Lock()
+        self._asked: asyncio.Task[Hashable] | None = None
 
     async def all(self, sql: str, *args: Value) -> Sequence[Row]:
         with _translated():
@@ -173,8 +175,17 @@ class PostgreSQLDatabase:
         await self._appends.append(*statements)
 
     async def state(self) -> Hashable:
-        # Which transactions a reader sees: every commit makes another one.
-        return str(await self.value("SELECT CAST(pg_current_snapshot() AS TEXT)"))
+        # One question for all who ask at this moment. One that is under way may have been answered already, before
+        # what they must not miss: it is the next one that they wait for together.
+        if self._asked is None:
+            self._asked = asyncio.create_task(self._ask_state())
+        return await asyncio.shield(self._asked)
+
+    async def _ask_state(self) -> Hashable:
+        async with self._asking:
+            self._asked = None
+            # Which transactions a reader sees: every commit makes another one.
+            return str(await self.value("SELECT CAST(pg_current_snapshot() AS TEXT)"))
 
     def at_hand(self) -> AbstractContextManager[None]:
         """The server is another process: every statement is a trip."""

@@ -5,6 +5,11 @@ that finds another drops every copy: whatever is written, by whichever process, 
 again. Nothing has to say which pages it touches, so nothing can forget to. What pages say of the time (*3 minutes
 ago*) may be `KEEP_S` old, and no copy stays in memory for longer, asked for or not: words that were erased are gone
 from here when the seconds are over, or with the next request.
+
+Nobody makes a page that somebody else is making, and however much is written meanwhile, one is made at a time for each
+address. Who asks may have what somebody else made if that was begun in the state that they found, or after they had
+asked: it has read the database no earlier than an answer of their own would have. Whoever asks a little before the end
+of a copy makes the next one, and the others have the old one until then: nothing has changed.
 """
 
 from __future__ import annotations
@@ -26,6 +31,9 @@ from fedcomm.web.visits import VISIT
 
 KEEP_S: Final = 5.0
 """Seconds for which a copy is given at most."""
+
+RENEWED_S: Final = 4.0
+"""After so many seconds the next one who asks makes the copy anew, and nobody else waits."""
 
 MOST_BYTES: Final = 8_000_000
 """Of all copies together; more are not kept."""
@@ -51,11 +59,12 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(slots=True)
 class Copy:
-    """An answer, and the same packed once somebody wanted it so."""
+    """An answer, and the same packed once somebody wanted it so. `made_at`: by the loop's clock."""
 
     body: bytes
     fields: CIMultiDict[str]
     packed: bytes | None = None
+    made_at: float = 0.0
 
     async def pack(self) -> bytes:
         """The body as gzip."""
@@ -67,34 +76,54 @@ class Copy:
         return self.packed
 
 
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """An answer that is being made; it began to read when the database was in `state`, or later. `done` ends with its
+    copy, or with None if it is none to be copied."""
+
+    state: Hashable
+    done: asyncio.Future[Copy | None]
+
+
 class Copies:
     """The copies of one process, all of one state of the database."""
 
     def __init__(self) -> None:
         self._state: Hashable = None
         self._kept: dict[Hashable, Copy] = {}
-        self._making: dict[tuple[Hashable, Hashable], asyncio.Future[None]] = {}
+        self._making: dict[Hashable, _Making] = {}
         self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def found(self, state: Hashable, key: Hashable) -> Copy | None:
-        """The copy for `key` in this state; copies of others are dropped."""
+        """The copy for `key` in this state; copies of others are dropped. None once the copy is nearly over, for the
+        one who makes it anew."""
         if state != self._state:
             self._kept.clear()
             self._bytes = 0
             self._state = state
-        return self._kept.get(key)
+        copy = self._kept.get(key)
+        if copy is None or key in self._making:
+            return copy
+        now = asyncio.get_running_loop().time()
+        return copy if now - copy.made_at < RENEWED_S else None
 
     def keep(self, state: Hashable, key: Hashable, copy: Copy) -> None:
         """Keep a copy that was made after the database was in `state`: if it is not any more, nobody asks for it."""
-        room = MOST_BYTES - self._bytes
-        if state != self._state or key in self._kept or len(copy.body) > min(room, LARGEST_BYTES):
+        if state != self._state:
             return
+        before = self._kept.get(key)
+        if before is not None:
+            self._drop(key, before)
+        if len(copy.body) > min(MOST_BYTES - self._bytes, LARGEST_BYTES):
+            return
+        loop = asyncio.get_running_loop()
+        copy.made_at = loop.time()
         self._kept[key] = copy
         self._bytes += len(copy.body)
-        asyncio.get_running_loop().call_later(KEEP_S, self._drop, key, copy)
+        loop.call_later(KEEP_S, self._drop, key, copy)
 
     def _drop(self, key: Hashable, copy: Copy) -> None:
         if self._kept.get(key) is copy:
@@ -102,15 +131,30 @@ class Copies:
             self._bytes -= len(copy.body)
 
     async def made(
-        self, state: Hashable, key: Hashable, make: Callable[[], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse | None:
-        """What `make` answers, or None if it was just made for somebody else who asked at the same time."""
-        under_way = self._making.get((state, key))
-        if under_way is not None:
-            await asyncio.shield(under_way)
-            return None
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._making[state, key] = done
+        self,
+        state: Hashable,
+        key: Hashable,
+        make: Callable[[], Awaitable[web.StreamResponse]],
+        current: Callable[[], Awaitable[Hashable]],
+    ) -> web.StreamResponse | Copy:
+        """What `make` answers, or what somebody else has made who began in the same state or later than this was asked.
+        `current` tells the state of the database."""
+        making = self._making.get(key)
+        if making is not None and making.state != state:
+            # What it has read may be older than this request; the next one is not.
+            await asyncio.shield(making.done)
+            making = self._making.get(key)
+            if making is None:
+                state = await current()
+                if (kept := self.found(state, key)) is not None:
+                    return kept
+                making = self._making.get(key)
+        if making is not None:
+            copy = await asyncio.shield(making.done)
+            return copy if copy is not None else await make()
+        making = _Making(state, asyncio.get_running_loop().create_future())
+        self._making[key] = making
+        copy = None
         try:
             answer = await make()
             copy = copy_of(answer)
@@ -119,8 +163,8 @@ class Copies:
                 self.keep(state, key, copy)
             return answer
         finally:
-            del self._making[state, key]
-            done.set_result(None)
+            del self._making[key]
+            making.done.set_result(copy)
 
 
 COPIES: Final = web.AppKey("copies", Copies)
@@ -133,16 +177,14 @@ async def copied(request: web.Request, handler: Handler) -> web.StreamResponse:
     if key is None:
         return await handler(request)
     copies = request.config_dict[COPIES]
-    state = await site_of(request).db.state()
+    db = site_of(request).db
+    state = await db.state()
     copy = copies.found(state, key)
     if copy is None:
-        answer = await copies.made(state, key, lambda: handler(request))
-        if answer is not None:
+        answer = await copies.made(state, key, lambda: handler(request), db.state)
+        if not isinstance(answer, Copy):
             return await _unless_known(request, answer)
-        # Made for somebody who asked in the same state; or it was not one to be copied.
-        copy = copies.found(state, key) if state == await site_of(request).db.state() else None
-        if copy is None:
-            return await _unless_known(request, await handler(request))
+        copy = answer
     return await _answer(request, copy)
 
 

@@ -8,6 +8,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Hashable
 from pathlib import Path
 
 import pytest
@@ -463,6 +464,60 @@ async def test_the_state_stays_while_nobody_writes(db: Database) -> None:
     # PostgreSQL's own housekeeping may commit in between, once in a while.
     pairs = [(await db.state(), await count(db, "hosts"), await db.state()) for _ in range(20)]
     assert any(before == after for before, _, after in pairs)
+
+
+async def test_the_state_is_another_after_a_commit_while_others_ask_for_it_all_the_time(
+    db: Database,
+) -> None:
+    known: set[Hashable] = set()
+    done = False
+
+    async def ask() -> None:
+        while not done:
+            known.add(await db.state())
+            await asyncio.sleep(0)
+
+    asking = [asyncio.create_task(ask()) for _ in range(8)]
+    for number in range(20):
+        known.add(await db.state())
+        before = set(known)
+        if number % 2:
+            await db.append(HOST, (number, f"{number}.test"))
+        else:
+            async with db.transaction() as tx:
+                await tx.execute(HOST, number, f"{number}.test")
+        assert await db.state() not in before
+    done = True
+    await asyncio.gather(*asking)
+
+
+async def test_a_question_for_the_state_answers_nobody_who_asks_after_it_was_put(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if db.dialect == "sqlite":
+        pytest.skip("SQLite is asked where the answer is needed")
+    value, answered, gate = db.value, asyncio.Event(), asyncio.Event()
+    asked = 0
+
+    async def put(sql: str) -> object:
+        nonlocal asked
+        asked += 1
+        answer = await value(sql)
+        answered.set()
+        await gate.wait()
+        return answer
+
+    monkeypatch.setattr(db, "value", put)
+    before = asyncio.create_task(db.state())
+    await answered.wait()
+    async with db.transaction() as tx:
+        await tx.execute(HOST, 1, "a.test")
+    after = [asyncio.create_task(db.state()) for _ in range(8)]
+    await asyncio.sleep(0)
+    gate.set()
+    states = set(await asyncio.gather(*after))
+    assert (len(states), asked) == (1, 2)
+    assert await before not in states
 
 
 async def test_another_process_changes_the_state(tmp_path: Path, migrated_sqlite: Path) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections.abc import Awaitable, Callable
 
 import pytest
+from aiohttp import web
 
 from fedcomm.hub import threads
 from fedcomm.hub.composition import Draft
 from fedcomm.hub.errors import HubError
 from fedcomm.web import copies
-from fedcomm.web.copies import COPIES, Copies
+from fedcomm.web.copies import COPIES, Copies, Copy
 from fedcomm.web.rendering import Renderer
 from tests.web.happenings import Scene
 from tests.web.world import Browser, World
@@ -192,3 +194,133 @@ async def test_a_copy_is_what_would_be_made_now_whatever_happens(world: World, s
         for path, accept in chance.sample(addresses, 4) + chance.sample(addresses, 4):
             page = await stranger.get(path, Accept=accept)
             assert (page.status, page.text) == await anew(stranger, path, Accept=accept), path
+
+
+class Numbered:
+    """A page that says how often the database was changed before it was read, and takes a while after that."""
+
+    def __init__(self, copies: Copies) -> None:
+        self.copies = copies
+        self.changes = 0
+        self.made: list[int] = []
+        self.busy = 0
+        self.pause: Callable[[], Awaitable[object]] = lambda: asyncio.sleep(0)
+
+    async def state(self) -> int:
+        await asyncio.sleep(0)
+        return self.changes
+
+    async def make(self) -> web.StreamResponse:
+        self.busy += 1
+        assert self.busy == 1, "one at a time"
+        read = self.changes
+        self.made.append(read)
+        await self.pause()
+        self.busy -= 1
+        return web.Response(body=b"%d" % read, headers={"Cache-Control": "public"})
+
+    async def ask(self) -> int:
+        state = await self.state()
+        answer: object = self.copies.found(state, "page")
+        if answer is None:
+            answer = await self.copies.made(state, "page", self.make, self.state)
+        assert isinstance(answer, Copy | web.Response)
+        body = answer.body
+        assert isinstance(body, bytes)
+        return int(body)
+
+
+async def settled() -> None:
+    """Whatever can go on has gone on."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_who_asks_while_a_page_is_made_that_is_old_already_gets_one_page_more() -> None:
+    page, gate = Numbered(Copies()), asyncio.Event()
+    page.pause = gate.wait
+    before = [asyncio.create_task(page.ask()) for _ in range(4)]
+    await settled()
+    page.changes = 1
+    after = [asyncio.create_task(page.ask()) for _ in range(8)]
+    await settled()
+    assert page.made == [0]
+    gate.set()
+    # Who asked before the change may have what was read before it, as if each had read by themselves.
+    assert await asyncio.gather(*before) == [0] * 4
+    assert await asyncio.gather(*after) == [1] * 8
+    assert page.made == [0, 1]
+
+
+async def test_a_copy_that_is_nearly_over_is_made_anew_by_one_and_nobody_else_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    page = Numbered(Copies())
+    await page.ask()
+    monkeypatch.setattr(copies, "RENEWED_S", 0.0)
+    gate = asyncio.Event()
+    page.pause = gate.wait
+    one = asyncio.create_task(page.ask())
+    await settled()
+    others = [asyncio.create_task(page.ask()) for _ in range(8)]
+    await settled()
+    assert all(task.done() for task in others)
+    assert not one.done()
+    assert page.made == [0, 0]
+    page.changes = 1
+    late = asyncio.create_task(page.ask())
+    await settled()
+    assert not late.done(), "what was changed is in no copy"
+    gate.set()
+    assert (await one, await late) == (0, 1)
+
+
+async def test_who_waits_for_a_page_that_cannot_be_made_makes_one_themselves() -> None:
+    page = Numbered(Copies())
+    gate = asyncio.Event()
+
+    async def fail() -> web.StreamResponse:
+        await gate.wait()
+        raise web.HTTPNotFound
+
+    first = asyncio.create_task(page.copies.made(0, "page", fail, page.state))
+    await settled()
+    second = asyncio.create_task(page.ask())
+    await settled()
+    gate.set()
+    with pytest.raises(web.HTTPNotFound):
+        await first
+    assert await second == 0
+    assert await page.ask() == 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_inv_50_no_answer_is_older_than_its_question(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However pages are made, shared and renewed, and whatever is changed or erased meanwhile."""
+    chance = random.Random(seed)
+    monkeypatch.setattr(copies, "RENEWED_S", chance.choice([0.0, 4.0]))
+    page = Numbered(Copies())
+
+    async def pause() -> None:
+        for _ in range(chance.randrange(6)):
+            await asyncio.sleep(0)
+
+    page.pause = pause
+
+    async def read() -> None:
+        for _ in range(20):
+            await pause()
+            least = page.changes
+            assert await page.ask() >= least
+
+    async def write() -> None:
+        for _ in range(40):
+            await pause()
+            page.changes += 1
+
+    await asyncio.gather(write(), *(read() for _ in range(8)))
+    assert len(page.made) < 160
+    least = page.changes
+    assert await page.ask() == least
