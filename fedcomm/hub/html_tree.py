@@ -6,15 +6,18 @@ nesting. It reads any text without an error and writes balanced markup: no more 
 no construct left open. That also protects the sanitiser, whose standard-conforming parser copies
 every formatting element that was left open into each following paragraph (a short text could grow
 a thousandfold).
+
+What most servers write is tidy, and read in one walk; the parser of the standard library, which
+takes five times as long, reads the rest. Both make the same tree.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from html import escape
+from functools import lru_cache
+from html import escape, unescape
 from html.parser import HTMLParser
 from typing import Final
 
@@ -57,6 +60,40 @@ _SCAN: Final = 64
 _TERMINATOR: Final = "-->]]>\"'>"
 """Ends whatever construct the text left open, so that the parser never searches it twice."""
 
+_TIDY: Final = frozenset(
+    {
+        "p",
+        "br",
+        "a",
+        "span",
+        "b",
+        "strong",
+        "i",
+        "em",
+        "u",
+        "s",
+        "del",
+        "ins",
+        "small",
+        "mark",
+        "sub",
+    }
+    | {"sup", "code", "pre", "q", "cite", "abbr", "blockquote", "ul", "ol", "li", "div"}
+    | {"h1", "h2", "h3", "h4", "h5", "h6"}
+)
+"""Elements of tidy markup: none ends another one but those that `_tidy_tree` looks at."""
+
+_TIDY_TAG: Final = re.compile(r'([a-z][a-z0-9]*)((?: +[a-z]+(?:-[a-z]+)*="[^"<>]*")*)( ?/)?')
+_TIDY_ATTRIBUTE: Final = re.compile(r' +([a-z-]+)="([^"]*)"')
+_DOUBTFUL_REFERENCE: Final = re.compile(r"&(?!(?:amp|lt|gt|quot|nbsp|#34|#39|#x27);)")
+"""What versions of the library's parser do not decode alike in the value of an attribute."""
+
+_TAG_REMEMBERED: Final = 64
+"""Characters of a start tag that is remembered as it was read: `span class="invisible"`, no links."""
+
+_SPECIAL: Final = re.compile("[&<>\xa0]")
+_QUOTE: Final = '"'
+
 _UNWANTED: Final = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
 )
@@ -77,7 +114,9 @@ class Element:
 
 def without_controls(text: str) -> str:
     """Return ``text`` with ``\\n`` line ends and without control characters and surrogates."""
-    return _UNWANTED.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _UNWANTED.sub("", text)
 
 
 @dataclass(slots=True)
@@ -197,8 +236,15 @@ def parse(
     ``kept`` elements stay, ``dropped`` ones go with their content, ``emptied`` ones stay without
     it, all others are unwrapped. The tree is at most :data:`MAX_DEPTH` deep.
     """
+    tidy = parse_tidy(html, kept=kept, dropped=dropped | emptied)
+    return tidy if tidy is not None else _built(without_controls(html), kept, dropped, emptied)
+
+
+def _built(
+    text: str, kept: frozenset[str], dropped: frozenset[str], emptied: frozenset[str]
+) -> Element:
+    """Read any text, clean of controls, with the library's parser."""
     builder = _Builder(kept, dropped, emptied)
-    text = without_controls(html)
     if text.rfind("<") > text.rfind(">"):
         # A tag that was cut off: its name and attributes are not text.
         cut = text.rfind("<")
@@ -212,18 +258,117 @@ def parse(
     return builder.root
 
 
+def parse_tidy(html: str, *, kept: frozenset[str], dropped: frozenset[str]) -> Element | None:
+    """Read tidy markup, which most posts are, into the tree that `parse` makes of it, in a fifth of the time.
+
+    Tidy is what two parsers cannot read differently: known elements that are closed in turn, attributes in double
+    quotes, paragraphs and links not inside each other, items right in their lists. None for all else.
+    """
+    text = without_controls(html)
+    root = Element("")
+    children = root.children
+    outside: list[
+        tuple[str, list[Element | str]]
+    ] = []  # what is open, and where its end leads back
+    in_paragraph = in_link = False
+    # Before the first tag there are only words: as if an element that nobody keeps had ended there.
+    for number, piece in enumerate(text.split("<")):
+        inside, closed, words = piece.partition(">") if number else ("", ">", piece)
+        if not closed:
+            return None
+        if not number:
+            pass
+        elif inside[:1] == "/":
+            if not outside or inside[1:] != outside[-1][0]:
+                return None
+            tag, children = outside.pop()
+            if tag == "p":
+                in_paragraph = False
+            elif tag == "a":
+                in_link = False
+        else:
+            short = len(inside) <= _TAG_REMEMBERED
+            read = _tidy_tag(inside) if short else _tidy_tag.__wrapped__(inside)
+            if read is None:
+                return None
+            tag, attributes = read
+            if tag in dropped or (in_paragraph and tag in _CLOSES_PARAGRAPH):
+                return None
+            if tag == "br":
+                if "br" in kept:
+                    children.append(Element("br", dict(attributes)))
+            else:
+                if tag == "p":
+                    in_paragraph = True
+                elif tag == "a":
+                    if in_link:
+                        return None
+                    in_link = True
+                elif tag == "li" and (not outside or outside[-1][0] not in ("ul", "ol")):
+                    return None
+                outside.append((tag, children))
+                if len(outside) > MAX_DEPTH:
+                    return None
+                if tag in kept:
+                    node = Element(tag, dict(attributes))
+                    children.append(node)
+                    children = node.children
+        if words:
+            if "&" in words:
+                words = without_controls(unescape(words))
+            if children and isinstance(children[-1], str):
+                children[-1] += words
+            elif words:
+                children.append(words)
+    return None if outside else root
+
+
+@lru_cache(maxsize=512)
+def _tidy_tag(inside: str) -> tuple[str, tuple[tuple[str, str], ...]] | None:
+    """Name and attributes of what stands inside `<…>`, if it is a start tag that any parser reads so."""
+    found = _TIDY_TAG.fullmatch(inside)
+    if found is None:
+        return None
+    tag, written, slash = found.groups()
+    if tag not in _TIDY or (slash and tag != "br"):
+        return None
+    if "&" in written and _DOUBTFUL_REFERENCE.search(written):
+        return None
+    attributes: dict[str, str] = {}
+    for name, value in _TIDY_ATTRIBUTE.findall(written):
+        # The first of equal names counts, as in browsers.
+        attributes.setdefault(name, unescape(value) if "&" in value else value)
+    return tag, tuple(attributes.items())
+
+
 def serialise(node: Element) -> str:
     """Return the markup of the children of ``node``: balanced and escaped."""
-    return "".join(_pieces(node))
+    pieces: list[str] = []
+    _write(node, pieces)
+    return "".join(pieces)
 
 
-def _pieces(node: Element) -> Iterator[str]:
+def _escaped(text: str) -> str:
+    """As the sanitiser writes it (HTML, 13.3), so that it finds nothing to change."""
+    if _SPECIAL.search(text):
+        return escape(text, quote=False).replace("\xa0", "&nbsp;")
+    return text
+
+
+def _write(node: Element, pieces: list[str]) -> None:
     for child in node.children:
         if isinstance(child, str):
-            yield escape(child, quote=False)
+            pieces.append(_escaped(child))
             continue
-        attributes = "".join(f' {name}="{escape(value)}"' for name, value in child.attrs.items())
-        yield f"<{child.tag}{attributes}>"
-        if child.tag not in VOID:
-            yield from _pieces(child)
-            yield f"</{child.tag}>"
+        tag = child.tag
+        if child.attrs:
+            attributes = [
+                f' {name}="{_escaped(value).replace(_QUOTE, "&quot;")}"'
+                for name, value in child.attrs.items()
+            ]
+            pieces.append(f"<{tag}{''.join(attributes)}>")
+        else:
+            pieces.append(f"<{tag}>")
+        if tag not in VOID:
+            _write(child, pieces)
+            pieces.append(f"</{tag}>")

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from html import escape
 from typing import Final
 from urllib.parse import urlsplit
@@ -28,7 +28,7 @@ from fedcomm.hub.html_policy import (
     SCHEMES,
     attribute_value,
 )
-from fedcomm.hub.html_tree import BLOCKS, Element, parse, serialise
+from fedcomm.hub.html_tree import BLOCKS, Element, parse, parse_tidy, serialise
 from fedcomm.hub.shortcodes import Shortcode, split
 from fedcomm.hub.spoilers import open_spoilers
 
@@ -61,6 +61,10 @@ _PARAGRAPHS: Final = re.compile(
 )
 """Paragraphs of plain text, in which nothing has to be decoded or left out."""
 _SPACE: Final = re.compile(r"[ \t\n]+")
+_DOUBTFUL: Final = re.compile(r"[\x00-\x20\x7f\\]")
+"""What no address holds."""
+_ADDRESS_REMEMBERED: Final = 512
+"""Characters of an address whose origin is remembered."""
 _STABLE_PASSES: Final = 6
 _PLAIN_LIMIT: Final = OUTPUT_LIMIT // 6
 """Characters of the plain text that replaces what cannot be cleaned: ``&`` takes five."""
@@ -94,6 +98,14 @@ _REMOTE: Final = _Policy(REMOTE_TAGS, shift_headings=True, resolve_relative=Fals
 _LOCAL: Final = _Policy(LOCAL_TAGS, shift_headings=False, resolve_relative=True)
 _PAGE: Final = _Policy(REMOTE_TAGS | LOCAL_TAGS, shift_headings=False, resolve_relative=False)
 _EDITED: Final = frozenset({"img", "math", "annotation", "h1", "h2"})
+_LOOKED_AT: Final = _EDITED | frozenset(_HEADINGS) | {"a", "pre", "iframe"}
+"""Elements that are edited themselves; of all others only what is in them."""
+_EMPTIED: Final = frozenset({"iframe"})
+_NEVER_TIDY: Final = DROPPED | _EMPTIED
+_NAMES: Final = {
+    tag: frozenset(ATTRIBUTES["*"] | ATTRIBUTES.get(tag, set())) for tag in REMOTE_TAGS | LOCAL_TAGS
+}
+"""What the sanitiser lets an element have."""
 _VERBATIM: Final = frozenset({"code", "pre", "kbd", "samp"})
 """Elements in whose text a shortcode is what was written."""
 EMOJI_PIXELS: Final = "20"
@@ -213,15 +225,22 @@ def _clean(
     editor = _Editor(policy, media_proxy, local_origin)
     # Without a proxy there are no images, and the cleaner is always the same.
     cleaner = _without_images(policy) if media_proxy is None else _cleaner(policy, editor.images)
-    before, clean = None, source
+    given, before, clean = None, None, source
     for _ in range(_STABLE_PASSES):
         # Again until the output reads as itself: what a browser parses is what was checked.
-        before, clean = clean, cleaner.clean(editor.edit(clean))
+        edited = editor.edit(clean)
+        if edited == given:
+            # The cleaner has just read that, and would say the same again.
+            return SafeHtml(clean)
+        given, before, clean = edited, clean, cleaner.clean(edited)
         # What even the first pass leaves as it is, which does more than the others, they leave too.
         if clean == before:
             return SafeHtml(clean)
         if len(clean) > OUTPUT_LIMIT:
             break
+        if clean == given and editor.was_tidy:
+            # Read by the standard as it was written, and to edit it again would change nothing.
+            return SafeHtml(clean)
     lines = (
         escape(paragraph, quote=False).replace("\n", "<br>")
         for paragraph in text_of(source)[:_PLAIN_LIMIT].split("\n\n")
@@ -262,16 +281,21 @@ class _Editor:
         self._proxy = media_proxy
         self._local_origin = local_origin.rstrip("/")
         self._local = _origin(local_origin)
+        self._read = policy.tags | _EDITED
+        self._unedited = policy.tags - _LOOKED_AT
         self.images: set[str] = set()
         self.passes = 0
+        self.was_tidy = False
+        """Whether the last pass read markup that a second one would write as it was written."""
 
     def edit(self, html: str) -> str:
         """Return ``html`` balanced and edited; only the first pass shifts headings."""
-        tree = parse(
-            html, kept=self._policy.tags | _EDITED, dropped=DROPPED, emptied=frozenset({"iframe"})
-        )
-        if self._policy.shift_headings and self.passes == 0:
-            open_spoilers(tree)
+        tree = parse_tidy(html, kept=self._read, dropped=_NEVER_TIDY)
+        self.was_tidy = tree is not None
+        if tree is None:
+            tree = parse(html, kept=self._read, dropped=DROPPED, emptied=_EMPTIED)
+        if self._policy.shift_headings and self.passes == 0 and open_spoilers(tree):
+            self.was_tidy = False
         tree.children = self._edited(tree.children)
         self.passes += 1
         return serialise(tree)
@@ -280,6 +304,14 @@ class _Editor:
         result: list[Element | str] = []
         for child in children:
             if isinstance(child, str):
+                result.append(child)
+            elif child.tag in self._unedited:
+                if child.attrs and not child.attrs.keys() <= (names := _NAMES[child.tag]):
+                    # The sanitiser would leave them out: so it has nothing to change.
+                    child.attrs = {
+                        name: value for name, value in child.attrs.items() if name in names
+                    }
+                child.children = self._edited(child.children)
                 result.append(child)
             else:
                 result.extend(self._element(child))
@@ -326,7 +358,7 @@ class _Editor:
 
     def _target(self, href: str) -> str | None:
         """Return the address of a link, or None when it becomes its text."""
-        href = "".join(href.split("\n")).replace("\t", "").strip()
+        href = href.replace("\n", "").replace("\t", "").strip()
         if self._policy.resolve_relative and href.startswith("/") and href[1:2] not in ("/", "\\"):
             href = self._local_origin + href
         try:
@@ -388,15 +420,26 @@ def _sources(node: Element) -> set[str]:
 
 def _visible(node: Element) -> bool:
     """Tell whether a link has something that one can see and click."""
-    return bool(node.text().strip()) or any(
-        isinstance(child, Element) and (child.tag == "img" or _visible(child))
-        for child in node.children
-    )
+    for child in node.children:
+        if isinstance(child, str):
+            if child and not child.isspace():
+                return True
+        elif child.tag == "img" or _visible(child):
+            return True
+    return False
 
 
 def _origin(url: str) -> tuple[str, str, int] | None:
     """Return (scheme, host, port) of an http address, None for anything doubtful (INV-10)."""
-    if "\\" in url or any(ord(character) < 0x21 or ord(character) == 0x7F for character in url):
+    if len(url) > _ADDRESS_REMEMBERED:
+        return _read_origin.__wrapped__(url)
+    return _read_origin(url)
+
+
+@lru_cache(maxsize=512)
+def _read_origin(url: str) -> tuple[str, str, int] | None:
+    # Remembered: it is asked for twice for each link in each pass, and people link to the same hosts.
+    if _DOUBTFUL.search(url):
         return None
     try:
         parts = urlsplit(url)

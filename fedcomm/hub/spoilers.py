@@ -20,12 +20,17 @@ _MAX_BLOCKS: Final = 200
 _Line = list[Element | str]
 
 
-def open_spoilers(tree: Element) -> None:
-    """Replace the spoilers among the children of ``tree``, in place; unclosed ones stay text."""
+def open_spoilers(tree: Element) -> bool:
+    """Replace the spoilers among the children of ``tree``, in place; unclosed ones stay text.
+
+    Tells whether there were any.
+    """
+    if not any(_opens(block) for block in tree.children):
+        return False
     result: list[Element | str] = []
     position = 0
     blocks = tree.children
-    hopeful = True
+    hopeful, opened = True, False
     while position < len(blocks):
         block = blocks[position]
         taken = _spoiler(blocks, position) if hopeful and _opens(block) else None
@@ -37,15 +42,27 @@ def open_spoilers(tree: Element) -> None:
         else:
             replacement, position = taken
             result.extend(replacement)
+            opened = True
     tree.children = result
+    return opened
 
 
 def _opens(block: Element | str) -> bool:
     return (
         isinstance(block, Element)
         and block.tag in _CARRIERS
+        and _first_letter(block) == ":"
         and _OPENING.match(block.text().lstrip()) is not None
     )
+
+
+def _first_letter(node: Element) -> str:
+    """What its text begins with, blanks left out: nearly always that alone says that it is no spoiler."""
+    for child in node.children:
+        begin = child.lstrip()[:1] if isinstance(child, str) else _first_letter(child)
+        if begin:
+            return begin
+    return ""
 
 
 def _spoiler(blocks: list[Element | str], start: int) -> tuple[list[Element | str], int] | None:
