@@ -48,38 +48,43 @@ async def content_of(
     plain = text_of(html)
     # On a Note the summary is the warning; on a titled post it is an excerpt (§5.2).
     warns = document.type in ("Note", "Question") or document.sensitive
-    summary = plain_name(text_of(document.summary or ""), 500) if warns else ""
+    summary = plain_name(text_of(document.summary), 500) if warns and document.summary else ""
     return Content(
-        title=plain_name(document.name or "", 200),
+        title=plain_name(document.name, 200) if document.name else "",
         source=document.content_source or "",
         html=html,
         plain=plain,
         summary=summary,
         sensitive=document.sensitive or bool(summary),
         language=document.language or "",
-        mentions=tuple(dict.fromkeys(mentions)),
-        hashtags=tuple(
-            dict.fromkeys(
-                tag.name.removeprefix("#").lower() for tag in document.tags if tag.type == "Hashtag"
-            )
-        ),
-        attachments=tuple(
-            Attachment(
-                type=file.type,
-                uri=file.url,
-                mime=file.media_type,
-                alt=plain_name(file.alt or "", 1500),
-                width=file.width,
-                height=file.height,
-                blurhash=file.blurhash,
-                focal=file.focal,
-                duration_ms=file.duration_ms,
-            )
-            for file in (document.attachments if with_files else ())
-        ),
+        mentions=tuple(dict.fromkeys(mentions)) if mentions else (),
+        hashtags=_hashtags(document) if document.tags else (),
+        attachments=_files(document) if with_files and document.attachments else (),
         poll=ballot_of(document),
-        emoji=named_emoji(document.tags),
+        emoji=named_emoji(document.tags) if document.tags else (),
         event=occasion_of(document),
+    )
+
+
+def _hashtags(document: ObjectDocument) -> tuple[str, ...]:
+    names = [tag.name.removeprefix("#").lower() for tag in document.tags if tag.type == "Hashtag"]
+    return tuple(dict.fromkeys(names))
+
+
+def _files(document: ObjectDocument) -> tuple[Attachment, ...]:
+    return tuple(
+        Attachment(
+            type=file.type,
+            uri=file.url,
+            mime=file.media_type,
+            alt=plain_name(file.alt or "", 1500),
+            width=file.width,
+            height=file.height,
+            blurhash=file.blurhash,
+            focal=file.focal,
+            duration_ms=file.duration_ms,
+        )
+        for file in document.attachments
     )
 
 
@@ -96,7 +101,7 @@ def fitted(content: Content, kind: Kind) -> Content:
     if kind == "topic" and not content.title:
         words = excerpt(plain_name(content.plain, 200), TITLE_CHARACTERS)
         return replace(content, title=words or UNTITLED)
-    return replace(content, title="") if kind == "reply" else content
+    return replace(content, title="") if kind == "reply" and content.title else content
 
 
 def ballot_of(document: ObjectDocument) -> Ballot | None:

@@ -79,6 +79,7 @@ _TIDY: Final = frozenset(
         "sub",
     }
     | {"sup", "code", "pre", "q", "cite", "abbr", "blockquote", "ul", "ol", "li", "div"}
+    | {"hr", "bdi", "kbd"}
     | {"h1", "h2", "h3", "h4", "h5", "h6"}
 )
 """Elements of tidy markup: none ends another one but those that `_tidy_tree` looks at."""
@@ -294,9 +295,9 @@ def parse_tidy(html: str, *, kept: frozenset[str], dropped: frozenset[str]) -> E
             tag, attributes = read
             if tag in dropped or (in_paragraph and tag in _CLOSES_PARAGRAPH):
                 return None
-            if tag == "br":
-                if "br" in kept:
-                    children.append(Element("br", dict(attributes)))
+            if tag in VOID:
+                if tag in kept:
+                    children.append(Element(tag, dict(attributes)))
             else:
                 if tag == "p":
                     in_paragraph = True
@@ -330,7 +331,7 @@ def _tidy_tag(inside: str) -> tuple[str, tuple[tuple[str, str], ...]] | None:
     if found is None:
         return None
     tag, written, slash = found.groups()
-    if tag not in _TIDY or (slash and tag != "br"):
+    if tag not in _TIDY or (slash and tag not in VOID):
         return None
     if "&" in written and _DOUBTFUL_REFERENCE.search(written):
         return None

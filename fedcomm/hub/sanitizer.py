@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from html import escape
 from typing import Final
@@ -87,19 +87,28 @@ EMPTY: Final = SafeHtml("")
 """No words at all."""
 
 
+_EDITED: Final = frozenset({"img", "math", "annotation", "h1", "h2"})
+_LOOKED_AT: Final = _EDITED | frozenset(_HEADINGS) | {"a", "pre", "iframe"}
+"""Elements that are edited themselves; of all others only what is in them."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Policy:
     tags: frozenset[str]
     shift_headings: bool
     resolve_relative: bool
+    read: frozenset[str] = field(init=False, compare=False)
+    """What stays in the tree until it is edited."""
+    unedited: frozenset[str] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "read", self.tags | _EDITED)
+        object.__setattr__(self, "unedited", self.tags - _LOOKED_AT)
 
 
 _REMOTE: Final = _Policy(REMOTE_TAGS, shift_headings=True, resolve_relative=False)
 _LOCAL: Final = _Policy(LOCAL_TAGS, shift_headings=False, resolve_relative=True)
 _PAGE: Final = _Policy(REMOTE_TAGS | LOCAL_TAGS, shift_headings=False, resolve_relative=False)
-_EDITED: Final = frozenset({"img", "math", "annotation", "h1", "h2"})
-_LOOKED_AT: Final = _EDITED | frozenset(_HEADINGS) | {"a", "pre", "iframe"}
-"""Elements that are edited themselves; of all others only what is in them."""
 _EMPTIED: Final = frozenset({"iframe"})
 _NEVER_TIDY: Final = DROPPED | _EMPTIED
 _NAMES: Final = {
@@ -198,11 +207,14 @@ def plain_name(text: str, limit: int) -> str:
     Control characters and those that turn the direction of writing are left out: a name must not
     rearrange the page around it (CVE-2023-36462). Joiners stay, since Persian and emoji need them.
     """
-    kept = "".join(
-        " " if character.isspace() else character
-        for character in text
-        if character.isspace() or not _reorders(character)
-    )
+    kept = text
+    if not text.isprintable():
+        # All that may have to go, and all white space but the blank, is not printable.
+        kept = "".join(
+            " " if character.isspace() else character
+            for character in text
+            if character.isspace() or not _reorders(character)
+        )
     return " ".join(unicodedata.normalize("NFC", kept).split())[:limit].strip()
 
 
@@ -281,8 +293,6 @@ class _Editor:
         self._proxy = media_proxy
         self._local_origin = local_origin.rstrip("/")
         self._local = _origin(local_origin)
-        self._read = policy.tags | _EDITED
-        self._unedited = policy.tags - _LOOKED_AT
         self.images: set[str] = set()
         self.passes = 0
         self.was_tidy = False
@@ -290,10 +300,10 @@ class _Editor:
 
     def edit(self, html: str) -> str:
         """Return ``html`` balanced and edited; only the first pass shifts headings."""
-        tree = parse_tidy(html, kept=self._read, dropped=_NEVER_TIDY)
+        tree = parse_tidy(html, kept=self._policy.read, dropped=_NEVER_TIDY)
         self.was_tidy = tree is not None
         if tree is None:
-            tree = parse(html, kept=self._read, dropped=DROPPED, emptied=_EMPTIED)
+            tree = parse(html, kept=self._policy.read, dropped=DROPPED, emptied=_EMPTIED)
         if self._policy.shift_headings and self.passes == 0 and open_spoilers(tree):
             self.was_tidy = False
         tree.children = self._edited(tree.children)
@@ -302,10 +312,11 @@ class _Editor:
 
     def _edited(self, children: list[Element | str]) -> list[Element | str]:
         result: list[Element | str] = []
+        unedited = self._policy.unedited
         for child in children:
             if isinstance(child, str):
                 result.append(child)
-            elif child.tag in self._unedited:
+            elif child.tag in unedited:
                 if child.attrs and not child.attrs.keys() <= (names := _NAMES[child.tag]):
                     # The sanitiser would leave them out: so it has nothing to change.
                     child.attrs = {

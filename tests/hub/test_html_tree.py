@@ -81,7 +81,7 @@ MENTION = (
     'translate="no"><span class="invisible">https://</span><span class="ellipsis">a.example/'
     'lo</span></a><br />it\'s "here"</p>'
 )
-LISTS = '<h2>Beds</h2>\n<ol>\n<li>one</li>\n<li>two<ul><li class="x">three</li></ul></li>\n</ol>\n'
+LISTS = '<h2>Beds</h2>\n<ol>\n<li>one</li>\n<li>two<ul><li class="x">three</li></ul></li>\n</ol>\n<hr />'
 
 
 def read_both(html: str, reading: int) -> tuple[html_tree.Element | None, html_tree.Element]:
@@ -113,7 +113,14 @@ def test_what_servers_write_is_tidy(html: str) -> None:
         *("<p>", "</p>", "<p><b></p></b>", "<p><p>x</p></p>", "<p><div>x</div></p>", "<p/>x</p>"),
         *("<a><b><a>x</a></b></a>", "<li>x</li>", "<ul><b><li>x</li></b></ul>", "<P>x</P>"),
         *("a < b", "<", "<p", "<!-- x -->", "<![CDATA[x]]>", "<?x?>", "<script>x</script>"),
-        *("<table></table>", "<iframe></iframe>", "<img>", "<hr>", "<svg></svg>", "<x-y></x-y>"),
+        *(
+            "<table></table>",
+            "<iframe></iframe>",
+            "<img>",
+            "<p><hr></p>",
+            "<svg></svg>",
+            "<x-y></x-y>",
+        ),
         *("<p class=x>y</p>", "<p class='x'>y</p>", '<p class="x"id="y">z</p>', "<p a>y</p>"),
         *('<p title="a>b">x</p>', '<p title="&copy">x</p>', '<p title="a&b">x</p>', "<p\n>x</p>"),
         "<b>" * (MAX_DEPTH + 1) + "</b>" * (MAX_DEPTH + 1),

@@ -534,6 +534,14 @@ def test_a_name_cannot_rearrange_the_page() -> None:
     assert plain_name("می\u200cخواهم", 20) == "می\u200cخواهم"
 
 
+def test_nothing_that_is_left_out_of_a_name_is_printable() -> None:
+    """So a name of printable characters needs no look at each of them."""
+    for number in range(0x110000):
+        letter = chr(number)
+        if letter.isprintable():
+            assert letter == " " or not (letter.isspace() or sanitizer._reorders(letter))
+
+
 @given(st.text(), st.integers(0, 50))
 def test_a_name_is_stable_and_short(text: str, limit: int) -> None:
     name = plain_name(text, limit)
