@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from functools import partial
 
 from activitypub.accessors import Refused
@@ -20,6 +20,7 @@ from activitypub.failures import FetchBudget, FetchError
 from activitypub.ijson import IJSONError, parse_object
 from fedcomm.config import Config
 from fedcomm.federation import lanes
+from fedcomm.federation.alongside import Alongside
 from fedcomm.federation.canary import Canary
 from fedcomm.federation.changes import Change
 from fedcomm.federation.crew import Crew
@@ -58,6 +59,9 @@ AT_HAND = frozenset(
 )
 """Activities that find and change a few rows by their keys, whoever they are about. Others may touch as much as
 somebody has written or whoever follows them."""
+
+UNBELIEVABLE = frozenset({"refused", "id_mismatch", "content_type", "json"})
+"""Reasons of a fetch that failed which another try would not change."""
 
 VERDICT_CHARACTERS = 200
 
@@ -111,25 +115,35 @@ class Intake:
 
     async def _work_off(self, lane: lanes.Lane) -> None:
         released = False
-        held_at = now_ms()
+        alongside = Alongside()
         try:
-            while True:
-                rows = await self._waiting(lane.host_id)
-                if not rows:
-                    break
-                for row in rows:
-                    # Whoever lost the lane leaves the rest to who has it now.
-                    if now_ms() - held_at > LEASE_MS / 4:
-                        if not await lanes.renew(
-                            self._db, "inbox", lane.host_id, lease_ms=LEASE_MS
-                        ):
-                            return
-                        held_at = now_ms()
-                    await self._process(row)
+            while rows := await self._waiting(lane.host_id):
+                with self._batches.preparing():
+                    if not await self._prepare_all(lane, rows, alongside):
+                        return
+                # What is not written yet would be found waiting once more.
+                await self._written(alongside)
             released = await self._release(lane)
         finally:
+            for _, made in alongside.clear():
+                made.cancel()
             if not released:
                 await asyncio.shield(self._release(lane))
+
+    async def _prepare_all(
+        self, lane: lanes.Lane, rows: Sequence[Row], alongside: Alongside
+    ) -> bool:
+        """Process the rows in their order; the last of them may be under way. False when the lane was lost: who has
+        it now does the rest."""
+        for row in rows:
+            if now_ms() - alongside.held_at > LEASE_MS / 4:
+                alongside.held_at = now_ms()
+                if not await lanes.renew(self._db, "inbox", lane.host_id, lease_ms=LEASE_MS):
+                    return False
+            await self._process(row, alongside)
+            # Statements at hand never let go of the event loop.
+            await asyncio.sleep(0)
+        return True
 
     async def _release(self, lane: lanes.Lane) -> bool:
         with self._db.at_hand():
@@ -155,61 +169,86 @@ class Intake:
                 BATCH,
             )
 
-    async def _process(self, row: Row) -> None:
-        with ExitStack() as near:
-            await self._process_one(row, near)
-
-    async def _process_one(self, row: Row, near: ExitStack) -> None:
+    async def _process(self, row: Row, alongside: Alongside) -> None:
+        """Prepare what the row asks for, and have it made; `alongside`: what is under way of the same host."""
         try:
-            async with asyncio.timeout(ACTIVITY_SECONDS):
-                if self.canary is not None and self.canary.concerns(row["signer_uri"]):
-                    await self._come_round(self.canary, row)
-                    return
-                activity = self.just_read.take(row["id"]) or self._read(row)
-                if activity.type in AT_HAND:
-                    near.enter_context(self._db.at_hand())
-                received = await self._received(row, activity)
-                # Asked again now: what was let in may have been decided about meanwhile (INV-21).
-                level = (await self._book.policy(received.signer.host or "")).level
-                if level == "queue":
-                    await self._hold(row["id"])
-                    return
-                if level == "suspend":
-                    raise Refused("suspended")
-                change = await self._handlers.prepare(received)
-            taken = await self._batches.run(
-                partial(self._make, row["id"], received.signer.id, change),
-                at_hand=activity.type in AT_HAND,
-            )
-            if not taken:
+            if self.canary is not None and self.canary.concerns(row["signer_uri"]):
+                await self._come_round(self.canary, row)
                 return
-            figures.VERDICTS.add("done")
-        except TimeoutError:
-            await self._later(row, "its servers are too slow")
-        except Held as held:
-            await self._keep_for_moderator(row["id"], held.suspect)
-        except (Refused, IJSONError) as error:
-            reason = error.reason if isinstance(error, Refused) else "json"
-            await self._set_aside(row["id"], "refused", reason)
-        except HubError as error:
-            await self._set_aside(row["id"], "refused", error.message)
-        except FetchError as error:
-            if error.permanent or error.reason in (
-                "refused",
-                "id_mismatch",
-                "content_type",
-                "json",
-            ):
-                await self._set_aside(row["id"], "refused", str(error))
-            else:
-                await self._later(row, str(error))
+            activity = self.just_read.take(row["id"]) or self._read(row)
+            if not alongside.has_room_for(activity, row["signer_uri"]):
+                await self._written(alongside)
+            at_hand = activity.type in AT_HAND
+            with self._db.at_hand() if at_hand else nullcontext():
+                async with asyncio.timeout(ACTIVITY_SECONDS):
+                    change = await self._prepared(row, activity)
+            if change is not None:
+                made = self._batches.ask(partial(self._make, row["id"], *change), at_hand=at_hand)
+                alongside.add(activity, row, row["signer_uri"], made)
         except DatabaseUnavailable:
             raise
         except Exception as error:
-            log.exception("intake: activity %d", row["id"])
-            await self._later(row, f"{type(error).__name__}")
-        else:
+            await self._not_made(row, error)
+
+    async def _prepared(self, row: Row, activity: ActivityDocument) -> tuple[int, Change] | None:
+        """Whose it is, and what it changes; None when its host waits for a decision."""
+        received = await self._received(row, activity)
+        # Asked again now: what was let in may have been decided about meanwhile (INV-21).
+        level = (await self._book.policy(received.signer.host or "")).level
+        if level == "queue":
+            await self._hold(row["id"])
+            return None
+        if level == "suspend":
+            raise Refused("suspended")
+        return received.signer.id, await self._handlers.prepare(received)
+
+    async def _written(self, alongside: Alongside) -> None:
+        """Wait until all that is under way is on disk, or is set aside."""
+        under_way = alongside.clear()
+        if not under_way:
+            return
+        try:
+            await asyncio.wait([made for _, made in under_way])
+        except asyncio.CancelledError:
+            for _, made in under_way:
+                made.cancel()
+            raise
+        taken = 0
+        away: DatabaseUnavailable | None = None
+        for row, made in under_way:
+            error = made.exception()
+            if error is None:
+                taken += made.result()
+            elif isinstance(error, DatabaseUnavailable):
+                away = error
+            elif isinstance(error, Exception):
+                await self._not_made(row, error)
+        if taken:
+            figures.VERDICTS.add("done", taken)
             self.on_change()
+        if away is not None:
+            raise away
+
+    async def _not_made(self, row: Row, error: Exception) -> None:
+        """What becomes of the row of an activity that changes nothing, for now or for good."""
+        match error:
+            case Held():
+                await self._keep_for_moderator(row["id"], error.suspect)
+            case Refused():
+                await self._set_aside(row["id"], "refused", error.reason)
+            case IJSONError():
+                await self._set_aside(row["id"], "refused", "json")
+            case HubError():
+                await self._set_aside(row["id"], "refused", error.message)
+            case FetchError() if error.permanent or error.reason in UNBELIEVABLE:
+                await self._set_aside(row["id"], "refused", str(error))
+            case FetchError():
+                await self._later(row, str(error))
+            case TimeoutError():
+                await self._later(row, "its servers are too slow")
+            case _:
+                log.error("intake: activity %d", row["id"], exc_info=error)
+                await self._later(row, f"{type(error).__name__}")
 
     async def _make(self, row_id: int, signer_id: int, change: Change, tx: Transaction) -> bool:
         """Make a prepared change, unless another worker has processed the row meanwhile: then it is False."""

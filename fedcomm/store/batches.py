@@ -1,27 +1,35 @@
 """Changes that are ready at the same moment share one transaction, one commit and one wait for the disk.
 
-Each is a savepoint of its own: one that fails is undone alone, and says so to whoever asked for it. They run in the
-order in which they were asked for, and whoever asked is answered once everything is on stable storage. While one batch
-is being written the next one gathers; a lone change waits for nobody.
+One that fails takes no other with it: then all are undone and made once more, each with a savepoint of its own, and so
+are the next few batches. They run in the order in which they were asked for, and whoever asked is answered once
+everything is on stable storage. While one batch is being written the next one gathers; a lone change waits for nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 from fedcomm.store.database import Database, DatabaseUnavailable, Transaction
 from fedcomm.store.remembered import Remembering
 
-MOST: Final = 16
+MOST: Final = 32
 """Changes in one transaction at most: bounds the time that others wait for the writer."""
 
-GATHER_S: Final = 0.003
-"""How long is waited for more while several are ready at once: half of them come when the last batch is written."""
+GATHER_S: Final = 0.005
+"""How long is waited for more, while more is being prepared or several were ready at once: half of them come when the
+last batch is written."""
+
+BREATH: Final = 4
+"""Changes at hand after which others of this process have their turn."""
+
+CAREFUL: Final = 16
+"""Batches after one with a failure that have savepoints from the beginning: whoever sends what fails costs others
+little. Savepoints cost two statements for each change, and SQLite writes its search index at each."""
 
 Result = TypeVar("Result")
 
@@ -33,6 +41,11 @@ class _Part:
     done: asyncio.Future[Any]
     result: Any = None
     error: Exception | None = None
+
+    def begin(self) -> bool:
+        """Forget what came of it before. False when whoever asked has gone."""
+        self.result, self.error = None, None
+        return not self.done.done()
 
     def settle(self, error: Exception | None = None) -> None:
         """Answer whoever waits, unless they have gone."""
@@ -52,24 +65,47 @@ class Batches:
         self._db = db
         self._waiting: list[_Part] = []
         self._task: asyncio.Task[None] | None = None
+        self._preparing = 0
+        self._enough = asyncio.Event()
+        self._careful = 0
         # What a batch does depends on none of those who asked for its parts.
         self._context = contextvars.copy_context()
 
-    async def run(
-        self, work: Callable[[Transaction], Awaitable[Result]], *, at_hand: bool = False
-    ) -> Result:
-        """What `work` returned, once that is durable; raises what it raised, when nothing of it stands.
+    @contextmanager
+    def preparing(self) -> Iterator[None]:
+        """More will be asked for within the block: what is asked for meanwhile waits for it a moment."""
+        self._preparing += 1
+        try:
+            yield
+        finally:
+            self._preparing -= 1
+            if not self._preparing:
+                self._enough.set()
 
-        `at_hand`: its statements touch a few rows each (`Database.at_hand`). Whoever is cancelled while they wait
-        does not know whether it was done.
+    def ask(
+        self, work: Callable[[Transaction], Awaitable[Result]], *, at_hand: bool = False
+    ) -> asyncio.Future[Result]:
+        """Make a change: the future is what `work` returns, or raises, once all that it did is durable.
+
+        `work` may run twice: when the transaction that it was in failed as a whole, of which then nothing is left.
+        Nothing may be remembered outside of the transaction that would be wrong if it did. `at_hand`: its statements
+        touch a few rows each (`Database.at_hand`). Whoever cancels the future does not know whether it was done.
         """
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Part(work, at_hand, done))
+        if len(self._waiting) >= MOST:
+            self._enough.set()
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(
                 self._drain(), context=self._context
             )
-        return cast(Result, await done)
+        return done
+
+    async def run(
+        self, work: Callable[[Transaction], Awaitable[Result]], *, at_hand: bool = False
+    ) -> Result:
+        """The same, and wait for it."""
+        return await self.ask(work, at_hand=at_hand)
 
     async def close(self) -> None:
         """Wait until everything gathered is made."""
@@ -79,8 +115,8 @@ class Batches:
     async def _drain(self) -> None:
         size = 1
         while self._waiting:
-            if 1 < size < MOST and len(self._waiting) < MOST:
-                await asyncio.sleep(GATHER_S)
+            if len(self._waiting) < MOST and (self._preparing or 1 < size < MOST):
+                await self._more()
             parts, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
             size = len(parts)
             try:
@@ -97,6 +133,12 @@ class Batches:
                 for part in parts:
                     part.settle()
 
+    async def _more(self) -> None:
+        self._enough.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GATHER_S):
+                await self._enough.wait()
+
     async def _alone(self, part: _Part) -> None:
         try:
             await self._make([part])
@@ -106,17 +148,49 @@ class Batches:
             part.settle()
 
     async def _make(self, parts: list[_Part]) -> None:
+        if self._careful:
+            self._careful -= 1
+            await self._apart(parts)
+            return
+        failed = await self._together(parts)
+        if failed is not None and len(parts) > 1:
+            self._careful = CAREFUL
+            await self._apart(parts)
+
+    async def _together(self, parts: list[_Part]) -> _Part | None:
+        """All of them in one piece: nothing of it stands when one fails, which is returned with its error."""
+        running: _Part | None = None
+        try:
+            async with self._db.transaction() as inner:
+                tx = Remembering(inner)
+                for number, part in enumerate(parts):
+                    await _breathe(number)
+                    if part.begin():
+                        running = part
+                        with self._at_hand(part):
+                            part.result = await part.work(tx)
+                        running = None
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:
+            if running is None:
+                raise
+            running.error = error
+            return running
+        return None
+
+    async def _apart(self, parts: list[_Part]) -> None:
+        """Each with a savepoint of its own."""
         async with self._db.transaction() as inner:
             tx = Remembering(inner)
-            for part in parts:
-                part.result, part.error = None, None
-                if part.done.done():
-                    # Whoever asked has gone before it began.
-                    continue
-                with self._db.at_hand() if part.at_hand else nullcontext():
-                    await self._try(tx, part)
-                # Statements at hand never let go of the event loop.
-                await asyncio.sleep(0)
+            for number, part in enumerate(parts):
+                await _breathe(number)
+                if part.begin():
+                    with self._at_hand(part):
+                        await self._try(tx, part)
+
+    def _at_hand(self, part: _Part) -> AbstractContextManager[None]:
+        return self._db.at_hand() if part.at_hand else nullcontext()
 
     async def _try(self, tx: Transaction, part: _Part) -> None:
         try:
@@ -126,3 +200,9 @@ class Batches:
             raise
         except Exception as error:
             part.error = error
+
+
+async def _breathe(number: int) -> None:
+    """Statements at hand never let go of the event loop: others of this process have their turn now and then."""
+    if number and number % BREATH == 0:
+        await asyncio.sleep(0)

@@ -29,9 +29,9 @@ class Tally:
     label: str
     counts: Counter[str] = field(default_factory=Counter)
 
-    def add(self, value: str) -> None:
+    def add(self, value: str, times: int = 1) -> None:
         """It happened."""
-        self.counts[value] += 1
+        self.counts[value] += times
 
     def state(self) -> dict[str, int]:
         """For another process; `lines` adds it up."""

@@ -77,7 +77,53 @@ async def test_a_change_that_fails_takes_no_neighbour_with_it(db: Database, at_h
     assert isinstance(second, ValueError)
     assert isinstance(fourth, Conflict)
     assert await _keys(db) == ["b-1", "b-2"]
+    # All in one, undone, and once more with savepoints.
+    assert counting.transactions == 2
+    # Whoever goes on to send what fails costs its neighbours one transaction, as everybody does.
+    answers = await asyncio.gather(
+        *(batches.run(work, at_hand=at_hand) for work in (_insert("b-3"), half, _insert("b-4"))),
+        return_exceptions=True,
+    )
+    assert (answers[0], type(answers[1]), answers[2]) == ("b-3", ValueError, "b-4")
+    assert counting.transactions == 3
+
+
+async def test_a_lone_change_that_fails_leaves_nothing_and_is_not_tried_again(db: Database) -> None:
+    counting = Counting(db)
+    batches = Batches(counting)  # type: ignore[arg-type]
+    tried = 0
+
+    async def half(tx: Transaction) -> None:
+        nonlocal tried
+        tried += 1
+        await tx.execute(INSERT, "b-half", "x")
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await batches.run(half)
+    assert (await _keys(db), tried, counting.transactions) == ([], 1, 1)
+
+
+async def test_what_is_asked_for_while_more_is_prepared_waits_for_it_a_moment(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fedcomm.store.batches.GATHER_S", 60.0)
+    counting = Counting(db)
+    batches = Batches(counting)  # type: ignore[arg-type]
+    with batches.preparing():
+        first = batches.ask(_insert("b-1"))
+        await asyncio.sleep(0.01)
+        with batches.preparing():
+            second = batches.ask(_insert("b-2"))
+        await asyncio.sleep(0.01)
+        assert counting.transactions == 0
+    assert await asyncio.gather(first, second) == ["b-1", "b-2"]
     assert counting.transactions == 1
+    with batches.preparing():
+        # As many as one transaction takes wait for nobody.
+        keys = [f"b-x{number}" for number in range(MOST)]
+        assert await asyncio.gather(*(batches.ask(_insert(key)) for key in keys)) == keys
+    assert counting.transactions == 2
 
 
 async def test_when_the_end_of_the_transaction_fails_each_is_made_alone(db: Database) -> None:

@@ -1,0 +1,81 @@
+"""Activities of one host of which the next is prepared before the one before it is on disk.
+
+Order per host is kept: they are made in their order, mostly in one transaction. What is prepared early must not depend
+on what is made late, so only activities go alongside each other that are by different people, change nothing about
+people, and of which none names what another one makes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Container
+from typing import Final
+
+from activitypub.documents import ActivityDocument
+from fedcomm.store.database import Row
+from fedcomm.store.ids import now_ms
+
+MOST: Final = 32
+"""Activities of one host that are prepared and not written."""
+
+TYPES: Final = frozenset({"Create", "Like", "Dislike", "EmojiReact"})
+"""They make something new, and change what they answer by counting it."""
+
+
+class Alongside:
+    """What is under way of one host, in its order: rows of the inbox, each with what becomes of it. `held_at`: when
+    its lane was taken, or its lease renewed (Unix milliseconds)."""
+
+    def __init__(self) -> None:
+        self.held_at = now_ms()
+        self.under_way: list[tuple[Row, asyncio.Future[bool]]] = []
+        self._people: set[str] = set()
+        self._made: set[str] = set()
+
+    def has_room_for(self, activity: ActivityDocument, signer_uri: str) -> bool:
+        """Whether it may be prepared before all that is under way is written."""
+        if not self.under_way:
+            return True
+        return (
+            len(self.under_way) < MOST
+            and activity.type in TYPES
+            # Empty after one that nothing goes alongside of.
+            and bool(self._people)
+            and signer_uri not in self._people
+            and activity.actor not in self._people
+            and not _names(activity.raw, self._made)
+        )
+
+    def add(
+        self, activity: ActivityDocument, row: Row, signer_uri: str, made: asyncio.Future[bool]
+    ) -> None:
+        """It is prepared; `made`: what comes of it."""
+        self.under_way.append((row, made))
+        if activity.type not in TYPES:
+            self._people.clear()
+            return
+        self._people.update((signer_uri, activity.actor))
+        made_by = (activity.id, activity.object_id if activity.type == "Create" else None)
+        self._made.update(uri for uri in made_by if uri is not None)
+
+    def clear(self) -> list[tuple[Row, asyncio.Future[bool]]]:
+        """Everything that was under way."""
+        under_way, self.under_way = self.under_way, []
+        self._people.clear()
+        self._made.clear()
+        return under_way
+
+
+def _names(raw: object, uris: Container[str]) -> bool:
+    """Whether one of `uris` stands anywhere in the document."""
+    left = [raw]
+    while left:
+        part = left.pop()
+        if isinstance(part, str):
+            if part in uris:
+                return True
+        elif isinstance(part, dict):
+            left.extend(part.values())
+        elif isinstance(part, list):
+            left.extend(part)
+    return False

@@ -1,0 +1,128 @@
+"""Which activities of one host may be prepared before those before them are written, and that their order is kept."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from activitypub.documents import ActivityDocument, read_activity
+from fedcomm.federation.alongside import MOST, Alongside
+from fedcomm.federation.pressure import Pressure
+from tests.federation.inprocess import LocalHub, ScriptedStubs
+from tests.federation.stub import PUBLIC
+
+ANN, BEN = "https://there.test/users/ann", "https://there.test/users/ben"
+
+
+def _activity(actor: str, number: int, kind: str = "Create", **more: Any) -> ActivityDocument:
+    note = {"id": f"{actor}/notes/{number}", "type": "Note", "attributedTo": actor, **more}
+    thing: Any = note if kind == "Create" else more.get("object", note["id"])
+    return read_activity(
+        {"id": f"{actor}/acts/{number}", "type": kind, "actor": actor, "object": thing}
+    )
+
+
+async def _under_way(*activities: ActivityDocument) -> Alongside:
+    alongside = Alongside()
+    for activity in activities:
+        alongside.add(activity, {}, activity.actor, asyncio.get_running_loop().create_future())
+    return alongside
+
+
+async def test_posts_of_different_people_go_alongside_each_other() -> None:
+    alongside = await _under_way(_activity(ANN, 1))
+    assert alongside.has_room_for(_activity(BEN, 1), BEN)
+    assert alongside.has_room_for(_activity(BEN, 1, "Like", object="https://our.test/1"), BEN)
+    assert (await _under_way()).has_room_for(_activity(ANN, 1, "Delete"), ANN)
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        _activity(ANN, 2),
+        _activity(BEN, 1, inReplyTo=f"{ANN}/notes/1"),
+        _activity(BEN, 1, tag=[{"type": "Link", "href": f"{ANN}/notes/1"}]),
+        _activity(BEN, 1, quoteUrl=f"{ANN}/notes/1"),
+        _activity(BEN, 1, "Like", object=f"{ANN}/notes/1"),
+        _activity(BEN, 1, "Undo", object=f"{ANN}/acts/1"),
+        _activity(BEN, 1, "Delete", object=f"{ANN}/notes/1"),
+        _activity(BEN, 1, "Follow", object="https://our.test/g"),
+        _activity(BEN, 1, "Move", object=BEN),
+    ],
+    ids=lambda activity: activity.type,
+)
+async def test_what_may_depend_on_the_one_before_waits_until_it_is_written(
+    later: ActivityDocument,
+) -> None:
+    alongside = await _under_way(_activity(ANN, 1))
+    assert not alongside.has_room_for(later, later.actor)
+    alongside.clear()
+    assert alongside.has_room_for(later, later.actor)
+
+
+async def test_who_carries_what_others_said_brings_one_at_a_time() -> None:
+    alongside = await _under_way(_activity(ANN, 1))
+    assert not alongside.has_room_for(_activity(BEN, 1), ANN)
+
+
+async def test_nothing_goes_alongside_of_what_changes_people() -> None:
+    for kind in ("Follow", "Block", "Delete", "Update", "Undo", "Announce", "Move"):
+        alongside = await _under_way(_activity(ANN, 1, kind, object="https://our.test/g"))
+        assert not alongside.has_room_for(_activity(BEN, 1), BEN), kind
+
+
+async def test_so_many_at_most_are_prepared_and_not_written() -> None:
+    people = [f"https://there.test/users/p{number}" for number in range(MOST)]
+    alongside = await _under_way(*(_activity(person, 1) for person in people))
+    assert not alongside.has_room_for(_activity(ANN, 1), ANN)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_one_server_sends_at_once_takes_effect_in_its_order(
+    town: LocalHub, servers: ScriptedStubs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers to answers, a like of one of them, its deletion: each finds what came before it."""
+    host = servers.new_host()
+    people = [servers.somebody(name, host) for name in ("ann", "ben", "cleo", "dan")]
+    above = town.object_uri(town.topic)
+    wave: list[dict[str, Any]] = []
+    for number, person in enumerate(people):
+        uri = f"{person}/notes/order-{number}"
+        note = {
+            "id": uri,
+            "type": "Note",
+            "attributedTo": person,
+            "to": [PUBLIC],
+            "inReplyTo": above,
+            "content": "<p>And so on.</p>",
+        }
+        wave.append(
+            {"id": f"{uri}/c", "type": "Create", "actor": person, "to": [PUBLIC], "object": note}
+        )
+        above = uri
+    first = f"{people[0]}/notes/order-0"
+    liked = {"type": "Like", "actor": people[1], "object": first}
+    wave.append({"id": f"{first}/like", **liked})
+    wave.append(
+        {"id": f"{first}/d", "type": "Delete", "actor": people[0], "to": [PUBLIC], "object": first}
+    )
+    with monkeypatch.context() as busy:
+        # Nobody works them off until all are there.
+        busy.setattr(Pressure, "hands", lambda self, hands: 0)
+        for act in wave:
+            assert await town.post(act) == 202
+    assert [await town.verdict(act) for act in wave[:4]] == ["done: stored"] * 4
+    assert [(await town.verdict(act)).split(":")[0] for act in wave[4:]] == ["done"] * 2
+    rows = await town.db.all(
+        "SELECT o.uri, p.uri AS above FROM objects o JOIN objects p ON p.id = o.parent_id"
+        " WHERE o.topic_id = ? AND o.uri LIKE '%order-%' ORDER BY o.id",
+        town.topic,
+    )
+    # The topic is ours, and has no id of another server.
+    notes = [act["object"] for act in wave[:4]]
+    answered = [None, *(note["inReplyTo"] for note in notes[1:])]
+    assert [(row["uri"], row["above"]) for row in rows] == [
+        (note["id"], above) for note, above in zip(notes, answered, strict=True)
+    ]
