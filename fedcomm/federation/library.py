@@ -219,7 +219,9 @@ class Library:
             # was deleted before it came here (INV-50).
             return None
         content = await self.without_absent(tx, document, arrival.content)
-        stored = await self._store(tx, replace(arrival, content=content))
+        if content is not arrival.content:
+            arrival = replace(arrival, content=content)
+        stored = await self._store(tx, arrival)
         if stored is not None and arrival.quotation is not None:
             await self.quoting.keep(tx, stored, arrival.quotation)
         return stored

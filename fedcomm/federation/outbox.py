@@ -27,7 +27,7 @@ from fedcomm.federation.rendering import Renderer
 from fedcomm.federation.responses import Responses
 from fedcomm.federation.sanctions import Sanctions
 from fedcomm.federation.words import Words
-from fedcomm.hub import journal, reservations
+from fedcomm.hub import journal, reservations, things
 from fedcomm.hub.reservations import Reservation
 from fedcomm.store.database import Database, DatabaseUnavailable, Transaction
 from fedcomm.store.ids import go_on_after, now_ms
@@ -196,6 +196,9 @@ class Outbox:
                     await _keep_order(tx)
                     await journal.move_cursor(tx, CONSUMER, entries[-1].seq)
                 reserved = await reservations.of_objects(tx, _first_said(entries))
+                await things.things_at_hand(
+                    tx, [entry.object_id for entry in entries if entry.object_id is not None]
+                )
             for entry in entries:
                 with self._db.at_hand() if entry.event in AT_HAND else nullcontext():
                     await self._step(tx, entry, reserved.get(entry.object_id or 0))

@@ -213,7 +213,7 @@ class Reception:
             await self._note_style(claim.style, signer.host_id)
         if state == "waiting":
             # Before it is stored: from then on the intake may come for it.
-            self.just_read.keep(row_id, activity)
+            self.just_read.keep(row_id, activity, len(body))
         try:
             await self._db.append_together(*statements)
         except BaseException:

@@ -148,6 +148,8 @@ class Watch:
         )
 
     def _links(self, html: str) -> list[str]:
+        if "<a " not in html:
+            return []
         reader = _Links()
         reader.feed(html)
         return [link for link in reader.found if not self._at.is_ours(link)]

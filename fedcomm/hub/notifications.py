@@ -31,6 +31,9 @@ LINES_PER_HOST: Final = 5
 HOUR_MS: Final = 3_600_000
 
 
+ALWAYS: Final = Clause("1 = 1")
+
+
 @dataclass(frozen=True, slots=True)
 class Notification:
     """One line of the notifications page; `actor` did it. Times: Unix milliseconds."""
@@ -72,23 +75,23 @@ async def notify(
     viewer = member(recipient.id)
     allowed = shown(viewer, "a.host_id", "a.id")
     met = avoidance.not_avoided(viewer, "a.id", "a.host_id")
-    about = Clause("1 = 1")
+    about = ALWAYS
     if object_id is not None:
         gate = readable(viewer)
         about = Clause(
             f"EXISTS (SELECT 1 FROM objects o WHERE o.id = ? AND {gate.sql})",
             (object_id, *gate.args),
         )
-    may_know = await tx.value(
-        f"SELECT 1 FROM actors a WHERE a.id = ? AND {allowed.sql} AND {met.sql} AND {about.sql}",
-        actor_id,
-        *allowed.args,
-        *met.args,
-        *about.args,
+    may_know = Clause(
+        f"a.id = ? AND {allowed.sql} AND {met.sql} AND {about.sql}",
+        (actor_id, *allowed.args, *met.args, *about.args),
     )
-    if may_know is None:
-        return
-    await _insert(tx, recipient.id, kind, actor_id, object_id, group_id, matter_id)
+    if kind in COLLAPSED:
+        # Else it would be counted on a line that is there.
+        known = await tx.value(f"SELECT 1 FROM actors a WHERE {may_know.sql}", *may_know.args)
+        if known is None:
+            return
+    await _insert(tx, recipient.id, kind, actor_id, object_id, group_id, matter_id, may_know)
 
 
 async def remind(
@@ -139,21 +142,26 @@ async def _insert(
     object_id: int | None,
     group_id: int | None,
     matter_id: int | None,
+    if_so: Clause = ALWAYS,
 ) -> None:
+    """`if_so`: a condition on the row `a` of who did it."""
     if kind in COLLAPSED and await _collapsed(tx, member_id, kind, actor_id):
         return
     # A unique index refuses the second of two that say the same.
     await tx.execute(
         "INSERT INTO notifications (id, member_id, kind, actor_id, object_id, group_id, matter_id,"
-        " created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        " created_at) SELECT CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS TEXT), a.id,"
+        " CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT)"
+        f" FROM actors a WHERE a.id = ? AND {if_so.sql} ON CONFLICT DO NOTHING",
         new_id(),
         member_id,
         kind,
-        actor_id,
         object_id,
         group_id,
         matter_id,
         now_ms(),
+        actor_id,
+        *if_so.args,
     )
 
 

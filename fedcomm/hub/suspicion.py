@@ -13,7 +13,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import islice
+from itertools import chain, islice
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
@@ -111,12 +111,12 @@ class Echoes:
         sketch = self._sketch(text)
         same_text = 0
         if sketch:
-            shared: Counter[int] = Counter()
-            for mark in sketch:
-                shared.update(self._recent(mark).keys())
-            del shared[author_id]
+            said = [people for mark in sketch if (people := self._recent(mark))]
             need = max(2, (len(sketch) + 1) // 2)
-            same_text = sum(1 for count in shared.values() if count >= need)
+            if len(said) >= need:
+                shared = Counter(chain.from_iterable(said))
+                del shared[author_id]
+                same_text = sum(1 for count in shared.values() if count >= need)
         same_link = 0
         marks = [self._mark("link", link) for link in _addresses(links)]
         if marks:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Final, Literal
 
-from fedcomm.hub.visibility import Visibility
-from fedcomm.store.database import Reader, Row, values
+from fedcomm.hub.visibility import Viewer, Visibility, readable
+from fedcomm.store.database import Reader, Row, marks, values
+from fedcomm.store.remembered import Remembering
 
 Kind = Literal["topic", "reply", "post"]
 
@@ -82,6 +84,8 @@ COLUMNS = (
 )
 
 
+_BY_ID: Final = f"SELECT {COLUMNS} FROM objects o WHERE o.id = ?"
+
 RETURNING = COLUMNS.replace("o.", "")
 """The same of a row that was just written."""
 
@@ -99,8 +103,27 @@ def thing_of(row: Row) -> Thing:
 
 async def thing(db: Reader, object_id: int) -> Thing | None:
     """The object with this id, whoever asks, deleted ones included: for the hub and its spokes themselves."""
-    row = await db.one(f"SELECT {COLUMNS} FROM objects o WHERE o.id = ?", object_id)
+    row = await db.one(_BY_ID, object_id)
     return thing_of(row) if row else None
+
+
+async def readable_thing(db: Reader, viewer: Viewer, object_id: int) -> Thing | None:
+    """The object with this id if `viewer` may read it."""
+    clause = readable(viewer)
+    row = await db.one(
+        f"SELECT {COLUMNS} FROM objects o WHERE o.id = ? AND {clause.sql}", object_id, *clause.args
+    )
+    return thing_of(row) if row else None
+
+
+async def things_at_hand(tx: Remembering, object_ids: Iterable[int]) -> None:
+    """Read these objects in one statement: `thing` finds them until somebody writes."""
+    ids = list(dict.fromkeys(object_ids))
+    if len(ids) < 2:
+        return
+    rows = await tx.all(f"SELECT {COLUMNS} FROM objects o WHERE o.id IN ({marks(len(ids))})", *ids)
+    for row in rows:
+        tx.remember(row, _BY_ID, row["id"])
 
 
 async def thing_by_uri(db: Reader, uri: str) -> Thing | None:

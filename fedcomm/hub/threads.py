@@ -29,7 +29,7 @@ from fedcomm.hub.composition import Content
 from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
 from fedcomm.hub.reservations import Reservation
 from fedcomm.hub.things import Kind, Withheld
-from fedcomm.hub.visibility import Visibility, can_read, member, narrower, remote
+from fedcomm.hub.visibility import Visibility, member, narrower, remote
 from fedcomm.store.database import Reader, Transaction
 from fedcomm.store.ids import new_id, now_ms
 
@@ -122,11 +122,9 @@ async def create_reply(
     Raises NotFound, NotAllowed (thread locked, not a member of a closed group).
     """
     author = await require_home(tx, author_id)
-    parent = await thing(tx, parent_id)
-    if parent is None or parent.deleted_at is not None:
-        raise NotFound("What you answer is not there any more.")
     viewer = member(author_id) if author.is_local else remote(author_id, author.host_id or 0)
-    if not await can_read(tx, viewer, parent_id):
+    parent = await things.readable_thing(tx, viewer, parent_id)
+    if parent is None or parent.deleted_at is not None:
         raise NotFound("What you answer is not there any more.")
     if author.is_local and not await permissions.may_on_remote(tx, "reply", parent_id, author_id):
         raise NotAllowed("Its author does not let you answer this.")

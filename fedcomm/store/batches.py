@@ -164,7 +164,7 @@ class Batches:
             async with self._db.transaction() as inner:
                 tx = Remembering(inner)
                 for number, part in enumerate(parts):
-                    await _breathe(number)
+                    await breathe(number)
                     if part.begin():
                         running = part
                         with self._at_hand(part):
@@ -184,7 +184,7 @@ class Batches:
         async with self._db.transaction() as inner:
             tx = Remembering(inner)
             for number, part in enumerate(parts):
-                await _breathe(number)
+                await breathe(number)
                 if part.begin():
                     with self._at_hand(part):
                         await self._try(tx, part)
@@ -202,7 +202,7 @@ class Batches:
             part.error = error
 
 
-async def _breathe(number: int) -> None:
+async def breathe(number: int) -> None:
     """Statements at hand never let go of the event loop: others of this process have their turn now and then."""
     if number and number % BREATH == 0:
         await asyncio.sleep(0)

@@ -64,7 +64,8 @@ class Times:
         if classes is None:
             classes = self._classes[value] = [0] * (len(BUCKETS) + 1)
             self._sums[value] = 0.0
-        classes[bisect_left(BUCKETS, seconds)] += 1
+        # Nearly all are in the first class.
+        classes[0 if seconds <= BUCKETS[0] else bisect_left(BUCKETS, seconds)] += 1
         self._sums[value] += seconds
 
     @contextmanager

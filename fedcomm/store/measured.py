@@ -6,9 +6,9 @@ What is logged is the statement as it stands in the source, with question marks 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from time import perf_counter
 from typing import Any, Final
 
 from fedcomm.store import figures
@@ -30,7 +30,7 @@ class _Measured:
         return getattr(self._inner, name)
 
     def _note(self, kind: str, sql: str, started: float) -> None:
-        took = time.perf_counter() - started
+        took = perf_counter() - started
         figures.DATABASE.add(kind, took)
         if took >= self._slow_s > 0:
             figures.SLOW.add(kind)
@@ -41,7 +41,7 @@ class _Measured:
             )
 
     async def all(self, sql: str, *args: Value) -> Sequence[Row]:
-        started = time.perf_counter()
+        started = perf_counter()
         try:
             found: Sequence[Row] = await self._inner.all(sql, *args)
         finally:
@@ -49,7 +49,7 @@ class _Measured:
         return found
 
     async def one(self, sql: str, *args: Value) -> Row | None:
-        started = time.perf_counter()
+        started = perf_counter()
         try:
             found: Row | None = await self._inner.one(sql, *args)
         finally:
@@ -57,7 +57,7 @@ class _Measured:
         return found
 
     async def value(self, sql: str, *args: Value) -> Any:
-        started = time.perf_counter()
+        started = perf_counter()
         try:
             return await self._inner.value(sql, *args)
         finally:
@@ -66,7 +66,7 @@ class _Measured:
 
 class _MeasuredTransaction(_Measured):
     async def execute(self, sql: str, *args: Value) -> int:
-        started = time.perf_counter()
+        started = perf_counter()
         try:
             changed: int = await self._inner.execute(sql, *args)
         finally:
@@ -74,7 +74,7 @@ class _MeasuredTransaction(_Measured):
         return changed
 
     async def many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
-        started = time.perf_counter()
+        started = perf_counter()
         try:
             await self._inner.many(sql, rows)
         finally:

@@ -64,6 +64,10 @@ class Remembering:
         self._note(key, value, 1)
         return value
 
+    def remember(self, row: Row, sql: str, *args: Value) -> None:
+        """`one` of this statement finds this row: somebody read it with others."""
+        self._note(("one", sql, args), row, 1)
+
     async def execute(self, sql: str, *args: Value) -> int:
         self._forget_what(sql)
         return await self._inner.execute(sql, *args)

@@ -80,9 +80,15 @@ class SQLiteTransaction:
         return await _all(self._connection, sql, args)
 
     async def one(self, sql: str, *args: Value) -> Row | None:
+        if at_hand.get():
+            with _translated():
+                return _first(_fetch(self._connection._conn, sql, args))
         return _first(await self.all(sql, *args))
 
     async def value(self, sql: str, *args: Value) -> Any:
+        if at_hand.get():
+            with _translated():
+                return _first_value(_fetch(self._connection._conn, sql, args))
         return _first_value(await self.all(sql, *args))
 
     async def execute(self, sql: str, *args: Value) -> int:

@@ -22,7 +22,7 @@ LIKE = read_activity(
 
 async def test_it_is_given_once() -> None:
     memory = JustRead()
-    memory.keep(1, LIKE)
+    memory.keep(1, LIKE, 100)
     assert memory.take(2) is None
     assert memory.take(1) is LIKE
     assert memory.take(1) is None
@@ -30,19 +30,26 @@ async def test_it_is_given_once() -> None:
 
 async def test_it_is_bounded() -> None:
     memory = JustRead()
-    for number in range(just_read.MOST + 3):
-        memory.keep(number, LIKE)
-    assert len(memory) == just_read.MOST
+    tenth = just_read.BYTES_MOST // 10
+    for number in range(13):
+        memory.keep(number, LIKE, tenth)
+    assert len(memory) == 10
     assert memory.take(2) is None
     assert memory.take(3) is LIKE
+    memory.keep(13, LIKE, tenth)
+    assert memory.take(4) is LIKE
+    memory.keep(14, LIKE, just_read.BYTES_MOST + 1)
+    assert len(memory) == 0
+    memory.keep(15, LIKE, just_read.BYTES_MOST)
+    assert memory.take(15) is LIKE
 
 
 async def test_words_that_nobody_comes_for_do_not_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(just_read, "SECONDS", 0.02)
     memory = JustRead()
-    memory.keep(1, LIKE)
+    memory.keep(1, LIKE, 100)
     await asyncio.sleep(0.01)
-    memory.keep(2, LIKE)
+    memory.keep(2, LIKE, 100)
     async with asyncio.timeout(5):
         while len(memory):
             await asyncio.sleep(0.005)
