@@ -44,6 +44,10 @@ WINDOWS: Final[dict[Limit, int]] = {"bad-requests": 300}
 MAX_KEYS: Final = 50_000
 """Counters that are kept; the oldest go first."""
 
+ABOVE_S: Final = 60.0
+ABOVE_MOST: Final = 1_000
+"""Posts of which it is remembered in which group they stand, and for how long."""
+
 SPEAKS_FOR_OTHERS: Final = frozenset({"group", "application"})
 """What a group or a server sends is what many people did: it is counted by host only."""
 
@@ -63,6 +67,7 @@ class Floodgates:
         self._http = allow_http
         self._clock = clock
         self._counters: OrderedDict[tuple[Limit, int | str], tuple[int, int]] = OrderedDict()
+        self._above: dict[str, tuple[float, int]] = {}
         self._most: dict[Limit, int] = {
             "activities": settings.activities_per_actor_hour,
             "posts": settings.posts_per_actor_hour,
@@ -141,14 +146,27 @@ class Floodgates:
             found += [row["actor_id"] for row in rows]
         answered = accessors.url(_post(activity), "inReplyTo", allow_http=self._http)
         if answered is not None:
-            own = self._at.local(answered, "o")
-            where = ("id", own) if own is not None else ("uri", answered)
-            above = await db.value(
-                f"SELECT group_id FROM objects WHERE {where[0]} = ? AND group_id IS NOT NULL",
-                where[1],
-            )
+            above = await self._group_above(db, answered)
             found += [above] if above is not None else []
         return sorted(set(found))
+
+    async def _group_above(self, db: Reader, answered: str) -> int | None:
+        """The group in which what is answered stands. A thread that is much answered is looked for once a minute."""
+        at, group_id = self._above.get(answered, (-ABOVE_S, None))
+        if self._clock() - at < ABOVE_S:
+            return group_id
+        own = self._at.local(answered, "o")
+        where = ("id", own) if own is not None else ("uri", answered)
+        found = await db.value(
+            f"SELECT group_id FROM objects WHERE {where[0]} = ? AND group_id IS NOT NULL",
+            where[1],
+        )
+        if found is None:
+            return None
+        if len(self._above) >= ABOVE_MOST:
+            self._above.clear()
+        self._above[answered] = (self._clock(), int(found))
+        return int(found)
 
     def _is_message(self, named: Sequence[str]) -> bool:
         """Whether it is for people of ours alone."""

@@ -31,8 +31,11 @@ class Remembering:
 
     def __init__(self, inner: Transaction) -> None:
         self._inner = inner
-        self._answers: dict[tuple[str, str, tuple[Value, ...]], Any] = {}
+        # Each with the number of writes that there had been.
+        self._answers: dict[tuple[str, str, tuple[Value, ...]], tuple[int, Any]] = {}
         self._rows = 0
+        self._writes = 0
+        self._written: dict[str, int] = {}
         self.dialect: Literal["sqlite", "postgresql"] = inner.dialect
         self.search: SearchSQL = inner.search
         self.pseudonyms: Pseudonyms = inner.pseudonyms
@@ -40,8 +43,8 @@ class Remembering:
 
     async def all(self, sql: str, *args: Value) -> Sequence[Row]:
         key = ("all", sql, args)
-        if key in self._answers:
-            found: Sequence[Row] = self._answers[key]
+        if (known := self._known(key)) is not None:
+            found: Sequence[Row] = known[1]
             return found
         rows = await self._inner.all(sql, *args)
         self._note(key, rows, len(rows))
@@ -49,8 +52,8 @@ class Remembering:
 
     async def one(self, sql: str, *args: Value) -> Row | None:
         key = ("one", sql, args)
-        if key in self._answers:
-            found: Row | None = self._answers[key]
+        if (known := self._known(key)) is not None:
+            found: Row | None = known[1]
             return found
         row = await self._inner.one(sql, *args)
         self._note(key, row, 1)
@@ -58,8 +61,8 @@ class Remembering:
 
     async def value(self, sql: str, *args: Value) -> Any:
         key = ("value", sql, args)
-        if key in self._answers:
-            return self._answers[key]
+        if (known := self._known(key)) is not None:
+            return known[1]
         value = await self._inner.value(sql, *args)
         self._note(key, value, 1)
         return value
@@ -86,6 +89,20 @@ class Remembering:
             self._answers.clear()
             raise
 
+    def _known(self, key: tuple[str, str, tuple[Value, ...]]) -> tuple[int, Any] | None:
+        """The answer of before, unless a table was written since that it may have come from."""
+        answer = self._answers.get(key)
+        if answer is None:
+            return None
+        at = answer[0]
+        if at != self._writes:
+            named = words(key[1])
+            for table, written_at in self._written.items():
+                if written_at > at and table in named:
+                    del self._answers[key]
+                    return None
+        return answer
+
     def _note(self, key: tuple[str, str, tuple[Value, ...]], answer: Any, rows: int) -> None:
         sql = key[1]
         if not sql.startswith("SELECT "):
@@ -95,7 +112,7 @@ class Remembering:
         if self._rows > ROWS_MOST:
             self._answers.clear()
             self._rows = rows
-        self._answers[key] = answer
+        self._answers[key] = (self._writes, answer)
 
     def _forget_what(self, sql: str) -> None:
         """`sql` writes: whatever was read from its table is not known any more."""
@@ -103,8 +120,8 @@ class Remembering:
         if table is None:
             self._answers.clear()
             return
-        for key in [key for key in self._answers if table in words(key[1])]:
-            del self._answers[key]
+        self._writes += 1
+        self._written[table] = self._writes
 
 
 @lru_cache(maxsize=2048)
