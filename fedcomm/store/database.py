@@ -61,6 +61,27 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class TextsSQL:
+    """The indexed texts themselves, for words that so many of them have that the newest are found by looking.
+
+    A word is looked for with a space before it.
+    """
+
+    newest: str
+    """In place of a table: the newest texts, with the columns `id` and `words` (which begin with a space). Parameters:
+    below which id, and how many."""
+
+    nth: str
+    """The id of one of them. Parameters: below which id, and how many newer ones there are."""
+
+    newest_holds: str
+    """The condition that one of `newest` has a word; parameter: the word."""
+
+    found_holds: str
+    """The condition that a text of `SearchSQL.found` has a word; parameter: the word."""
+
+
+@dataclass(frozen=True, slots=True)
 class SearchSQL:
     """The statements of full-text search, which the two engines spell differently."""
 
@@ -81,6 +102,9 @@ class SearchSQL:
 
     query: Callable[[Sequence[str]], str]
     """The engine's query for objects that hold every one of the words, as beginnings."""
+
+    texts: TextsSQL | None = None
+    """None where the engine itself knows when looking is cheaper than its index."""
 
 
 class Transaction(Reader, Protocol):

@@ -21,6 +21,7 @@ from fedcomm.store.database import (
     Row,
     SearchSQL,
     StorageFull,
+    TextsSQL,
     Transaction,
     Value,
     at_hand,
@@ -58,8 +59,18 @@ SEARCH = SearchSQL(
     matching="search_index MATCH ?",
     number="search_index.rowid",
     query=_words,
+    texts=TextsSQL(
+        newest=(
+            "(SELECT rowid AS id, ' ' || title || ' ' || body AS words FROM search_index"
+            " WHERE rowid < ? ORDER BY rowid DESC LIMIT ?)"
+        ),
+        nth="SELECT rowid FROM search_index WHERE rowid < ? ORDER BY rowid DESC LIMIT 1 OFFSET ?",
+        newest_holds="instr(words, ?) > 0",
+        found_holds="instr(' ' || search_index.title || ' ' || search_index.body, ?) > 0",
+    ),
 )
-"""FTS5, one row an object."""
+"""FTS5, one row an object. For the beginning of a word it reads all places of all such words before it tells the first,
+however few are wanted: 30 ms for a word that a million objects have."""
 
 
 class SQLiteTransaction:

@@ -320,6 +320,10 @@ async def live_through_everything(world: World) -> None:
         await timelines.home(db, viewer, list_id=listed)
         await timelines.tagged(db, viewer, "tag")
         await search.find(db, viewer, "again")
+        await search.find(db, viewer, "again nothing")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(search, "OFTEN", 1)
+            await search.find(db, viewer, "again")
         await media.mime_of_file(db, await world.viewer(anna), file)
     await media.image(db, picture)
     await media.images(db, [picture])

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import random
+from collections.abc import Sequence
+from typing import Final
 
 import pytest
 from hypothesis import given
@@ -87,6 +91,91 @@ async def test_inv_20_search_passes_the_gate(world: World, anna: int) -> None:
         assert await search.find(world.db, viewer, "conspiracy") == []
     await world.do(groups.add_member, secret, anna, berta)
     assert await search.find(world.db, member(berta), "conspiracy") == [topic]
+
+
+class Library:
+    """Topics with words that are everywhere, often, seldom and together nowhere, some of them not for everybody."""
+
+    FREQUENCIES: Final = {"every": 1, "second": 2, "third": 3, "seventh": 7, "thirtieth": 30}
+
+    def __init__(self, world: World, chance: random.Random) -> None:
+        self.world = world
+        self.chance = chance
+        self.said: dict[int, tuple[int, str]] = {}
+
+    async def fill(self, anna: int, groups_: Sequence[int], count: int) -> None:
+        for _ in range(count):
+            spoken = [
+                word for word, each in self.FREQUENCIES.items() if self.chance.randrange(each) == 0
+            ]
+            text = " ".join([*self.chance.sample(spoken, len(spoken)), "end"])
+            group = self.chance.choice(groups_)
+            topic = await self.world.topic(anna, group, *text.split(" ", 1))
+            self.said[topic] = (group, text)
+
+    def expected(self, groups_: Sequence[int], query: str) -> list[int]:
+        """What somebody finds who may read these groups, newest first."""
+        return sorted(
+            (
+                topic
+                for topic, (group, text) in self.said.items()
+                if group in groups_
+                and all(
+                    any(said.startswith(word) for said in text.split()) for word in query.split()
+                )
+            ),
+            reverse=True,
+        )
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_inv_20_whichever_way_it_is_found_everything_is_found_once_and_nothing_private(
+    world: World, anna: int, group: int, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    chance = random.Random(seed)
+    secret = await world.group("segreto", anna, mode="private")
+    library = Library(world, chance)
+    await library.fill(anna, [group, group, secret], 60)
+    queries = [*library.FREQUENCIES, "e", "every seventh", "sec thirt", "third sec", "thirtieth se"]
+    queries += ["every nothing", "nothing", "second third seventh thirtieth"]
+    for query in queries:
+        monkeypatch.setattr(search, "GLANCE", chance.choice([1, 3, 10, 256]))
+        monkeypatch.setattr(search, "OFTEN", chance.choice([1, 2, 4, 1000]))
+        monkeypatch.setattr(search, "ROOM", chance.choice([1, 8]))
+        monkeypatch.setattr(search, "MOST_LOOKED_AT", chance.choice([1, 7, 40, 4096]))
+        for viewer, read in ((ANONYMOUS, [group]), (member(anna), [group, secret])):
+            found: list[int] = []
+            while page := await search.find(
+                world.db,
+                viewer,
+                query,
+                before=found[-1] if found else None,
+                limit=chance.choice([1, 4, 20]),
+            ):
+                found += page
+            assert found == library.expected(read, query), query
+
+
+async def test_a_word_that_every_text_has_is_not_asked_of_the_index(
+    world: World, anna: int, group: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite's would read all its places, however many there are, before it told the newest."""
+    if world.db.search.texts is None:
+        pytest.skip("this engine knows by itself when the index is dearer")
+    topics = [await world.topic(anna, group, f"common {number}") for number in range(12)]
+    asked: list[str] = []
+
+    def noted(words: Sequence[str]) -> str:
+        asked.extend(words)
+        return query(words)
+
+    query = world.db.search.query
+    sql = dataclasses.replace(world.db.search, query=noted)
+    monkeypatch.setattr(world.db, "search", sql)
+    assert await search.find(world.db, ANONYMOUS, "common", limit=5) == topics[:-6:-1]
+    assert asked == []
+    assert await search.find(world.db, ANONYMOUS, "common 7") == [topics[7]]
+    assert asked == ["7"]
 
 
 async def test_an_erased_word_finds_nothing(world: World, anna: int, group: int) -> None:
