@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from fedcomm import erasures
 from fedcomm.hub import erasure, holds, threads
 from fedcomm.site import Site
+from fedcomm.store.database import Database, DatabaseUnavailable, Transaction
+from fedcomm.store.ids import new_id
+from tests.hub.test_erasure import finish_rows
 from tests.hub.world import World
 
 
@@ -129,3 +133,70 @@ async def test_who_takes_long_to_answer_is_asked_about_ever_more_seldom(
     assert looks[0] == 0 and waits[0] <= 2 * erasures.EVERY_S
     assert waits == sorted(waits)
     assert erasures.LOOK_MOST_S <= waits[-1] <= erasures.LOOK_MOST_S + erasures.EVERY_S
+
+
+class Brittle:
+    """A database that goes away after so many transactions; `begun` counts them."""
+
+    def __init__(self, inner: Database, most: int) -> None:
+        self._inner = inner
+        self._most = most
+        self.begun = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        self.begun += 1
+        if self.begun > self._most:
+            raise DatabaseUnavailable("gone")
+        async with self._inner.transaction() as tx:
+            yield tx
+
+
+async def test_inv_47_the_end_of_an_erasure_takes_small_steps_and_keeps_what_servers_answered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasure, "ROWS_STEP", 3)
+    monkeypatch.setattr(erasure, "DELIVERIES_STEP", 2)
+    await world.member("boss", role="administrator")
+    anna = await world.member("anna")
+    for n in range(3):
+        await world.remote("rita", f"h{n}.test")
+    hosts = [row["id"] for row in await world.db.all("SELECT id FROM hosts ORDER BY id")]
+    for host in hosts:
+        sql = (
+            "INSERT INTO reach (subject_id, host_id, how, first_at, last_at) VALUES (?, ?, 1, 1, 1)"
+        )
+        await world.run(sql, anna, host)
+    case_id = await world.do(erasure.request, "member", anna, requested_by=anna, own=True)
+    case = await finish_rows(world, case_id)
+    await world.do(erasure.scrubbed, case)
+    for _ in range(4):
+        activity = new_id()
+        await world.run(
+            "INSERT INTO activities (id, actor_id, type, created_at) VALUES (?, ?, 'Delete', 1)",
+            *(activity, anna),
+        )
+        for host in hosts:
+            await world.run(
+                "INSERT INTO deliveries (id, activity_id, host_id, inbox, state, created_at, status)"
+                " VALUES (?, ?, ?, ?, 'failed', 1, 503)",
+                *(new_id(), activity, host, f"inbox {host}"),
+            )
+
+    broken = 0
+    while True:
+        brittle = Brittle(world.db, 3)
+        try:
+            await erasure.finish(cast(Database, brittle), case)
+            break
+        except DatabaseUnavailable:
+            broken += 1
+    assert broken >= 3, "that was no small steps"
+    rows = await world.db.all("SELECT status FROM erasure_recipients WHERE case_id = ?", case_id)
+    assert [row["status"] for row in rows] == [503] * len(hosts)
+    for table in ("deliveries", "activities", "reach"):
+        assert await world.db.value(f"SELECT count(*) FROM {table}") == 0
+    assert await state(world, case_id) == "done"

@@ -44,6 +44,9 @@ OBJECTS_OF: Final[dict[Kind, str]] = {
 
 REASON_CHARACTERS: Final = 2_000
 
+DELIVERIES_STEP: Final = 2_000
+"""Deliveries that are let go in one transaction when a case ends."""
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -524,19 +527,39 @@ async def finish(db: Database, one: Case) -> None:
         if gone < ROWS_STEP:
             break
     await _forget_requests(db, one)
+    if one.kind != "host":
+        while await _forget_activities(db, one.subject_id):
+            pass
     async with db.transaction() as tx:
         await tx.execute("DELETE FROM reach WHERE subject_id = ?", one.subject_id)
         if one.kind != "host":
-            await tx.execute(
-                "DELETE FROM deliveries WHERE activity_id IN"
-                " (SELECT id FROM activities WHERE actor_id = ?)",
-                one.subject_id,
-            )
-            await tx.execute("DELETE FROM activities WHERE actor_id = ?", one.subject_id)
             await tx.execute("DELETE FROM actor_keys WHERE actor_id = ?", one.subject_id)
         await tx.execute(
             "UPDATE erasures SET state = 'done', finished_at = ? WHERE id = ?", now_ms(), one.id
         )
+
+
+async def _forget_activities(db: Database, actor_id: int) -> bool:
+    """The next of what somebody has sent, with what was left of its deliveries; whether there was any. A member has
+    some for each post, and each may have been given up for many servers: neither is done in one transaction."""
+    async with db.transaction() as tx:
+        rows = await tx.all(
+            "SELECT id FROM activities WHERE actor_id = ? ORDER BY type, id LIMIT ?",
+            actor_id,
+            ROWS_STEP,
+        )
+        ids = [row["id"] for row in rows]
+        if not ids:
+            return False
+        gone = await tx.execute(
+            "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries"
+            f" WHERE activity_id IN ({marks(len(ids))}) LIMIT ?)",
+            *ids,
+            DELIVERIES_STEP,
+        )
+        if gone < DELIVERIES_STEP:
+            await tx.execute(f"DELETE FROM activities WHERE id IN ({marks(len(ids))})", *ids)
+    return True
 
 
 async def _forget_requests(db: Database, one: Case) -> None:
@@ -564,6 +587,8 @@ async def _note_actor(db: Database, one: Case) -> None:
             "  AND r.host_id = erasure_recipients.host_id),"
             " status = COALESCE((SELECT r.recall_status FROM reach r WHERE r.subject_id = ?"
             "   AND r.host_id = erasure_recipients.host_id),"
+            # A second time, after a crash, the deliveries are gone already.
+            "  erasure_recipients.status,"
             "  (SELECT max(d.status) FROM deliveries d JOIN activities c ON c.id = d.activity_id"
             "   WHERE c.actor_id = ? AND c.object_id IS NULL AND d.state = 'failed'"
             "   AND d.host_id = erasure_recipients.host_id))"
