@@ -99,6 +99,7 @@ class Client:
 
     user_agent: `fedcomm/0.1.0 (+https://hub.example/)`; GoToSocial answers 418 without one.
     sign_in_thread: executor that signs GETs (an RSA signature takes 1 ms); None signs in place.
+    kept_hosts: to how many hosts connections stay open after an answer.
     lookup: replaces the system's name lookup (see `network.Lookup`).
     """
 
@@ -110,6 +111,7 @@ class Client:
         sign_in_thread: Executor | None = None,
         limit: int = CONNECTIONS,
         limit_per_host: int = CONNECTIONS_PER_HOST,
+        kept_hosts: int = network.KEPT_HOSTS,
         negative: NegativeCache | None = None,
         lookup: network.Lookup | None = None,
     ) -> None:
@@ -120,19 +122,27 @@ class Client:
         self._limit = limit
         self._limit_per_host = limit_per_host
         self._lookup = lookup
+        self._keep_alive = network.KeepAlive(kept_hosts)
         self._session: aiohttp.ClientSession | None = None
+        self._brief: aiohttp.ClientSession | None = None
+        """For hosts whose connections do not stay."""
         self._flights: dict[tuple[str, str, str], asyncio.Task[Response]] = {}
 
     async def start(self) -> None:
-        """Opens the session. Raises OSError when the policy's `ca_file` cannot be read."""
+        """Opens the sessions. Raises OSError when the policy's `ca_file` cannot be read."""
         if self._session is not None:
             return
-        self._session = aiohttp.ClientSession(
+        self._session = self._opened(keep_alive=True)
+        self._brief = self._opened(keep_alive=False)
+
+    def _opened(self, *, keep_alive: bool) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
             connector=network.connector(
                 self.policy,
                 limit=self._limit,
                 limit_per_host=self._limit_per_host,
                 lookup=self._lookup,
+                keep_alive=keep_alive,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(
@@ -149,9 +159,10 @@ class Client:
         for flight in flights:
             flight.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        for session in (self._session, self._brief):
+            if session is not None:
+                await session.close()
+        self._session = self._brief = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -384,14 +395,16 @@ class Client:
     async def _request(
         self, method: str, url: str, headers: CIMultiDict[str], body: bytes | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        if self._session is None:
+        if self._session is None or self._brief is None:
             raise RuntimeError("the client is not started")
         headers["User-Agent"] = self._user_agent
         headers["Accept-Encoding"] = bodies.ACCEPT_ENCODING
         host = _host(url)
+        stays = self._keep_alive.stays(host, time.monotonic())
+        session = self._session if stays else self._brief
         try:
             # Already encoded: the bytes that were checked and signed are the bytes that are sent.
-            async with self._session.request(
+            async with session.request(
                 method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False
             ) as answer:
                 yield answer

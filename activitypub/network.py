@@ -47,6 +47,9 @@ DNS_CACHE_SECONDS = 60
 
 KEEPALIVE_SECONDS = 15.0
 
+KEPT_HOSTS = 1000
+"""To how many hosts connections stay open after an answer. One with TLS takes about 36 kB and a descriptor."""
+
 LOOKUP_THREADS = 16
 """Threads for name lookups. Their own pool: a hostile, silent name server must not occupy the
 threads that the rest of the program waits for (INV-45)."""
@@ -204,11 +207,13 @@ def connector(
     limit: int,
     limit_per_host: int,
     lookup: Lookup | None = None,
+    keep_alive: bool = True,
 ) -> aiohttp.TCPConnector:
-    """The only connector of the process. Each new connection passes `open_socket`.
+    """The only kind of connector in the process. Each new connection passes `open_socket`.
 
-    limit, limit_per_host: simultaneous connections. Needs a running loop. Reads certificate files,
-    so call it at start-up. Raises OSError or ssl.SSLError when `policy.ca_file` cannot be used.
+    limit, limit_per_host: simultaneous connections. keep_alive: whether they stay open after an
+    answer. Needs a running loop. Reads certificate files, so call it at start-up. Raises OSError
+    or ssl.SSLError when `policy.ca_file` cannot be used.
     """
     return aiohttp.TCPConnector(
         ssl=_tls(policy),
@@ -216,7 +221,8 @@ def connector(
         ttl_dns_cache=DNS_CACHE_SECONDS,
         limit=limit,
         limit_per_host=limit_per_host,
-        keepalive_timeout=KEEPALIVE_SECONDS,
+        keepalive_timeout=KEEPALIVE_SECONDS if keep_alive else None,
+        force_close=not keep_alive,
         socket_factory=partial(open_socket, policy),
     )
 
@@ -229,6 +235,32 @@ def open_socket(policy: NetworkPolicy, address_info: tuple[Any, ...]) -> socket.
     ):
         raise AddressRefused("the address is not a public one")
     return socket.socket(family=family, type=kind, proto=protocol)
+
+
+class KeepAlive:
+    """To which hosts connections stay open: the first `most` of those that were asked within `seconds`.
+
+    aiohttp bounds the connections in use and not the idle ones: a post to ten thousand hosts would leave as many open,
+    and the process without a descriptor for anything else.
+    """
+
+    def __init__(self, most: int = KEPT_HOSTS, seconds: float = KEEPALIVE_SECONDS) -> None:
+        self._most = most
+        self._seconds = seconds
+        self._asked: dict[str, float] = {}
+        """When each was asked last; the one that waits longest comes first."""
+
+    def stays(self, host: str, now: float) -> bool:
+        """Whether the connection for a request that is made now may stay. `now`: monotonic seconds."""
+        while self._asked:
+            longest = next(iter(self._asked))
+            if now - self._asked[longest] <= self._seconds:
+                break
+            del self._asked[longest]
+        if self._asked.pop(host, None) is None and len(self._asked) >= self._most:
+            return False
+        self._asked[host] = now
+        return True
 
 
 class PolicyResolver(AbstractResolver):

@@ -22,7 +22,7 @@ import click
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractAccessLogger
 
-from fedcomm import logs, supervision
+from fedcomm import descriptors, logs, supervision
 from fedcomm.cli.watchdog import Watchdog
 from fedcomm.config import Config
 from fedcomm.server import build_app, close_site, open_site
@@ -74,6 +74,8 @@ class AccessLine(AbstractAccessLogger):
 def serve(config: Config, *, left_open: bool = False) -> int:
     """Run until a signal; the exit code. Blocks. `left_open`: nobody closed the database the last time."""
     logs.configure(config.logging)
+    # Before anything is counted by it, and before there are more processes.
+    descriptors.raise_limit()
     if config.server.processes > 1:
         return _serve_in_processes(config, left_open=left_open)
     return _serve_in_one_loop(config, Part(look_through=left_open))

@@ -16,11 +16,11 @@ from activitypub.accessors import Refused
 from activitypub.client import Client
 from activitypub.failures import FetchBudget, FetchError
 from activitypub.ijson import JSONObject
-from activitypub.network import NetworkPolicy
+from activitypub.network import KEPT_HOSTS, NetworkPolicy
 from activitypub.origins import host as host_of
 from activitypub.origins import parse_url
 from activitypub.vocabulary import ITEM_LIMIT
-from fedcomm import supervision
+from fedcomm import descriptors, supervision
 from fedcomm.config import Config
 from fedcomm.federation import (
     backlog,
@@ -93,6 +93,7 @@ class FederationSpoke:
             user_agent(config),
             sign_in_thread=self._signing,
             limit=max(256, config.delivery.concurrency * 2),
+            kept_hosts=min(KEPT_HOSTS, descriptors.limit() // 4),
         )
         self._keyring = Keyring(db, vault, self._at)
         self._book = PolicyBook(db)

@@ -1067,6 +1067,29 @@ async def test_no_more_connections_than_allowed_are_open_to_one_host(
     assert most == 2
 
 
+async def test_connections_stay_open_to_so_many_hosts_only(
+    peer: Peer, policy: NetworkPolicy
+) -> None:
+    transports = []
+
+    async def noted(request: web.Request) -> web.Response:
+        transports.append(request.transport)
+        return web.Response()
+
+    peer.handlers["/a"] = noted
+    async with Client(policy, AGENT, kept_hosts=2) as client:
+        for _ in range(2):
+            for number in range(5):
+                await client.post(peer.url("/a", f"h{number}.example"), b"", headers={})
+        # The two that stay were used again, and the others closed after each answer.
+        assert transports[:2] == transports[5:7]
+        assert len(set(transports)) == 2 + 3 * 2
+        async with asyncio.timeout(5):
+            while sum(not each.is_closing() for each in set(transports)) > 2:
+                await asyncio.sleep(0)
+        assert not any(each.is_closing() for each in transports[:2])
+
+
 async def test_a_client_that_is_not_started_says_so(policy: NetworkPolicy) -> None:
     with pytest.raises(RuntimeError, match="not started"):
         await Client(policy, AGENT).get("http://peer.example/", accept="*/*")

@@ -17,6 +17,7 @@ from yarl import URL
 
 from activitypub.network import (
     AddressRefused,
+    KeepAlive,
     NetworkPolicy,
     PolicyResolver,
     UrlRefused,
@@ -390,3 +391,14 @@ def _application(handler: Any) -> web.Application:
     application = web.Application()
     application.router.add_get("/{tail:.*}", handler)
     return application
+
+
+def test_a_connection_that_was_not_used_for_a_while_makes_room_for_another() -> None:
+    kept = KeepAlive(most=2, seconds=10.0)
+    assert [kept.stays(host, 0.0) for host in ("a", "b", "c", "a")] == [True, True, False, True]
+    assert kept.stays("a", 8.0)
+    assert not kept.stays("c", 9.0)
+    # b's has been closed by now, a's has not.
+    assert kept.stays("c", 11.0)
+    assert not kept.stays("b", 11.0)
+    assert kept.stays("a", 11.0)
