@@ -26,7 +26,11 @@ DOCUMENT: Final = {"Accept": ACTIVITY}
 MADE_ANEW: Final = {"Authorization": "none"}
 """Whoever sends this is answered without a copy: what an answer costs after each change."""
 
-TRIES: Final = 3
+COPIED: Final = 20_000
+"""Requests at least for what is answered with copies: fewer are over before a copy is, and one page that is made while 32
+wait would be more than each hundredth answer."""
+
+TRIES: Final = 5
 """How often a page is asked whether it has changed, when it did."""
 
 LOG_INS: Final = 40
@@ -34,12 +38,16 @@ LOG_INS: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Something to read. `share` of the wanted number of times: what is quick is asked for oftener."""
+    """Something to read. `share` of the wanted number of times: what is quick is asked for oftener; `least` times."""
 
     name: str
     path: str
     headers: Mapping[str, str]
     share: float
+    least: int = 8
+
+    def count(self, times: int) -> int:
+        return max(self.least, round(times * self.share))
 
 
 async def settle(stage: Stage, *, topics: int = TOPICS, replies: int = REPLIES) -> Topic:
@@ -62,8 +70,8 @@ async def reading(stage: Stage, thread: Topic, times: int) -> list[Figure]:
     who = await stage.cookie()
     account = f"acct:gardening@{hub.host}"
     documents = [
-        Place("actor document", f"/ap/g/{group}", DOCUMENT, 4),
-        Place("member's actor document", f"/ap/p/{anna}", DOCUMENT, 4),
+        Place("actor document", f"/ap/g/{group}", DOCUMENT, 4, COPIED),
+        Place("member's actor document", f"/ap/p/{anna}", DOCUMENT, 4, COPIED),
     ]
     # What was written is shown to servers that say who they are, and noted in the ledger of reach.
     signed = [
@@ -74,9 +82,9 @@ async def reading(stage: Stage, thread: Topic, times: int) -> list[Figure]:
         )
     ]
     pages = [
-        Place("group page", "/g/gardening", PAGE, 2),
-        Place("thread page", thread.path, PAGE, 1),
-        Place("home", "/", PAGE, 2),
+        Place("group page", "/g/gardening", PAGE, 2, COPIED),
+        Place("thread page", thread.path, PAGE, 1, COPIED),
+        Place("home", "/", PAGE, 2, COPIED),
     ]
     webfinger = f"/.well-known/webfinger?resource={account}"
     places = [
@@ -89,14 +97,18 @@ async def reading(stage: Stage, thread: Topic, times: int) -> list[Figure]:
     ]
     figures = []
     for place in places:
-        count = max(8, round(times * place.share))
-        figures.append(await stage.read(place.name, place.path, place.headers, count))
+        figures.append(await stage.read(place.name, place.path, place.headers, place.count(times)))
     figures += await _conditional(stage, [*documents, *signed, *pages], times)
     async with _changes(stage):
         for place in pages[:2]:
-            named = _varied(place, "while somebody writes each second", {}, 1)
-            count = max(8, round(times * named.share))
-            figures.append(await stage.read(named.name, named.path, named.headers, count))
+            figures.append(
+                await stage.read(
+                    f"{place.name}, while somebody writes each second",
+                    place.path,
+                    place.headers,
+                    place.count(times),
+                )
+            )
     return figures
 
 
@@ -111,7 +123,7 @@ async def _conditional(stage: Stage, places: list[Place], times: int) -> list[Fi
     figures = []
     for place in places:
         name = f"{place.name}, not changed"
-        count = max(8, round(times * place.share))
+        count = place.count(times)
         for attempt in range(TRIES):
             headers = {**place.headers, "Host": stage.hub.host}
             url = stage.hub.local_url(place.path)
