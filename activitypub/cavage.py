@@ -15,6 +15,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -122,13 +123,7 @@ def parse(header: str) -> CavageSignature:
     key_id = parameters.get("keyid")
     if not key_id:
         raise MalformedSignature("The Signature header names no keyId.")
-    covered = tuple(parameters.get("headers", "date").lower().split())
-    if not covered or len(covered) > COVERED_MAX:
-        raise MalformedSignature("The Signature header covers no header, or too many.")
-    if len(set(covered)) != len(covered):
-        raise MalformedSignature("The Signature header covers a header twice.")
-    if not all(_HEADER_NAME.fullmatch(name) for name in covered):
-        raise MalformedSignature("The Signature header covers something that is no header.")
+    covered = _covered(parameters.get("headers", "date"))
     algorithm = parameters.get("algorithm")
     return CavageSignature(
         key_id=key_id,
@@ -207,8 +202,10 @@ def http_date(seconds: int) -> str:
     return formatdate(seconds, usegmt=True)
 
 
+@lru_cache(maxsize=64)
 def parse_http_date(text: str) -> int:
     """Read an IMF-fixdate into Unix seconds. Raises :class:`MalformedSignature`."""
+    # Remembered: what is signed within a second bears the same date.
     found = _HTTP_DATE.match(text)
     if found is None:
         raise MalformedSignature("The Date header is not a date of the form HTTP prescribes.")
@@ -234,6 +231,19 @@ def decode_base64(text: str) -> bytes:
     if binascii.b2a_base64(data, newline=False).decode("ascii") != text:
         raise MalformedSignature("The signature is not canonical base64.")
     return data
+
+
+@lru_cache(maxsize=64)
+def _covered(text: str) -> tuple[str, ...]:
+    # Remembered: each peer's software lists the same few headers in each request.
+    covered = tuple(text.lower().split())
+    if not covered or len(covered) > COVERED_MAX:
+        raise MalformedSignature("The Signature header covers no header, or too many.")
+    if len(set(covered)) != len(covered):
+        raise MalformedSignature("The Signature header covers a header twice.")
+    if not all(_HEADER_NAME.fullmatch(name) for name in covered):
+        raise MalformedSignature("The Signature header covers something that is no header.")
+    return covered
 
 
 def _parameters(header: str) -> dict[str, str]:

@@ -51,6 +51,9 @@ fragments = st.lists(
             '"b"',
             '"a:b"',
             '"\\u003a"',
+            '"\\u003A"',
+            '"\\u003c"',
+            '"\\\\u003a"',
             '"\\u0000"',
             '"\\\\u0000"',
             '"\\ud800"',
@@ -384,6 +387,10 @@ def test_the_fast_path_is_taken_for_ordinary_activities() -> None:
         }
     ).encode()
     assert ijson._is_certified(body, parse(body))
+    escaped = body.replace(b"<", b"\\u003c").replace(b">", b"\\u003E")
+    assert ijson._is_certified(escaped, parse(escaped)) and parse(escaped) == parse(body)
+    for colon in (b"\\u003a", b"\\u003A"):
+        assert not ijson._is_certified(body.replace(b"12:30", b"12" + colon + b"30"), parse(body))
 
 
 def test_nesting_beyond_the_stack_does_not_end_the_process() -> None:
