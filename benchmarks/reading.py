@@ -27,8 +27,8 @@ MADE_ANEW: Final = {"Authorization": "none"}
 """Whoever sends this is answered without a copy: what an answer costs after each change."""
 
 COPIED: Final = 20_000
-"""Requests at least for what is answered with copies: fewer are over before a copy is, and one page that is made while 32
-wait would be more than each hundredth answer."""
+"""Requests at least for what is answered with copies: fewer are over before a copy is, and one page that is made while
+32 wait would be more than each hundredth answer."""
 
 TRIES: Final = 5
 """How often a page is asked whether it has changed, when it did."""
