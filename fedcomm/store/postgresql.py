@@ -250,11 +250,17 @@ async def open_postgresql(
             min_size=1,
             max_size=pool_size,
             command_timeout=60,
+            reset=_left_as_it_was,
             server_settings={"synchronous_commit": "on", "application_name": "fedcomm"},
         )
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:
         raise DatabaseUnavailable(f"PostgreSQL does not answer: {error}") from error
     return PostgreSQLDatabase(pool, pseudonyms or Pseudonyms())
+
+
+async def _left_as_it_was(connection: Any) -> None:
+    """What the pool does with a connection that comes back: nothing. By itself it would make a trip after each
+    statement, to undo settings, listeners and session locks, of which the hub never has any."""
 
 
 class _translated:

@@ -531,3 +531,40 @@ async def test_another_process_changes_the_state(tmp_path: Path, migrated_sqlite
         other.commit()
     assert await db.state() != before
     await db.close()
+
+
+async def test_postgresql_is_asked_nothing_besides_what_is_wanted(
+    migrated_postgresql: tuple[PostgreSQLServer, str],
+) -> None:
+    """A pool that tidies up a connection after each statement makes two trips of each."""
+    server, template = migrated_postgresql
+    name = server.create(template)
+    db = await open_postgresql(server.url(name), pool_size=2)
+    other = await open_postgresql(server.url(name), pool_size=1)
+    try:
+        assert await db.value("SELECT 'a word that is found again'") == "a word that is found again"
+        said = await other.all(
+            "SELECT query FROM pg_stat_activity WHERE application_name = 'fedcomm'"
+            " AND datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        assert [row["query"] for row in said] == ["SELECT 'a word that is found again'"]
+    finally:
+        await other.close()
+        await db.close()
+        server.drop(name)
+
+
+async def test_who_breaks_off_leaves_no_transaction_open(db: Database) -> None:
+    """The next one to have the connection would write into it."""
+    for _ in range(3):
+        with contextlib.suppress(asyncio.CancelledError):
+            async with db.transaction() as tx:
+                await tx.execute("INSERT INTO settings (key, value) VALUES ('half', 'x')")
+                raise asyncio.CancelledError
+        assert await db.value("SELECT value FROM settings WHERE key = 'half'") is None
+        async with db.transaction() as tx:
+            await tx.execute(
+                "INSERT INTO settings (key, value) VALUES ('whole', 'x')"
+                " ON CONFLICT (key) DO UPDATE SET value = 'y'"
+            )
+    assert await db.value("SELECT value FROM settings WHERE key = 'whole'") == "y"
