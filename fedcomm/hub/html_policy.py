@@ -1,6 +1,6 @@
 """What HTML may hold: the lists of security.md §8, and which values an attribute keeps.
 
-A change here is a change of policy: raise ``POLICY_VERSION`` in :mod:`fedcomm.hub.sanitizer`.
+A change here is a change of policy: what is stored already was cleaned with the one before.
 """
 
 from __future__ import annotations

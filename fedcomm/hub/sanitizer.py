@@ -2,8 +2,8 @@
 
 `nh3` decides, and runs last: nothing touches its output (INV-27). What it cannot do is done on a
 tree before it: headings are shifted, images go through the media proxy, links get their ``rel``.
-The policy is security.md §8. Store the original, cache the result together with
-:data:`POLICY_VERSION`, and clean again when the version has changed.
+The policy is security.md §8. What is stored is the result, not the original: a change of policy holds for
+what arrives after it. One that forbids more comes with a revision of the schema that cleans what is stored.
 """
 
 from __future__ import annotations
@@ -31,9 +31,6 @@ from fedcomm.hub.html_policy import (
 from fedcomm.hub.html_tree import BLOCKS, Element, parse, parse_tidy, serialise
 from fedcomm.hub.shortcodes import Shortcode, split
 from fedcomm.hub.spoilers import open_spoilers
-
-POLICY_VERSION: Final = 1
-"""Raise it with every change of what is kept: cached results of older versions are re-cleaned."""
 
 INPUT_LIMIT: Final = 100_000
 """Characters of HTML that are read (twice the 50,000 of a post); the rest is not shown."""
