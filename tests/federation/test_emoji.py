@@ -12,7 +12,8 @@ import pytest
 from aiohttp import web
 from PIL import Image
 
-from fedcomm.hub import emoji, media, members, reactions, threads
+from fedcomm.federation import pictures
+from fedcomm.hub import emoji, media, members, reactions, space, threads
 from fedcomm.hub.composition import Draft
 from fedcomm.hub.images import ATTACHMENT
 from fedcomm.hub.recordings import RecordingLimits
@@ -112,6 +113,37 @@ async def test_an_emoji_that_comes_with_a_reply_is_shown_in_it_from_here(town: L
     assert session is not None
     async with session.get(f"{town.origin}/media/{made.file}") as answer:
         assert (answer.status, answer.content_type) == (200, "image/webp")
+
+
+@pytest.mark.parametrize("what", ["budget", "disk"])
+async def test_inv_45_pictures_of_others_stop_before_the_disk_is_full_and_come_when_there_is_room(
+    town: LocalHub, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    spoke = town.site.federation
+    assert spoke is not None and spoke._pictures.space is not None
+    monkeypatch.setattr(pictures, "COUNT_S", 0.0)
+    monkeypatch.setattr(space, "LOOK_S", 0.0)
+    with monkeypatch.context() as short:
+        if what == "disk":
+            short.setattr(space, "free_bytes", lambda _: 1_000)
+        else:
+            taken = await emoji.bytes_of_others(town.db)
+            short.setattr(spoke._pictures, "budget", taken or 1)
+            if not taken:
+                short.setattr(emoji, "bytes_of_others", lambda _: asyncio.sleep(0, 1))
+        author = town.stubs.somebody("ida")
+        url = serve(town, f"http://{host_of(author)}/leaf.png", picture())
+        create = reply(town, author, "<p>I like :leaf:</p>", tag=[tag(url)])
+        assert (await town.deliver(create)).startswith("done: stored")
+        for _ in range(3):
+            assert await spoke._pictures.fetch_due() == 0
+        _status, page = await town.get(f"/o/{town.topic}")
+        assert "I like :leaf:" in page
+        assert town.stubs.fetched(url) == 0
+    spoke._pictures.wake()
+    made = await until_fetched(town, host_of(author))
+    _status, page = await town.get(f"/o/{town.topic}")
+    assert f'I like <img src="/media/{made.file}"' in page
 
 
 async def test_an_emoji_belongs_to_the_origin_of_its_object(town: LocalHub) -> None:
