@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from pathlib import Path
@@ -13,8 +14,9 @@ from fedcomm.logs import JSONLines
 from fedcomm.store import figures
 from fedcomm.store.database import Database
 from fedcomm.store.figures import Tally, Times
+from fedcomm.store.ids import now_ms
 from fedcomm.store.measured import measured
-from tests.federation.inprocess import ScriptedStubs, local_hub
+from tests.federation.inprocess import LocalHub, ScriptedStubs, local_hub
 from tests.federation.stub import PUBLIC
 from tests.web.world import MARKER, make_world
 
@@ -74,6 +76,70 @@ async def test_verdicts_and_deliveries_are_counted(database_url: str, tmp_path: 
     assert gained["fedcomm_inbox_answers_total"] == {"202": 1, "400": 1}
     assert gained["fedcomm_inbox_verdicts_total"]["done"] == 1
     assert gained["fedcomm_deliveries_total"]["delivered"] >= 1
+
+
+async def test_what_waits_and_what_took_its_time_is_in_the_figures(
+    database_url: str, tmp_path: Path
+) -> None:
+    """A follower's server is down, and the queue of what arrives stands still: figures tell how long."""
+    stubs = ScriptedStubs()
+    await stubs.start()
+    settings = {"metrics": {"token": TOKEN}, "delivery": {"retry_minutes": [60]}}
+    try:
+        async with local_hub(tmp_path, database_url, stubs, settings) as hub:
+            fan = stubs.somebody("fan")
+            follow = {
+                "@context": "https://www.w3.org/ns/activitystreams",
+                "id": f"{fan}/follow",
+                "type": "Follow",
+                "actor": fan,
+                "object": hub.group_uri(hub.group),
+            }
+            await hub.deliver(follow)
+            await hub.quiet()
+            before = await figures_of(hub)
+            assert before["inbox_oldest_seconds"] == before["deliveries_oldest_seconds"] == 0
+            next(iter(stubs.hosts.values())).status = 503
+            await hub.write_topic(hub.group, "For somebody who is away")
+            async with asyncio.timeout(20):
+                while not await hub.count("SELECT max(failures) FROM lanes"):
+                    await asyncio.sleep(0.01)
+            async with hub.db.transaction() as tx:
+                await tx.execute(
+                    "UPDATE lanes SET lease_owner = 'elsewhere:1:x', lease_until = ? WHERE queue = 'inbox'",
+                    now_ms() + 3_600_000,
+                )
+            assert await hub.post({**follow, "id": f"{fan}/again"}) == 202
+            assert (await hub.get("/g/gardening"))[0] == 200
+            for table, column in (("inbox", "received_at"), ("deliveries", "created_at")):
+                async with hub.db.transaction() as tx:
+                    await tx.execute(
+                        f"UPDATE {table} SET {column} = {column} - 3600000 WHERE state = 'waiting'"
+                    )
+            after = await figures_of(hub)
+    finally:
+        await stubs.stop()
+    assert 3600 <= after["inbox_oldest_seconds"] < 3700
+    assert 3600 <= after["deliveries_oldest_seconds"] < 3700
+    assert after["inbox_waiting"] == 1
+    assert after["deliveries_waiting"] >= 1
+    gained = {name: value - before.get(name, 0) for name, value in after.items()}
+    assert sum(v for name, v in gained.items() if name.startswith("deliveries_total")) >= 1
+    assert gained['inbox_answers_total{status="202"}'] == 1
+    for kind in ("page", "federation"):
+        assert gained[f'request_seconds_count{{kind="{kind}"}}'] >= 1
+        assert gained[f'request_seconds_sum{{kind="{kind}"}}'] > 0
+    for kind in ("read", "write", "transaction", "append"):
+        assert gained[f'database_seconds_count{{kind="{kind}"}}'] >= 1
+    assert after["memory_bytes"] > 10_000_000
+
+
+async def figures_of(hub: LocalHub) -> dict[str, float]:
+    """The figures of a hub as monitoring reads them, by name without `fedcomm_`."""
+    status, text = await hub.get("/metrics", {"Authorization": f"Bearer {TOKEN}"})
+    assert status == 200
+    lines = (line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#")
+    return {name.removeprefix("fedcomm_"): float(value) for name, value in lines}
 
 
 async def test_inv_52_a_slow_statement_is_logged_without_what_anybody_typed(
