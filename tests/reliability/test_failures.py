@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -38,6 +39,13 @@ for line in sys.stdin:
 """Another process that does with a SQLite file what it is told, line by line."""
 
 RETRY = {"delivery": {"retry_minutes": [0.005]}, "inbox": {"retry_seconds": [0.2]}}
+
+
+FULL: dict[str, dict[str, Any]] = {
+    **RETRY,
+    "media": {"keep_free_bytes": 0},
+    "rates": {"posts_per_member_5min": 1_000_000},
+}
 
 
 @pytest.fixture
@@ -269,6 +277,15 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=False)
 
 
+def fill_up(filler: Path) -> None:
+    """Write to this file until its disk has not a byte left."""
+    with filler.open("wb", buffering=0) as file:
+        for size in (1 << 16, 1 << 12, 1):
+            with contextlib.suppress(OSError):
+                while file.write(bytes(size)) == size:
+                    pass
+
+
 async def test_inv_42_a_full_disk(
     migrated_sqlite: Path, tmp_path: Path, small_disk: Path, servers: ScriptedStubs
 ) -> None:
@@ -281,20 +298,73 @@ async def test_inv_42_a_full_disk(
         await asyncio.sleep(0.5)
         with contextlib.closing(sqlite3.connect(path, timeout=5)) as file:
             file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        with filler.open("wb", buffering=0) as file_:
-            for size in (1 << 16, 1 << 12, 1):
-                with contextlib.suppress(OSError):
-                    while file_.write(bytes(size)) == size:
-                        pass
+        fill_up(filler)
 
     async def tidy_up() -> None:
         filler.unlink()
 
-    settings: dict[str, dict[str, Any]] = {**RETRY, "media": {"keep_free_bytes": 0}}
-    async with local_hub(tmp_path, f"sqlite:///{path}", servers, settings) as hub:
+    async with local_hub(tmp_path, f"sqlite:///{path}", servers, FULL) as hub:
         await through(hub, fill, tidy_up, {507}, "no room left")
         status, _ = await hub.get("/g/gardening")
         assert status == 200
+
+
+@pytest.fixture
+def postgresql_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 160 MiB, which a new cluster fills by a third."""
+    # PostgreSQL's own user has to come through to it.
+    folder = Path(tempfile.mkdtemp(prefix="fedcomm-disk-"))
+    if not mount("-t", "tmpfs", "-o", "size=160m,mode=0755", "tmpfs", str(folder)):
+        folder.rmdir()
+        pytest.skip("no disk can be mounted here")
+    folder.chmod(0o755)
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=False)
+    folder.rmdir()
+
+
+async def test_inv_42_postgresql_whose_disk_is_full(
+    postgresql_disk: Path, tmp_path: Path, servers: ScriptedStubs
+) -> None:
+    """What finds room in pages that are there already is still written; what is not, is refused whole."""
+    server = PostgreSQLServer(
+        require_binaries(), settings={"max_wal_size": "32MB"}, place=postgresql_disk
+    )
+    filler = postgresql_disk / "filler"
+    try:
+        server.start()
+        url = server.url(server.create())
+        await asyncio.to_thread(migrate_apart, url)
+        async with local_hub(tmp_path, url, servers, FULL) as hub:
+            cookie = await hub.cookie()
+            host = await follower(hub)
+            author = servers.somebody("ida")
+            fill_up(filler)
+            written, accepted = set(), set()
+            async with asyncio.timeout(60):
+                while True:
+                    number = len(written)
+                    status, retry_after, text = await write(hub, cookie, f"Meanwhile {number}")
+                    if status != 303:
+                        break
+                    written.add(f"Meanwhile {number}")
+            assert status == 507, text
+            assert "no room left" in text
+            assert int(retry_after) > 0
+            assert (await hub.get("/g/gardening"))[0] == 200
+            for number in range(3):
+                status = await hub.post(answer_of(hub, author, number))
+                assert status in (202, 503)
+                if status == 202:
+                    accepted.add(f"{author}/notes/{number}")
+            filler.unlink()
+            await goes_on(hub, cookie, host, author)
+            rows = await hub.db.all("SELECT title FROM objects WHERE title LIKE 'Meanwhile%'")
+            assert sorted(row["title"] for row in rows) == sorted(written)
+            rows = await hub.db.all("SELECT uri FROM objects WHERE uri LIKE ?", f"{author}/%")
+            assert {row["uri"] for row in rows} == accepted | {f"{author}/notes/99"}
+    finally:
+        server.close()
 
 
 async def test_inv_42_postgresql_that_is_killed_and_comes_back(
