@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
@@ -85,12 +86,13 @@ def serve(config: Config, *, left_open: bool = False) -> int:
 class Part:
     """What one process of a server does besides serving. `announce`: say where the server listens; `look_through`
     the database file; `slate`: where to tell the others its figures, if there are others; `lifeline`: a descriptor
-    that ends when the process that began them all does."""
+    that ends when the process that began them all does; `listening`: the Unix socket that all of them share."""
 
     announce: bool = True
     look_through: bool = False
     slate: Slate | None = None
     lifeline: int | None = None
+    listening: socket.socket | None = None
 
 
 def _serve_in_one_loop(config: Config, part: Part) -> int:
@@ -106,11 +108,15 @@ def _serve_in_one_loop(config: Config, part: Part) -> int:
             )
             return 1
         except OSError as error:
-            # A taken port is by far the most frequent one.
-            where = config.server.unix_socket or f"{config.server.host}:{config.server.port}"
-            click.echo(f"fedcomm: cannot listen on {where}: {error.strerror or error}", err=True)
+            _say_where(config, error)
             return 1
     return 0
+
+
+def _say_where(config: Config, error: OSError) -> None:
+    # A taken port is by far the most frequent one.
+    where = config.server.unix_socket or f"{config.server.host}:{config.server.port}"
+    click.echo(f"fedcomm: cannot listen on {where}: {error.strerror or error}", err=True)
 
 
 async def _serve(config: Config, part: Part) -> None:
@@ -134,7 +140,7 @@ async def _serve(config: Config, part: Part) -> None:
         )
         await runner.setup()
         try:
-            await _listen(runner, config)
+            await _listen(runner, config, part.listening)
             _collect_seldom()
             if part.announce:
                 _announce(runner, config)
@@ -204,21 +210,33 @@ def _passed_socket() -> socket.socket | None:
     return socket.socket(fileno=os.dup(FIRST_PASSED))
 
 
-async def _listen(runner: web.AppRunner, config: Config) -> None:
+def _unix_socket(place: Path) -> socket.socket:
+    """A Unix socket that listens there."""
+    # One that a killed server left behind would refuse the new one.
+    if place.is_socket():
+        place.unlink()
+    made = socket.socket(socket.AF_UNIX)
+    try:
+        made.bind(str(place))
+        # The reverse proxy runs as another user, usually of the same group.
+        place.chmod(0o660)
+        made.listen(BACKLOG)
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+async def _listen(
+    runner: web.AppRunner, config: Config, listening: socket.socket | None = None
+) -> None:
     server = config.server
     tls = _tls(config)
-    passed = _passed_socket()
-    if passed is not None:
-        await web.SockSite(runner, passed, ssl_context=tls, backlog=BACKLOG).start()
-        return
-    if server.unix_socket is not None:
-        # A socket that a killed server left behind would refuse the new one.
-        if server.unix_socket.is_socket():
-            server.unix_socket.unlink()
-        socket = web.UnixSite(runner, str(server.unix_socket), ssl_context=tls, backlog=BACKLOG)
-        await socket.start()
-        # The reverse proxy runs as another user, usually of the same group.
-        server.unix_socket.chmod(0o660)
+    given = _passed_socket() or listening
+    if given is None and server.unix_socket is not None:
+        given = _unix_socket(server.unix_socket)
+    if given is not None:
+        await web.SockSite(runner, given, ssl_context=tls, backlog=BACKLOG).start()
         return
     await web.TCPSite(
         runner,
@@ -308,6 +326,14 @@ def _serve_in_processes(config: Config, *, left_open: bool) -> int:
     count = config.server.processes
     slates, heights = Slates(count), ids.Heights(count)
     lifeline, held = os.pipe()
+    shared: socket.socket | None = None
+    if config.server.unix_socket is not None and _passed_socket() is None:
+        # Each of them would take it away from the one before.
+        try:
+            shared = _unix_socket(config.server.unix_socket)
+        except OSError as error:
+            _say_where(config, error)
+            return 1
 
     def start(index: int, part: Part) -> None:
         child = os.fork()
@@ -321,7 +347,8 @@ def _serve_in_processes(config: Config, *, left_open: bool) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     for index in range(count):
         is_first = index == 0
-        start(index, Part(is_first, is_first and left_open, Slate(slates, index), lifeline))
+        part = Part(is_first, is_first and left_open, Slate(slates, index), lifeline, shared)
+        start(index, part)
     for number in STOP_SIGNALS:
         signal.signal(number, stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
@@ -333,7 +360,8 @@ def _serve_in_processes(config: Config, *, left_open: bool) -> int:
         if not stopping:
             log.error("a process ended by itself", extra={"status": status})
             if time.monotonic() - child.since >= LIVED_S:
-                start(child.index, Part(False, False, Slate(slates, child.index), lifeline))
+                part = Part(False, False, Slate(slates, child.index), lifeline, shared)
+                start(child.index, part)
             else:
                 failed = True
                 stop(signal.SIGTERM, None)

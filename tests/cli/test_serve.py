@@ -251,6 +251,41 @@ def test_a_unix_socket_is_listened_on_and_a_stale_one_replaced(
         process.communicate(timeout=15)
 
 
+def test_several_processes_share_a_unix_socket(hub: Hub, short_folder: Path) -> None:
+    place = short_folder / "hub.sock"
+    text = hub.config.read_text().replace(
+        "[server]", f'[server]\nprocesses = 2\nunix_socket = "{place}"'
+    )
+    hub.config.write_text(text)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fedcomm.cli", "serve", "--config", str(hub.config)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    watch = threading.Timer(START_SECONDS, process.kill)
+    watch.start()
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip().endswith(f"on unix:{place}")
+        assert place.stat().st_mode & 0o777 == 0o660
+        children = psutil.Process(process.pid).children()
+        assert len(children) == 2
+        for stopped in children:
+            # Whoever is left answers; the second one may still be starting.
+            stopped.suspend()
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(START_SECONDS)
+                client.connect(str(place))
+                client.sendall(b"GET /health HTTP/1.1\r\nHost: hub.example\r\n\r\n")
+                assert client.recv(64).startswith(b"HTTP/1.1 200")
+            stopped.resume()
+    finally:
+        watch.cancel()
+        process.terminate()
+        process.communicate(timeout=15)
+
+
 def test_serving_imports_nothing_that_only_migrations_pages_or_images_need(hub: Hub) -> None:
     program = """
 import asyncio, json, pathlib, sys
