@@ -89,8 +89,8 @@ _TIDY_ATTRIBUTE: Final = re.compile(r' +([a-z-]+)="([^"]*)"')
 _DOUBTFUL_REFERENCE: Final = re.compile(r"&(?!(?:amp|lt|gt|quot|nbsp|#34|#39|#x27);)")
 """What versions of the library's parser do not decode alike in the value of an attribute."""
 
-_TAG_REMEMBERED: Final = 64
-"""Characters of a start tag that is remembered as it was read: `span class="invisible"`, no links."""
+_TAG_REMEMBERED: Final = 256
+"""Characters of a start tag that is remembered as it was read: the posts of a thread mention the same people."""
 
 _SPECIAL: Final = re.compile("[&<>\xa0]")
 _QUOTE: Final = '"'
@@ -324,7 +324,7 @@ def parse_tidy(html: str, *, kept: frozenset[str], dropped: frozenset[str]) -> E
     return None if outside else root
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=1024)
 def _tidy_tag(inside: str) -> tuple[str, tuple[tuple[str, str], ...]] | None:
     """Name and attributes of what stands inside `<…>`, if it is a start tag that any parser reads so."""
     found = _TIDY_TAG.fullmatch(inside)

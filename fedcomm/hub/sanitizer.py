@@ -61,7 +61,7 @@ _SPACE: Final = re.compile(r"[ \t\n]+")
 _DOUBTFUL: Final = re.compile(r"[\x00-\x20\x7f\\]")
 """What no address holds."""
 _ADDRESS_REMEMBERED: Final = 512
-"""Characters of an address whose origin is remembered."""
+"""Characters of an address that is remembered as it was read."""
 _STABLE_PASSES: Final = 6
 _PLAIN_LIMIT: Final = OUTPUT_LIMIT // 6
 """Characters of the plain text that replaces what cannot be cleaned: ``&`` takes five."""
@@ -369,15 +369,7 @@ class _Editor:
         href = href.replace("\n", "").replace("\t", "").strip()
         if self._policy.resolve_relative and href.startswith("/") and href[1:2] not in ("/", "\\"):
             href = self._local_origin + href
-        try:
-            parts = urlsplit(href)
-        except ValueError:
-            return None
-        if parts.scheme not in SCHEMES:
-            return None
-        if parts.scheme in {"http", "https"} and _origin(href) is None:
-            return None
-        return href.replace(" ", "%20")
+        return _address(href) if len(href) <= _ADDRESS_REMEMBERED else _address.__wrapped__(href)
 
     def _image(self, node: Element) -> list[Element | str]:
         alt = node.attrs.get("alt", "")
@@ -435,6 +427,20 @@ def _visible(node: Element) -> bool:
         elif child.tag == "img" or _visible(child):
             return True
     return False
+
+
+@lru_cache(maxsize=512)
+def _address(href: str) -> str | None:
+    """Return the address of a link as it is written, or None for one that nobody should follow."""
+    try:
+        parts = urlsplit(href)
+    except ValueError:
+        return None
+    if parts.scheme not in SCHEMES:
+        return None
+    if parts.scheme in {"http", "https"} and _origin(href) is None:
+        return None
+    return href.replace(" ", "%20")
 
 
 def _origin(url: str) -> tuple[str, str, int] | None:
