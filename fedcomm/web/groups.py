@@ -18,6 +18,7 @@ from fedcomm.web import paths, presentation
 from fedcomm.web.federated import activity_answer, actor_uri
 from fedcomm.web.forms import Form, query_text, read_form
 from fedcomm.web.rendering import page, see_other
+from fedcomm.web.rows import rows_of
 from fedcomm.web.threads import place_in
 from fedcomm.web.visits import signed_in, visit_of
 
@@ -69,7 +70,7 @@ async def group_page(request: web.Request) -> web.StreamResponse:
     if len(found) > size:
         last = found[size - 1].thing
         following = f"{last.active_at}-{last.id}"
-    shown = await presentation.entries(db, [*pinned, *found[:size]])
+    shown = await rows_of(request, [*pinned, *found[:size]], with_group=False)
     count = await groups.member_count(db, group.id)
     actor = await actors.actor(db, group.id)
     uri = actor_uri(visit.site, actor) if group.mode == "federated" else None
@@ -79,14 +80,16 @@ async def group_page(request: web.Request) -> web.StreamResponse:
         public=True,
         group=group,
         card=(await presentation.group_cards(db, [group], {group.id: count}))[0],
-        pinned=shown[: len(pinned)],
-        topics=shown[len(pinned) :],
+        pinned=shown.rows[: len(pinned)],
+        topics=shown.rows[len(pinned) :],
+        now=shown.now,
         is_first_page=before is None,
         following=following,
         place=await place_in(visit, group),
         moved_to=presentation.web_address(group.moved_to),
         activity_uri=uri,
     )
+    shown.shown()
     if uri is not None:
         response.headers.add(hdrs.LINK, f'<{uri}>; rel="alternate"; type="{CONTENT_TYPE}"')
     return response

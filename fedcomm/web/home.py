@@ -8,6 +8,7 @@ from fedcomm.hub import groups, timelines
 from fedcomm.web import presentation
 from fedcomm.web.forms import query_id
 from fedcomm.web.rendering import page
+from fedcomm.web.rows import rows_of
 from fedcomm.web.visits import Visit, visit_of
 
 GROUPS_SHOWN = 12
@@ -29,16 +30,20 @@ async def _landing(request: web.Request, visit: Visit) -> web.Response:
     newest = await timelines.newest_everywhere(
         db, visit.viewer, before=query_id(request, "before"), limit=size + 1
     )
-    return await page(
+    rows = await rows_of(request, newest[:size])
+    response = await page(
         request,
         "landing.html",
         public=True,
         cards=await presentation.group_cards(db, shown, counts),
         more_groups=len(found) > GROUPS_SHOWN,
-        topics=await presentation.entries(db, newest[:size]),
+        topics=rows.rows,
+        now=rows.now,
         is_first_page="before" not in request.query,
         following=newest[size - 1].thing.id if len(newest) > size else None,
     )
+    rows.shown()
+    return response
 
 
 async def _timeline(request: web.Request, visit: Visit) -> web.Response:
@@ -48,10 +53,14 @@ async def _timeline(request: web.Request, visit: Visit) -> web.Response:
     found = await timelines.home(
         db, visit.viewer, before=query_id(request, "before"), limit=size + 1
     )
-    return await page(
+    rows = await rows_of(request, found[:size])
+    response = await page(
         request,
         "home.html",
         cards=await presentation.group_cards(db, await groups.memberships_of(db, visit.member.id)),
-        topics=await presentation.entries(db, found[:size]),
+        topics=rows.rows,
+        now=rows.now,
         following=found[size - 1].thing.id if len(found) > size else None,
     )
+    rows.shown()
+    return response

@@ -12,6 +12,7 @@ from fedcomm.i18n import gettext as _
 from fedcomm.web import paths, presentation
 from fedcomm.web.forms import path_id, posted_id, query_id, read_form
 from fedcomm.web.rendering import page, see_other
+from fedcomm.web.rows import rows_of
 from fedcomm.web.visits import signed_in, visit_of
 
 
@@ -68,7 +69,8 @@ async def _list_page(
     )
     people = await lists.entries(db, found.id)
     faces = await presentation.faces(db, [actor for actor, _followed in people])
-    return await page(
+    rows = await rows_of(request, posts[:size])
+    response = await page(
         request,
         "list.html",
         status=422 if errors else 200,
@@ -76,9 +78,12 @@ async def _list_page(
         list=found,
         title=found.title if title is None else title,
         people=[(face, followed) for face, (_actor, followed) in zip(faces, people, strict=True)],
-        topics=await presentation.entries(db, posts[:size]),
+        topics=rows.rows,
+        now=rows.now,
         following=posts[size - 1].thing.id if len(posts) > size else None,
     )
+    rows.shown()
+    return response
 
 
 async def change(request: web.Request) -> web.StreamResponse:

@@ -17,6 +17,7 @@ from fedcomm.web.federated import activity_answer, actor_uri
 from fedcomm.web.forms import path_id, query_id, read_form
 from fedcomm.web.lookup import find_actor, is_shown
 from fedcomm.web.rendering import page, see_other
+from fedcomm.web.rows import rows_of
 from fedcomm.web.visits import Visit, signed_in, visit_of
 
 ALIASES_SHOWN: Final = 10
@@ -76,7 +77,8 @@ async def _actor_page(request: web.Request, actor: actors.Actor, uri: str | None
     files = await presentation.files_of(db, [actor.avatar_id])
     picture = files.get(actor.avatar_id) if actor.avatar_id is not None else None
     known = await emotes.pictures(db, {actor.host_id: [actor.title, actor.summary_html]})
-    return await page(
+    rows = await rows_of(request, found[:size])
+    response = await page(
         request,
         "person.html",
         public=True,
@@ -92,7 +94,8 @@ async def _actor_page(request: web.Request, actor: actors.Actor, uri: str | None
         ),
         is_self=visit.member is not None and visit.member.id == actor.id,
         address=presentation.web_address(actor.url) or presentation.web_address(actor.uri),
-        topics=await presentation.entries(db, found[:size]),
+        topics=rows.rows,
+        now=rows.now,
         following=found[size - 1].thing.id if len(found) > size else None,
         activity_uri=uri,
         fields=await profiles.fields_of(db, actor.id),
@@ -104,6 +107,8 @@ async def _actor_page(request: web.Request, actor: actors.Actor, uri: str | None
         moved_to=presentation.web_address(actor.moved_to_uri),
         avoided=(await avoidance.kind_of(db, visit.member.id, actor.id) if visit.member else None),
     )
+    rows.shown()
+    return response
 
 
 async def following_page(request: web.Request) -> web.StreamResponse:

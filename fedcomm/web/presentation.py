@@ -204,6 +204,14 @@ class Entry:
     def liked(self) -> bool:
         return "like" in self.post.reacted
 
+    @property
+    def kept(self) -> None:
+        """A line of a list may be kept as it was rendered (`fedcomm.web.rows`); an entry is rendered."""
+        return None
+
+    def keep(self, rendered: Markup) -> Markup:
+        return rendered
+
 
 def event_times(event: Event) -> str:
     """When an event is, on the clocks where it is: one day once, and the zone by its name."""

@@ -13,6 +13,7 @@ from fedcomm.web import presentation
 from fedcomm.web.forms import plain, query_id, query_text, read_form
 from fedcomm.web.lookup import can_be_fetched, find_location, known_location
 from fedcomm.web.rendering import page, see_other
+from fedcomm.web.rows import rows_of
 from fedcomm.web.visits import signed_in, visit_of
 
 
@@ -48,14 +49,16 @@ async def _search_page(request: web.Request, text: str, error: str = "") -> web.
             matching = await groups.find_groups(db, visit.viewer, text.lstrip("!@"))
             cards = await presentation.group_cards(db, matching)
     posts = await timelines.posts(db, visit.viewer, found[:size])
-    return await page(
+    rows = await rows_of(request, posts)
+    response = await page(
         request,
         "search.html",
         status=404 if error else 200,
         q=text,
         error=error,
         cards=cards,
-        topics=await presentation.entries(db, posts),
+        topics=rows.rows,
+        now=rows.now,
         location=location,
         can_fetch=is_elsewhere
         and location is None
@@ -65,6 +68,8 @@ async def _search_page(request: web.Request, text: str, error: str = "") -> web.
         is_elsewhere=is_elsewhere,
         following=found[size - 1] if len(found) > size else None,
     )
+    rows.shown()
+    return response
 
 
 async def tag_page(request: web.Request) -> web.StreamResponse:
@@ -78,11 +83,15 @@ async def tag_page(request: web.Request) -> web.StreamResponse:
     found = await timelines.tagged(
         db, visit.viewer, tag, before=query_id(request, "before"), limit=size + 1
     )
-    return await page(
+    rows = await rows_of(request, found[:size])
+    response = await page(
         request,
         "tag.html",
         public=True,
         tag=tag,
-        topics=await presentation.entries(db, found[:size]),
+        topics=rows.rows,
+        now=rows.now,
         following=found[size - 1].thing.id if len(found) > size else None,
     )
+    rows.shown()
+    return response

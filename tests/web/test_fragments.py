@@ -14,7 +14,7 @@ from fedcomm.hub import threads
 from fedcomm.hub.composition import Draft
 from fedcomm.hub.errors import HubError
 from fedcomm.store.ids import now_ms
-from fedcomm.web import fragments, presentation
+from fedcomm.web import fragments, presentation, rows
 from fedcomm.web import threads as pages
 from fedcomm.web.fragments import FRAGMENTS, Fragments, Sheet
 from tests.web.happenings import Scene
@@ -83,6 +83,47 @@ async def test_members_share_what_looks_the_same_to_them(world: World, made: lis
     assert f"/o/{mine}/edit" in page
     assert f"/o/{mine}/edit" not in await seen(chiara, path)
     assert f"/o/{mine}/report" not in await seen(world.stranger(), path)
+
+
+async def test_a_line_of_a_list_that_did_not_change_is_rendered_once_for_everybody(
+    world: World, made: list[int]
+) -> None:
+    chiara = await world.browser("chiara")
+    for path in ("/g/garden", "/", "/@dario"):
+        await seen(world.stranger(), path)
+        made.clear()
+        await seen(chiara, path)
+        lines = set(made)
+        made.clear()
+        await seen(chiara, path)
+        assert made == [], path
+        if path == "/g/garden":
+            # Lines do not say who reads them, not even in the author's eyes.
+            assert world.topics["garden"] not in lines
+    new = await world.topic("garden", "chiara", Draft("Leaves and more.", title="Compost"))
+    for reader in (chiara, world.stranger()):
+        made.clear()
+        assert "Leaves and more." in await seen(reader, "/g/garden")
+        assert made == ([new] if reader is chiara else [])
+
+
+async def test_inv_50_deleted_words_are_in_no_line_of_a_list(world: World) -> None:
+    secret = await world.topic("garden", "dario", Draft("The unsayable word.", title="Hm"))
+    stranger = world.stranger()
+    assert "unsayable" in await seen(stranger, "/g/garden")
+    assert "unsayable" in words_kept(world)
+    async with world.site.db.transaction() as tx:
+        await threads.delete(tx, world.people["dario"], secret)
+    assert "unsayable" not in await seen(stranger, "/g/garden")
+    assert "unsayable" not in words_kept(world)
+
+
+async def test_times_of_lines_go_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "just now" in await seen(world.stranger(), "/g/garden")
+    monkeypatch.setattr(rows, "now_ms", lambda: now_ms() + 3 * HOUR_MS)
+    page = await seen(world.stranger(), "/g/garden")
+    assert "just now" not in page
+    assert "3 hours ago" in page
 
 
 async def test_an_emoji_that_is_new_here_is_shown_in_words_that_are_not(world: World) -> None:
@@ -197,13 +238,16 @@ async def test_a_page_with_fragments_is_the_page_without_whatever_happens(
     viewers = [world.stranger()] + [
         await world.browser(name) for name in ("elsa", "dario", "chiara", "bruno")
     ]
+    monkeypatch.setattr(rows, "now_ms", lambda: moment)
     used = 0
+    lists = ["/g/garden", "/g/garden", "/", "/@dario", "/search?q=a"]
     for _step in range(25):
         with contextlib.suppress(HubError):
             await scene.go_on()
-        path = await address(world)
+        thread = await address(world)
         for viewer in scene.chance.sample(viewers, 2):
             used += len(kept(world))
+            path = scene.chance.choice([thread] * 4 + lists)
             page = await seen(viewer, path)
             with monkeypatch.context() as without:
                 without.setattr(Fragments, "sheet", lambda self, like: Sheet(Fragments(), like, {}))
