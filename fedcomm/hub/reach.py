@@ -112,6 +112,28 @@ class Holder:
     acknowledged: int
 
 
+_NEWEST_COPIES: Final = (
+    "(SELECT e.host_id, e.how, e.first_at, e.last_at, e.recalled_at, e.recall_status"
+    " FROM (SELECT CAST(? AS BIGINT) AS id UNION ALL SELECT id FROM (SELECT o.id"
+    "  FROM objects o WHERE o.author_id = ? ORDER BY o.id DESC LIMIT ?) newest) mine"
+    " CROSS JOIN reach e WHERE e.subject_id = mine.id AND e.how > 0 LIMIT ?)"
+)
+"""The copies that a summary looks at: of the profile and of the newest objects."""
+
+
+async def count_holders(db: Reader, actor_id: int) -> int:
+    """How many servers `holders_of` would name, however many that are."""
+    return int(
+        await db.value(
+            f"SELECT count(DISTINCT r.host_id) FROM {_NEWEST_COPIES} r",
+            actor_id,
+            actor_id,
+            LOOKED_AT,
+            COPIES_LOOKED_AT,
+        )
+    )
+
+
 async def holders_of(db: Reader, actor_id: int, *, limit: int = SERVERS) -> list[Holder]:
     """The servers that have the actor's profile or something of their newest `LOOKED_AT` objects; who has most of it
     first."""
@@ -120,10 +142,7 @@ async def holders_of(db: Reader, actor_id: int, *, limit: int = SERVERS) -> list
         " max(r.how & 2) AS fetched, min(r.first_at) AS first_at, max(r.last_at) AS last_at,"
         " sum(CASE WHEN r.recalled_at IS NULL THEN 0 ELSE 1 END) AS asked,"
         " sum(CASE WHEN r.recall_status BETWEEN 200 AND 399 THEN 1 ELSE 0 END) AS acknowledged"
-        " FROM (SELECT e.host_id, e.how, e.first_at, e.last_at, e.recalled_at, e.recall_status"
-        "  FROM (SELECT CAST(? AS BIGINT) AS id UNION ALL SELECT id FROM (SELECT o.id"
-        "   FROM objects o WHERE o.author_id = ? ORDER BY o.id DESC LIMIT ?) newest) mine"
-        "  CROSS JOIN reach e WHERE e.subject_id = mine.id AND e.how > 0 LIMIT ?) r"
+        f" FROM {_NEWEST_COPIES} r"
         " JOIN hosts h ON h.id = r.host_id"
         " GROUP BY r.host_id, h.name ORDER BY count(*) DESC, h.name LIMIT ?",
         actor_id,

@@ -48,7 +48,7 @@ async def overview(request: web.Request) -> web.StreamResponse:
     return await page(
         request,
         "my_data.html",
-        servers=len(await reach.holders_of(db, member.id, limit=100_000)),
+        servers=await reach.count_holders(db, member.id),
         channels=[
             (
                 spoke,

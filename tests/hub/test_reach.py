@@ -40,6 +40,8 @@ async def test_a_summary_counts_copies_by_server_and_says_what_they_answered(wor
         "b.test": 1,
         "c.test": 1,
     }
+    assert await reach.count_holders(world.db, anna) == 3
+    assert len(await reach.holders_of(world.db, anna, limit=2)) == 2
     assert (found["a.test"].asked, found["a.test"].acknowledged) == (1, 1)
     assert (found["c.test"].asked, found["c.test"].acknowledged) == (1, 0)
     [copy] = await reach.copies_of(world.db, second)
@@ -63,6 +65,7 @@ async def test_no_statement_walks_through_a_table_that_grows(world: World) -> No
     seen: dict[str, Statement] = {}
     db: Any = Recorder(world.db, seen)
     await reach.holders_of(db, anna)
+    await reach.count_holders(db, anna)
     await reach.copies_of(db, topic)
     await reach.pieces_of(db, anna)
     await reach.held_by(db, await world.host_id("a.test"))
