@@ -105,8 +105,13 @@ def figures(waits: list[float]) -> dict[str, float]:
     }
 
 
-async def measure(objects: int, hosts: int, copies: int, rate: float) -> dict[str, object]:
-    settings = {"delivery": {"recalls_per_second": rate}}
+async def measure(
+    objects: int, hosts: int, copies: int, rate: float, processes: int = 1
+) -> dict[str, object]:
+    settings = {
+        "delivery": {"recalls_per_second": rate},
+        "server": {"processes": processes},
+    }
     with tempfile.TemporaryDirectory() as folder:
         async with stubs() as servers, running_hub(Path(folder) / "hub", settings=settings) as hub:
             await hub.run("group", "create", "kitchen", "--title", "Kitchen", "--owner", "anna")
@@ -152,6 +157,7 @@ async def measure(objects: int, hosts: int, copies: int, rate: float) -> dict[st
     return {
         "objects": objects,
         "hosts": hosts,
+        "processes": processes,
         "filled_s": round(filled, 1),
         "pages_before": figures(before),
         "pages_during": figures(during),
@@ -190,9 +196,12 @@ def main() -> None:
     parser.add_argument("--hosts", type=int, default=2_000)
     parser.add_argument("--copies", type=int, default=20, help="hosts that each object reached")
     parser.add_argument("--rate", type=float, default=20.0, help="requests per second and host")
+    parser.add_argument("--processes", type=int, default=1, help="processes of the hub")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    result = asyncio.run(measure(options.objects, options.hosts, options.copies, options.rate))
+    result = asyncio.run(
+        measure(options.objects, options.hosts, options.copies, options.rate, options.processes)
+    )
     text = json.dumps(result, indent=2)
     if options.json:
         options.json.write_text(text + "\n")
