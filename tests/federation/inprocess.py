@@ -213,7 +213,10 @@ class LocalHub:
         return int(await self.db.value(sql, *args) or 0)
 
     async def fingerprint(self) -> tuple[int, ...]:
-        """How much there is of everything that an inbox can change."""
+        """How much there is of everything that an inbox can change, with what follows from it."""
+        async with asyncio.timeout(30):
+            while await journal.last_seq(self.db) != await journal.cursor(self.db, "activitypub"):
+                await asyncio.sleep(0.01)
         tables = (
             *(
                 "objects",
