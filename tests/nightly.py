@@ -18,7 +18,10 @@ KILLS = 500
 PARTS: Final = {
     "kills": ("tests/reliability/test_kills.py", "tests/federation/test_durability.py"),
     "erasures": ("tests/test_erasure_bytes.py", "tests/test_erasure_places.py"),
-    "failures": ("tests/reliability/test_failures.py", "tests/reliability/test_clock.py"),
+    "failures": (
+        *("tests/reliability/test_failures.py", "tests/reliability/test_clock.py"),
+        "tests/reliability/test_upgrades.py",
+    ),
     "overload": ("tests/reliability/test_overload.py",),
     "races": ("tests/reliability/test_races.py",),
     "restarts": ("tests/reliability/test_restart.py", "tests/reliability/test_logs.py"),
