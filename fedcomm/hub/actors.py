@@ -16,6 +16,7 @@ from fedcomm.hub import domains, emoji, policies
 from fedcomm.hub.emoji import NamedEmoji
 from fedcomm.hub.errors import Invalid
 from fedcomm.store.database import Reader, Row, Transaction, marks, values
+from fedcomm.store.frozen import made_through_slots
 from fedcomm.store.ids import new_id, now_ms
 
 Kind = Literal["person", "group", "service", "application", "canary"]
@@ -58,6 +59,7 @@ RESERVED_HANDLES = frozenset(
 )
 
 
+@made_through_slots
 @dataclass(frozen=True, slots=True)
 class Actor:
     """A row of `actors` with the name of its host; `host` is None for one of ours. Times: Unix

@@ -18,6 +18,7 @@ from fedcomm.hub.markup import (
 from fedcomm.hub.permissions import Permissions, Policy
 from fedcomm.hub.sanitizer import SafeHtml, excerpt, plain_name
 from fedcomm.store.database import Reader
+from fedcomm.store.frozen import made_through_slots
 
 SUMMARY_LIMIT = 500
 """Characters of a content warning."""
@@ -53,6 +54,7 @@ class Attachment:
     """What the file was called where it came from."""
 
 
+@made_through_slots
 @dataclass(frozen=True, slots=True)
 class Content:
     """What an object says. `html` is clean; `plain` is its text; `mentions` are ids of actors.

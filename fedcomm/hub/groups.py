@@ -26,6 +26,7 @@ from fedcomm.hub.visibility import (
     remote,
 )
 from fedcomm.store.database import Reader, Row, Transaction, marks
+from fedcomm.store.frozen import made_through_slots
 from fedcomm.store.ids import now_ms
 
 Mode = Literal["federated", "local", "private", "reserved"]
@@ -59,6 +60,7 @@ GroupRole = Literal["owner", "moderator", "member"]
 State = Literal["requested", "active", "banned"]
 
 
+@made_through_slots
 @dataclass(frozen=True, slots=True)
 class Group:
     """A group with its actor's texts. Times: Unix milliseconds."""
