@@ -16,7 +16,7 @@ from fedcomm.site import Site
 from fedcomm.store import ids
 from fedcomm.store.database import Database
 from fedcomm.store.schema import open_database
-from fedcomm.web import rendering
+from fedcomm.web import templates
 from tests.databases import (
     ENGINES,
     Databases,
@@ -54,7 +54,7 @@ class CompiledOnce(BytecodeCache):
 @pytest.fixture(scope="session", autouse=True)
 def templates_are_compiled_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rendering, "Environment", partial(Environment, bytecode_cache=CompiledOnce()))
+        patch.setattr(templates, "Environment", partial(Environment, bytecode_cache=CompiledOnce()))
         yield
 
 

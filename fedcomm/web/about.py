@@ -1,4 +1,4 @@
-"""About the hub: for people, for crawlers, for browsers that install it, for monitors."""
+"""About the hub: for people, for crawlers, for browsers that install it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from fedcomm.http import site_of
 from fedcomm.hub import instance, published_blocks, removal, rules
 from fedcomm.hub.access_requests import DEADLINE_DAYS
 from fedcomm.resources import resource_folder
-from fedcomm.store.database import DatabaseError
 from fedcomm.web import headers
-from fedcomm.web.rendering import RENDERER, page
+from fedcomm.web.rendering import RENDERER, SOURCE, page
 from fedcomm.web.visits import visit_of
 
 NOT_FOR_CRAWLERS = (
@@ -31,8 +30,6 @@ SOURCE_SUFFIXES: Final = frozenset(
     | {".toml", ".json", ".jsonld", ".txt", ".md"}
 )
 """Files that are source; nothing that an installation adds has one of these names there."""
-
-SOURCE: Final = web.AppKey("source", list[bytes])
 
 
 async def about(request: web.Request) -> web.StreamResponse:
@@ -112,19 +109,3 @@ def source_archive() -> bytes:
                 if path.is_file() and path.suffix in SOURCE_SUFFIXES:
                     archive.add(path, f"fedcomm-source/{folder.name}/{path.relative_to(folder)}")
     return buffer.getvalue()
-
-
-async def health(request: web.Request) -> web.StreamResponse:
-    """Whether this process answers and reaches its database."""
-    try:
-        await site_of(request).db.value("SELECT 1")
-    except DatabaseError:
-        return web.Response(text="the database does not answer\n", status=503)
-    return web.Response(text="ok\n")
-
-
-async def ready(request: web.Request) -> web.StreamResponse:
-    """Whether this process should be sent more: not while it stops."""
-    if site_of(request).stopping:
-        return web.Response(text="stopping\n", status=503)
-    return await health(request)

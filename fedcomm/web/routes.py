@@ -2,51 +2,92 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from aiohttp import web
 
 from fedcomm.http import SITE
-from fedcomm.web import (
-    about,
-    accounts,
-    administration,
-    appeals,
-    blocks,
-    data_controller,
-    drafts,
-    emoji,
-    event_pages,
-    feeds,
-    files,
-    group_life,
-    group_management,
-    groups,
-    held,
-    home,
-    interaction,
-    leaving,
-    lists,
-    metrics,
-    moderation,
-    my_data,
-    neighbours,
-    notifications,
-    people,
-    policies,
-    portability,
-    posts,
-    quoting,
-    relays,
-    reporting,
-    searching,
-    settings,
-    sweeps,
-    threads,
-)
+from fedcomm.web import metrics, probes
 from fedcomm.web.copies import COPIES, Copies
 from fedcomm.web.fragments import FRAGMENTS, Fragments
+from fedcomm.web.late import Late
 from fedcomm.web.middleware import THROTTLE
-from fedcomm.web.rendering import RENDERER, Renderer
+from fedcomm.web.rendering import RENDERER, SOURCE, Renderer
 from fedcomm.web.throttle import Throttle
+
+if TYPE_CHECKING:
+    from fedcomm.web import (
+        about,
+        accounts,
+        administration,
+        appeals,
+        blocks,
+        data_controller,
+        drafts,
+        emoji,
+        event_pages,
+        feeds,
+        files,
+        group_life,
+        group_management,
+        groups,
+        held,
+        home,
+        interaction,
+        leaving,
+        lists,
+        moderation,
+        my_data,
+        neighbours,
+        notifications,
+        people,
+        policies,
+        portability,
+        posts,
+        quoting,
+        relays,
+        reporting,
+        searching,
+        settings,
+        sweeps,
+        threads,
+    )
+else:
+    # Nothing of a page is imported before it is asked for.
+    about = Late("about")
+    accounts = Late("accounts")
+    administration = Late("administration")
+    appeals = Late("appeals")
+    blocks = Late("blocks")
+    data_controller = Late("data_controller")
+    drafts = Late("drafts")
+    emoji = Late("emoji")
+    event_pages = Late("event_pages")
+    feeds = Late("feeds")
+    files = Late("files")
+    group_life = Late("group_life")
+    group_management = Late("group_management")
+    groups = Late("groups")
+    held = Late("held")
+    home = Late("home")
+    interaction = Late("interaction")
+    leaving = Late("leaving")
+    lists = Late("lists")
+    moderation = Late("moderation")
+    my_data = Late("my_data")
+    neighbours = Late("neighbours")
+    notifications = Late("notifications")
+    people = Late("people")
+    policies = Late("policies")
+    portability = Late("portability")
+    posts = Late("posts")
+    quoting = Late("quoting")
+    relays = Late("relays")
+    reporting = Late("reporting")
+    searching = Late("searching")
+    settings = Late("settings")
+    sweeps = Late("sweeps")
+    threads = Late("threads")
 
 NAME = r"[A-Za-z0-9_.-]{1,64}"
 ID = r"[0-9]{1,19}"
@@ -64,8 +105,8 @@ def add_routes(app: web.Application) -> None:
             web.get("/robots.txt", about.robots),
             web.get("/manifest.webmanifest", about.manifest),
             web.get("/source.tar.gz", about.source),
-            web.get("/health", about.health),
-            web.get("/ready", about.ready),
+            web.get("/health", probes.health),
+            web.get("/ready", probes.ready),
             web.get("/metrics", metrics.metrics),
             web.get("/static/{file:.+}", files.static_file),
             web.get("/media/{file}", files.media_file),
@@ -237,4 +278,4 @@ async def _prepare(app: web.Application) -> None:
     app[THROTTLE] = Throttle(config.rates)
     app[COPIES] = Copies()
     app[FRAGMENTS] = Fragments()
-    app[about.SOURCE] = []
+    app[SOURCE] = []

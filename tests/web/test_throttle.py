@@ -14,6 +14,7 @@ from aiohttp import FormData
 from fedcomm.config import Rates
 from fedcomm.hub.composition import Draft
 from fedcomm.web import throttle
+from fedcomm.web.late import resolve
 from fedcomm.web.throttle import RULES, WINDOWS, Throttle, rules_of
 from tests.web.world import PASSWORD, Browser, Page, World, make_world, picture_bytes, upload_form
 
@@ -109,7 +110,8 @@ async def test_inv_39_every_form_that_tries_a_password_or_asks_another_server_is
             continue
         path = route.resource.canonical
         limits = {rule.limit for rule in rules_of("POST", path)}
-        text = source_of(route.handler)
+        is_page = route.handler.__module__.startswith("fedcomm.web.")
+        text = source_of(resolve(route.handler) if is_page else route.handler)
         if PASSWORD_CHECKS.search(text):
             assert limits & {"login_per_prefix_5min", "passwords_per_hour"}, path
             seen.add(path)
