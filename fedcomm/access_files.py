@@ -11,15 +11,21 @@ import logging
 import os
 import secrets
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fedcomm.federation.copies import Copies
 from fedcomm.hub import access_requests, actors
 from fedcomm.hub.access_requests import AccessRequest
 from fedcomm.i18n import use_locale
-from fedcomm.portability import parcels, reading
+from fedcomm.late import Late
 from fedcomm.site import Site
 from fedcomm.store.disk import shred
+
+if TYPE_CHECKING:
+    from fedcomm.portability import parcels, reading
+else:
+    parcels = Late("fedcomm.portability.parcels")
+    reading = Late("fedcomm.portability.reading")
 
 log = logging.getLogger("fedcomm.access")
 

@@ -6,16 +6,16 @@ once, each with its place and, for a misspelt name, the nearest right one.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Final, cast, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, cast, get_type_hints
 from urllib.parse import urlsplit
 
+from fedcomm.late import Late
 from fedcomm.literals import (
     Invalid,
     check_database_url,
@@ -50,6 +50,11 @@ from fedcomm.settings import (
     Sessions,
     Web,
 )
+
+if TYPE_CHECKING:
+    import difflib
+else:
+    difflib = Late("difflib")
 
 PREFIX: Final = "FEDCOMM_"
 PATH_VARIABLE: Final = "FEDCOMM_CONFIG"

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from activitypub.ijson import JSONObject
 from fedcomm.config import Config
@@ -28,13 +28,20 @@ from fedcomm.hub.images import ATTACHMENT
 from fedcomm.hub.imports import Import, Line
 from fedcomm.hub.markup import NAME_CHARACTERS
 from fedcomm.hub.sanitizer import clean_remote, plain_name, text_of
-from fedcomm.portability import containers, lists, past
-from fedcomm.portability.past import Owner, PastFile, PastPost
+from fedcomm.late import Late
 from fedcomm.portability.tables import PortabilityError
 from fedcomm.site import Site
 from fedcomm.store.database import Transaction
 from fedcomm.store.disk import shred
 from fedcomm.store.ids import new_id
+
+if TYPE_CHECKING:
+    from fedcomm.portability import containers, lists, past
+    from fedcomm.portability.past import Owner, PastFile, PastPost
+else:
+    containers = Late("fedcomm.portability.containers")
+    lists = Late("fedcomm.portability.lists")
+    past = Late("fedcomm.portability.past")
 
 log = logging.getLogger("fedcomm.imports")
 

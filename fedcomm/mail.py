@@ -6,15 +6,20 @@ The library of Python speaks the protocol; nothing here reads mail. Without `mai
 from __future__ import annotations
 
 import asyncio
-import smtplib
 import ssl
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from fedcomm.config import Config
+from fedcomm.late import Late
 from fedcomm.settings import Mail
+
+if TYPE_CHECKING:
+    import smtplib
+else:
+    smtplib = Late("smtplib")
 
 TIMEOUT_S: Final = 20.0
 """For each step of the conversation with the server."""

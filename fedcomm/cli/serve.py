@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 import os
 import subprocess
 import sys
@@ -49,6 +50,8 @@ def serve(host: str | None, port: int | None, processes: int | None, migrate: bo
         _migrate()
     run(_require_readiness(config))
 
+    # aiohttp reads the machine's table of file types when it is imported: half a megabyte that nothing here asks for.
+    mimetypes.knownfiles.clear()
     from fedcomm.cli import listening
 
     sys.exit(listening.serve(config, left_open=left_open))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from aiohttp import web
 
@@ -52,7 +52,6 @@ from fedcomm.federation.outbox import Outbox
 from fedcomm.federation.pictures import Pictures
 from fedcomm.federation.pressure import Pressure
 from fedcomm.federation.reception import Reception
-from fedcomm.federation.rehearsal import Rehearsal
 from fedcomm.federation.relaying import Relaying, RelayIntake
 from fedcomm.federation.rendering import Renderer
 from fedcomm.federation.serving import Serving
@@ -64,12 +63,18 @@ from fedcomm.hub import actors, erasure, journal, policies, policy_drafts, relay
 from fedcomm.hub.blocklists import Difference
 from fedcomm.hub.errors import HubError, Invalid, NotAllowed
 from fedcomm.hub.policies import PolicyBook
-from fedcomm.hub.previews import Preview, Proposal
-from fedcomm.hub.reservations import Reservation
 from fedcomm.hub.space import Space
+from fedcomm.late import Late
 from fedcomm.site import consent_of
 from fedcomm.store.database import Database
 from fedcomm.version import VERSION
+
+if TYPE_CHECKING:
+    from fedcomm.federation import rehearsal
+    from fedcomm.hub.previews import Preview, Proposal
+    from fedcomm.hub.reservations import Reservation
+else:
+    rehearsal = Late("fedcomm.federation.rehearsal")
 
 log = logging.getLogger("fedcomm.federation")
 
@@ -162,7 +167,10 @@ class FederationSpoke:
         if config.relays.enabled:
             self._outbox.also(lambda out: Relaying(out, renderer, self._at).steps)
         reception.canary = self._intake.canary = self.canary
-        self._rehearsal = Rehearsal(db, renderer, catalogue, self._keyring, self._at)
+        # Made for each preview: it holds nothing, and few hubs have one at any moment.
+        self._rehearse: Callable[[], rehearsal.Rehearsal] = lambda: rehearsal.Rehearsal(
+            db, renderer, catalogue, self._keyring, self._at
+        )
         self._couriers = Couriers(
             config, db, self._client, self._keyring, self._directory, signing=self._signing
         )
@@ -324,7 +332,7 @@ class FederationSpoke:
 
     async def preview(self, proposal: Proposal, reservation: Reservation) -> Preview:
         """What posting this would send, to whom; changes nothing (`fedcomm.hub.previews.Previewer`)."""
-        return await self._rehearsal.preview(proposal, reservation)
+        return await self._rehearse().preview(proposal, reservation)
 
     async def respond(
         self, request: web.Request, kind: Literal["actor", "object"], number: int

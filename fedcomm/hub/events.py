@@ -10,15 +10,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, available_timezones
 
 from fedcomm.hub import actors
 from fedcomm.hub.errors import Invalid
 from fedcomm.hub.sanitizer import plain_name
+from fedcomm.late import Late
 from fedcomm.store.database import Reader, Transaction, marks
 from fedcomm.store.ids import now_ms
+
+if TYPE_CHECKING:
+    import zoneinfo
+else:
+    zoneinfo = Late("zoneinfo")
 
 State = Literal["confirmed", "tentative", "cancelled"]
 STATES: Final[tuple[State, ...]] = ("confirmed", "tentative", "cancelled")
@@ -107,13 +112,13 @@ class Event:
 @cache
 def zones() -> frozenset[str]:
     """The names of all time zones."""
-    return frozenset(available_timezones())
+    return frozenset(zoneinfo.available_timezones())
 
 
-def zone_of(name: str) -> ZoneInfo | None:
+def zone_of(name: str) -> zoneinfo.ZoneInfo | None:
     """The zone called so, if there is one."""
     # Asked first: a zone is read from a file of its name.
-    return ZoneInfo(name) if name in zones() else None
+    return zoneinfo.ZoneInfo(name) if name in zones() else None
 
 
 def moment(text: str, zone: str, field: str) -> int | None:

@@ -14,7 +14,7 @@ from aiohttp import web
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Late:
+class LatePages:
     """A module `fedcomm.web.<name>`: its attributes are handlers that import it when they are first called."""
 
     def __init__(self, name: str) -> None:
@@ -29,6 +29,6 @@ class Late:
 
 
 def resolve(handler: Handler) -> Handler:
-    """The function that a handler of `Late` calls; raises AttributeError if the module has none of this name."""
+    """The function that a handler of `LatePages` calls; raises AttributeError if the module has none of this name."""
     found: Handler = getattr(import_module(handler.__module__), handler.__name__)
     return found

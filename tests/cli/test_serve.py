@@ -79,6 +79,45 @@ def status_of(port: int, path: str = "/health") -> int:
         connection.close()
 
 
+NOT_YET = frozenset(
+    # Pages and what only they need.
+    {"jinja2", "fedcomm.web.home", "fedcomm.web.threads", "fedcomm.web.templates", "zoneinfo"}
+    | {"fedcomm.web.forms", "fedcomm.federation.rehearsal", "markdown_it", "babel", "icalendar"}
+    # What members take along and bring.
+    | {"fedcomm.portability.parcels", "fedcomm.portability.past", "tarfile", "zipfile"}
+    # Passwords, pictures, letters, migrations, the other engine, other commands.
+    | {"argon2", "PIL", "smtplib", "alembic", "sqlalchemy", "asyncpg", "fedcomm.cli.init"}
+    | {"fedcomm.backups", "fedcomm.demo", "difflib", "ctypes"}
+)
+"""Modules that a hub does without while nobody asks it for anything: whoever adds one adds to its memory."""
+
+
+def test_a_hub_that_nobody_asks_imports_no_pages_and_no_readers_of_archives(hub: Hub) -> None:
+    with (
+        tempfile.TemporaryFile("w+") as told,
+        subprocess.Popen(
+            [
+                *(sys.executable, "-X", "importtime", "-m", "fedcomm.cli", "serve"),
+                *("--port", "0", "--config", str(hub.config)),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=told,
+            text=True,
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            port = port_in(process.stdout.readline().strip())
+            assert status_of(port) == status_of(port, "/ready") == 200
+        finally:
+            process.terminate()
+        assert process.wait(15) == 0
+        told.seek(0)
+        imported = {line.rpartition("|")[2].strip() for line in told if "|" in line}
+    assert {"fedcomm.web.routes", "fedcomm.federation.spoke", "aiohttp.web"} <= imported
+    assert sorted(imported & NOT_YET) == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_announces_itself_answers_and_stops_cleanly(hub: Hub, number: int) -> None:
     with server(hub) as (process, line):
