@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import Final
 
 from activitypub.accessors import Refused
 from activitypub.client import Client
@@ -65,6 +66,17 @@ class Arrival:
     """Whether somebody here follows the author or is mentioned, when it is in no thread of ours."""
     community_id: int | None = None
     """The private group of another server for whose members it is."""
+
+
+DELETED_BEFORE: Final = "deleted before it came"
+"""The verdict on something that its server has deleted already."""
+
+
+class DeletedBefore(Refused):
+    """Its server said that it was deleted before it came here (INV-50)."""
+
+    def __init__(self) -> None:
+        super().__init__("deleted-before")
 
 
 Judge = Callable[[Arrival], Awaitable[None]]
@@ -153,7 +165,7 @@ class Library:
             raise Refused("foreign-author")
         # What somebody else brings, with a proof of its author, must not come from a suspended server either.
         await self._directory.require_open(document.id)
-        await self._require_not_erased(document)
+        await self._require_not_gone(document)
         if signer is not None and signer.uri == document.attributed_to:
             author = signer
         else:
@@ -287,12 +299,15 @@ class Library:
         """Whether it mentions somebody who was erased here: then it is not passed on as it came."""
         return bool(await absentees.mentioned(tx, document, self._at, allow_http=self._http))
 
-    async def _require_not_erased(self, document: ObjectDocument) -> None:
-        """What was erased here is not made anew when somebody repeats it (INV-50). Somebody who comes back after
-        their erasure is let in with what they say since. Raises Refused."""
+    async def _require_not_gone(self, document: ObjectDocument) -> None:
+        """What was erased here is not made anew when somebody repeats it, nor what its server has deleted already
+        (INV-50). Somebody who comes back after their erasure is let in with what they say since. Raises Refused,
+        DeletedBefore."""
         thing: erasure.Name = ("object", document.id)
         author: erasure.Name = ("actor", document.attributed_to or "")
-        erased = await erasure.erased(self._db, thing, author)
+        deleted, erased = await erasure.gone(self._db, uri_hash(document.id), thing, author)
+        if deleted:
+            raise DeletedBefore
         if thing in erased:
             raise Refused("erased")
         since = erased.get(author)

@@ -17,7 +17,7 @@ from activitypub.vocabulary import AS_PUBLIC
 from fedcomm.federation.addresses import Addresses
 from fedcomm.federation.changes import Change, nothing
 from fedcomm.federation.dispatch import Dispatch, Step, instance_actor, thing_of
-from fedcomm.federation.library import Library
+from fedcomm.federation.library import DELETED_BEFORE, Library
 from fedcomm.federation.received import Received
 from fedcomm.federation.recipients import Inbox
 from fedcomm.federation.rendering import Renderer
@@ -108,7 +108,7 @@ class RelayIntake:
         if self._at.is_ours(uri) or await self._library.find(self._db, uri) is not None:
             return nothing("known already")
         if await self._library.is_remembered_as_deleted(self._db, uri):
-            return nothing("deleted before it came")
+            return nothing(DELETED_BEFORE)
         authority = host_of(uri, allow_http=self._http) or ""
         if (await self._book.policy(authority)).level != "none":
             return nothing("ignored: of a server that is limited here")

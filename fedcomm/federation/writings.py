@@ -20,7 +20,14 @@ from fedcomm.federation.contents import addressed, ballot_of, fitted
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.hearsay import Hearsay
 from fedcomm.federation.interventions import Interventions
-from fedcomm.federation.library import Arrival, Judge, Library, uri_hash
+from fedcomm.federation.library import (
+    DELETED_BEFORE,
+    Arrival,
+    DeletedBefore,
+    Judge,
+    Library,
+    uri_hash,
+)
 from fedcomm.federation.polling import Polling
 from fedcomm.federation.quoting import permissions_of
 from fedcomm.federation.received import Received, keep
@@ -81,17 +88,20 @@ class Writings:
             await self._require_group_of_theirs(thing.attributed_to, received)
         if not thing.is_writing:
             return nothing(f"ignored: Create of {thing.type}")
-        if await self._library.is_remembered_as_deleted(self._db, thing.id):
-            return nothing("deleted before it came")
         cast = vote_of(thing)
         if cast is not None and thing.attributed_to != activity.actor:
             raise Refused("not-the-author")
         if cast is not None:
+            if await self._library.is_remembered_as_deleted(self._db, thing.id):
+                return nothing(DELETED_BEFORE)
             return await self._polling.cast(received, [cast])
         judge = self.judge_of(received, thing.id)
-        arrival = await self._library.prepare(
-            thing, budget=received.budget, judge=judge, signer=received.signer
-        )
+        try:
+            arrival = await self._library.prepare(
+                thing, budget=received.budget, judge=judge, signer=received.signer
+            )
+        except DeletedBefore:
+            return nothing(DELETED_BEFORE)
         await judge(arrival)
 
         async def change(tx: Transaction) -> str:

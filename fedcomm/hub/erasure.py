@@ -689,6 +689,24 @@ async def erased_at(db: Database | Transaction, kind: Erasable, name: str) -> in
     return (await erased(db, (kind, name))).get((kind, name))
 
 
+async def gone(
+    db: Database | Transaction, uri_hash: str, *named: Name
+) -> tuple[bool, dict[Name, int]]:
+    """Whether the server of what has this hash of its id said that it was deleted before it came here; and which of
+    these were erased, and when. One statement, since it is asked for everything that arrives."""
+    pseudonyms = {db.pseudonyms.of(*name): name for name in named}
+    rows = await db.all(
+        "SELECT pseudonym, erased_at FROM erased"
+        f" WHERE pseudonym IN ({marks(len(pseudonyms))})"
+        " UNION ALL SELECT NULL, created_at FROM tombstones WHERE uri_hash = ?",
+        *pseudonyms,
+        uri_hash,
+    )
+    found = {row["pseudonym"]: int(row["erased_at"]) for row in rows}
+    deleted = found.pop(None, None) is not None
+    return deleted, {pseudonyms[name]: at for name, at in found.items()}
+
+
 async def erased(db: Database | Transaction, *named: Name) -> dict[Name, int]:
     """Which of these were erased, and when."""
     pseudonyms = {db.pseudonyms.of(*name): name for name in named}

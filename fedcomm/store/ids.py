@@ -18,11 +18,11 @@ EPOCH_MS = 1_704_067_200_000
 """2024-01-01T00:00:00Z in Unix milliseconds."""
 
 TAIL_BITS = 22
-_TAIL_SIZE = 1 << TAIL_BITS
 MAX_ID = (1 << 63) - 1
 
-_STEP_SIZE: Final = 1 << 16
-"""How far behind another process's id of the same millisecond the next one is at most: both may look at once."""
+_STEP_BITS: Final = 16
+"""Two to the power of this: how far behind another process's id of the same millisecond the next one is at most, since
+both may look at once."""
 
 _lock = threading.Lock()
 _last = 0
@@ -53,22 +53,22 @@ def new_id(at_ms: int | None = None) -> int:
     had made, unless `at_ms` (Unix ms) places it in the past."""
     global _last
     if at_ms is not None:
-        return first_id_at(at_ms) | secrets.randbelow(_TAIL_SIZE)
+        return first_id_at(at_ms) | secrets.randbits(TAIL_BITS)
     with _lock:
         newest = _last if _heights is None else max(_last, *_heights.newest)
         # The upper half of the tail stays free, so that a burst within one millisecond has room.
         now = time.time_ns() // 1_000_000 - EPOCH_MS
-        fresh = (now << TAIL_BITS) | secrets.randbelow(_TAIL_SIZE // 2)
+        fresh = (now << TAIL_BITS) | secrets.randbits(TAIL_BITS - 1)
         if fresh > newest:
             _last = fresh
         elif newest >> TAIL_BITS > now:
             # The clock was set back. Other processes go on after the same id: each has its own tails.
             ahead = (newest >> TAIL_BITS) + 1
-            _last = (ahead << TAIL_BITS) | secrets.randbelow(_TAIL_SIZE // 2)
+            _last = (ahead << TAIL_BITS) | secrets.randbits(TAIL_BITS - 1)
         elif newest == _last:
             _last += 1
         else:
-            _last = newest + 1 + secrets.randbelow(_STEP_SIZE)
+            _last = newest + 1 + secrets.randbits(_STEP_BITS)
         if _heights is not None:
             _heights.newest[_number] = _last
         return _last
