@@ -78,6 +78,11 @@ def ngettext(singular: str, plural: str, number: int) -> str:
     return catalogue(_current.get()).ngettext(singular, plural, number)
 
 
+def is_translated(message: str) -> bool:
+    """Whether some language has other words for it: then it is a text of the hub's."""
+    return any(catalogue(locale).gettext(message) != message for locale in LOCALES)
+
+
 def negotiate(accept_language: str, default: str) -> str:
     """The language of ours that an Accept-Language header likes best (RFC 9110 §12.5.4)."""
     wanted: list[tuple[float, int, str]] = []

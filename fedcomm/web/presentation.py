@@ -24,7 +24,7 @@ from fedcomm.hub.profiles import Field
 from fedcomm.hub.sanitizer import SafeHtml, excerpt, text_of
 from fedcomm.hub.threads import Revision, Thing
 from fedcomm.hub.timelines import Post
-from fedcomm.i18n import N_, gettext, ngettext, on_clock
+from fedcomm.i18n import N_, current_locale, gettext, is_translated, ngettext, on_clock
 from fedcomm.store.database import Reader
 from fedcomm.web import emotes, paths
 
@@ -64,9 +64,22 @@ def type_name_of(thing: Thing) -> str:
     return TYPE_NAMES.get(thing.type, N_("Of a kind that this site does not know"))
 
 
+_texts_of_ours: Final[dict[tuple[str, str], Markup]] = {}
+"""(language, text) → how it is said, for texts without values: seven of them for each post."""
+
+
 def translated(message: str, /, **values: object) -> Markup:
     """A text of the hub in the language of the request; the values are escaped."""
-    return Markup(gettext(message)) % values  # noqa: S704  # our own catalogues
+    if values:
+        return Markup(gettext(message)) % values  # noqa: S704  # our own catalogues
+    key = (current_locale(), message)
+    text = _texts_of_ours.get(key)
+    if text is None:
+        text = Markup(gettext(message)) % {}  # noqa: S704  # our own catalogues
+        # Words of people, which somebody may pass by mistake or for want of better ones, are kept nowhere.
+        if is_translated(message):
+            _texts_of_ours[key] = text
+    return text
 
 
 def counted(singular: str, plural: str, num: int, /, **values: object) -> Markup:

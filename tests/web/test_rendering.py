@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
+from fedcomm import i18n
 from fedcomm.hub.composition import Draft
 from fedcomm.hub.sanitizer import SafeHtml
 from fedcomm.resources import resource_folder
+from fedcomm.web import presentation
 from fedcomm.web.rendering import RENDERER
 from tests.web.world import World
 
@@ -96,3 +98,17 @@ async def test_only_clean_html_passes_and_undefined_names_fail_loudly(world: Wor
         template.render(a="x")
     for name in environment.list_templates(extensions=["html", "xml"]):
         environment.get_template(name)
+
+
+def test_a_text_of_the_hub_is_kept_in_each_language_and_what_people_say_in_none() -> None:
+    try:
+        for _turn in range(2):
+            for locale, said in (("en", "Reply"), ("it", "Rispondi")):
+                i18n.use_locale(locale)
+                assert presentation.translated("Reply") == said
+                assert presentation.translated("<b>nobody's</b>") == "<b>nobody's</b>"
+        kept = presentation._texts_of_ours
+        assert not any(text == "<b>nobody's</b>" for _locale, text in kept)
+        assert kept["it", "Reply"] == "Rispondi"
+    finally:
+        i18n.use_locale("en")
