@@ -21,19 +21,24 @@ HANGING: Final = 0.02
 
 TOPICS: Final = 10
 
+ROUNDS: Final = 3
+"""Without sick hosts. With them there is only one: from the second on they are known and left alone."""
+
 WAIT_S: Final = 900.0
 
 
 async def fan_out(stage: Stage, hosts: int, floor: Floor) -> list[Figure]:
-    """One topic, then ten in a row, to one follower on each of `hosts` servers that take activities; then ten with
-    sick hosts besides. The last figure's `ratio` is the time of the healthy ones against the run without sick ones."""
+    """One topic, then ten in a row (three times), to one follower on each of `hosts` servers that take activities;
+    then ten with sick hosts besides. The last figure's `ratio` is the time of the healthy ones against the run without
+    sick ones."""
     healthy = [f"h{number}.fan.test" for number in range(hosts)]
     await stage.follow_from(healthy)
     # The first makes connections, and the process gets to know the hosts.
     one, _ = await tell(stage, 1, hosts, f"fan-out of 1 topic to {hosts} hosts", floor)
-    ten, well = await tell(
-        stage, TOPICS, hosts, f"fan-out of {TOPICS} topics to {hosts} hosts", floor
-    )
+    name = f"fan-out of {TOPICS} topics to {hosts} hosts"
+    # Two of them differ by a tenth for no reason that can be seen: the one in the middle.
+    rounds = [await tell(stage, TOPICS, hosts, name, floor) for _ in range(ROUNDS)]
+    ten, well = sorted(rounds, key=lambda one: one[1])[ROUNDS // 2]
     await _check_signatures(stage, await stage.elsewhere.arrivals())
     sick = [f"h{number}.gone.test" for number in range(max(1, round(hosts * DEAD)))]
     sick += [f"h{number}.late.test" for number in range(max(1, round(hosts * HANGING)))]
