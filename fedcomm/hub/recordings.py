@@ -12,14 +12,13 @@ import hashlib
 import mmap
 import os
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Literal, TypeAlias
 
-from fedcomm.hub.formats import flac, mp3, mp4, ogg, webm
 from fedcomm.hub.formats.plan import Bytes, Plan, Unreadable
 from fedcomm.hub.image_headers import read_header
+from fedcomm.late import Late
 from fedcomm.store import disk
 
 Kind = Literal["image", "audio", "video", "document"]
@@ -35,13 +34,12 @@ COPY_BYTES: Final = 1024 * 1024
 _PDF_END: Final = 2048
 _TEXT_CONTROLS: Final = frozenset(range(32)) - {9, 10, 12, 13}
 
-_READERS: Final[dict[str, Callable[[Bytes], Plan]]] = {
-    "mp4": mp4.read,
-    "webm": webm.read,
-    "ogg": ogg.read,
-    "mp3": mp3.read,
-    "flac": flac.read,
+_READERS: Final[dict[str, Late]] = {
+    family: Late(f"fedcomm.hub.formats.{family}")
+    for family in ("mp4", "webm", "ogg", "mp3", "flac")
 }
+"""The modules that read them, each with `read(data: Bytes) -> Plan`."""
+
 _USUALLY: Final[dict[Family, Kind]] = {
     "image": "image",
     "mp4": "video",
@@ -136,7 +134,7 @@ def _store(file: IO[bytes], family: Family, folder: Path, limits: RecordingLimit
         raise Unreadable("The file is too large.")
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if family in _READERS:
-            plan = _READERS[family](data)
+            plan: Plan = _READERS[family].read(data)
             return _written(data, plan, plan.kind, folder)
         if family == "pdf":
             mime, suffix = _pdf(data, size)

@@ -8,17 +8,18 @@ one is refused (INV-48).
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fedcomm.resources import resource_folder
 from fedcomm.store import snapshots
 from fedcomm.store.database import Database, DatabaseError
 from fedcomm.store.ids import go_on_after
 from fedcomm.store.pseudonyms import Pseudonyms
-from fedcomm.store.sqlite import open_sqlite, sqlite_pragmas
+
+if TYPE_CHECKING:
+    import sqlite3
 
 HEAD = "0015"
 """The revision that this release reads and writes; a test compares it with migrations/versions."""
@@ -45,12 +46,14 @@ async def open_database(
 
     Raises SchemaMismatch unless its schema is the one of this release (with `check`).
     """
+    # Each engine is imported where it is used only: the other one's library costs two megabytes.
     if url.startswith("sqlite:///"):
+        from fedcomm.store.sqlite import open_sqlite
+
         database = await open_sqlite(
             Path(url.removeprefix("sqlite:///")), readers=readers, pseudonyms=pseudonyms
         )
     else:
-        # Only here: its import costs time and memory that a hub on SQLite need not spend.
         from fedcomm.store.postgresql import open_postgresql
 
         database = await open_postgresql(url, pool_size=pool_size, pseudonyms=pseudonyms)
@@ -131,6 +134,8 @@ def migrate(url: str, *, told: Told = _nobody) -> None:
             ) from error
 
     if url.startswith("sqlite:///"):
+        from fedcomm.store.sqlite import sqlite_pragmas
+
         # Not parsed as an address: `?` and `%` may stand in a path.
         path = URL.create("sqlite", database=url.removeprefix("sqlite:///"))
         snapshot = snapshots.take(Path(url.removeprefix("sqlite:///")), HEAD)

@@ -11,13 +11,18 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from fedcomm.late import Late
 from fedcomm.store import disk
+
+if TYPE_CHECKING:
+    import sqlite3
+else:
+    sqlite3 = Late("sqlite3")  # Not on PostgreSQL.
 
 KEPT_S: Final = 3 * 86_400.0
 """How long the way back stays open."""

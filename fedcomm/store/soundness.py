@@ -10,11 +10,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import sqlite3
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from fedcomm.late import Late
 from fedcomm.store import figures
+
+if TYPE_CHECKING:
+    import sqlite3
+else:
+    sqlite3 = Late("sqlite3")  # Not on PostgreSQL.
 
 log = logging.getLogger("fedcomm.database")
 

@@ -88,6 +88,7 @@ NOT_YET = frozenset(
     # Passwords, pictures, letters, migrations, the other engine, other commands.
     | {"argon2", "PIL", "smtplib", "alembic", "sqlalchemy", "asyncpg", "fedcomm.cli.init"}
     | {"fedcomm.backups", "fedcomm.demo", "difflib", "ctypes"}
+    | {f"fedcomm.hub.formats.{name}" for name in ("mp4", "webm", "ogg", "mp3", "flac")}
 )
 """Modules that a hub does without while nobody asks it for anything: whoever adds one adds to its memory."""
 
