@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 
 from activitypub.documents import ObjectDocument
 from activitypub.origins import host as host_of
@@ -24,14 +25,26 @@ async def mentioned(
     tx: Transaction, document: ObjectDocument, addresses: Addresses, *, allow_http: bool
 ) -> list[Person]:
     """Whom the document mentions and who was erased here, or is being erased."""
-    found = []
+    named: dict[tuple[str, str], list[erasure.Name]] = {}
     for tag in document.tags:
-        if tag.type != "Mention" or tag.href is None:
-            continue
-        if addresses.is_ours(tag.href):
-            person = await _of_ours(tx, tag.href, tag.name, addresses)
+        if tag.type == "Mention" and tag.href is not None:
+            named[tag.href, tag.name] = (
+                [("handle", name) for name in _names_here(tag.href, tag.name, addresses)]
+                if addresses.is_ours(tag.href)
+                else [("actor", tag.href)]
+            )
+    asked = list(chain.from_iterable(named.values()))
+    # Asked once for all whom it mentions: there is somebody in most answers.
+    gone = await erasure.erased(tx, *asked) if asked else {}
+    found = []
+    for (href, said), names in named.items():
+        erased = next((name for name in names if name in gone), None)
+        if addresses.is_ours(href):
+            person = await _of_ours(tx, href, erased[1] if erased else None, addresses)
         else:
-            person = await _elsewhere(tx, tag.href, tag.name, addresses, allow_http=allow_http)
+            person = await _elsewhere(
+                tx, href, said, addresses, is_erased=erased is not None, allow_http=allow_http
+            )
         if person is not None:
             found.append(person)
     return found
@@ -58,13 +71,20 @@ def without(content: Content, people: Sequence[Person]) -> Content:
     return replace(gone, html=clean, plain=text_of(clean))
 
 
-async def _of_ours(tx: Transaction, href: str, said: str, addresses: Addresses) -> Person | None:
-    own_host = addresses.origin.split("://", 1)[1]
-    number = addresses.local_actor(href)
+def _names_here(href: str, said: str, addresses: Addresses) -> list[str]:
+    """What somebody of ours may have been called: by the words of the mention, and by where it leads."""
     page = href.removeprefix(f"{addresses.origin}/@") if "/@" in href else ""
-    for name in dict.fromkeys((_name_in(said), page)):
-        if name and await erasure.erased_at(tx, "handle", name) is not None:
-            return _person(name, own_host, href, addresses, f"{addresses.origin}/@{name}")
+    return [name for name in dict.fromkeys((_name_in(said), page)) if name]
+
+
+async def _of_ours(
+    tx: Transaction, href: str, erased: str | None, addresses: Addresses
+) -> Person | None:
+    """`erased`: the name of theirs that was erased, if one was."""
+    own_host = addresses.origin.split("://", 1)[1]
+    if erased is not None:
+        return _person(erased, own_host, href, addresses, f"{addresses.origin}/@{erased}")
+    number = addresses.local_actor(href)
     if number is None:
         return None
     actor = await actors.actor(tx, number)
@@ -75,12 +95,18 @@ async def _of_ours(tx: Transaction, href: str, said: str, addresses: Addresses) 
 
 
 async def _elsewhere(
-    tx: Transaction, href: str, said: str, addresses: Addresses, *, allow_http: bool
+    tx: Transaction,
+    href: str,
+    said: str,
+    addresses: Addresses,
+    *,
+    is_erased: bool,
+    allow_http: bool,
 ) -> Person | None:
     host = host_of(href, allow_http=allow_http)
     if host is None:
         return None
-    if await erasure.erased_at(tx, "actor", href) is not None:
+    if is_erased:
         known = await actors.actor_by_uri(tx, href)
         # Somebody who has come back is no absentee.
         return _person(_name_in(said), host, href, addresses) if known is None else None

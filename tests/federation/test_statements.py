@@ -21,6 +21,51 @@ MOST = 20
 async def test_a_reply_by_somebody_known_takes_few_statements(
     town: LocalHub, servers: ScriptedStubs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    bob = servers.somebody("bob")
+    for number in range(2):
+        seen = await statements_of(town, reply(town, bob, f"{bob}/notes/{number}"), monkeypatch)
+    assert 5 < len(seen) <= MOST, "\n".join(seen)
+    reads = [sql for sql in seen if sql.startswith("SELECT")]
+    assert len(reads) < 14, "\n".join(reads)
+
+
+async def test_whether_those_whom_it_mentions_were_erased_is_asked_once(
+    town: LocalHub, servers: ScriptedStubs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bob = servers.somebody("bob")
+    mentions = [
+        {"type": "Mention", "href": f"{town.origin}/@anna", "name": "@anna"},
+        {"type": "Mention", "href": f"{town.origin}/@ben", "name": "@ben"},
+        {"type": "Mention", "href": "https://else.example/users/zoe", "name": "@zoe@else.example"},
+    ]
+    activity = reply(town, bob, f"{bob}/notes/mentions", tag=mentions)
+    seen = await statements_of(town, activity, monkeypatch)
+    assert sum("FROM erased" in sql for sql in seen) == 1, "\n".join(seen)
+
+
+def reply(town: LocalHub, author: str, uri: str, **more: Any) -> dict[str, Any]:
+    return {
+        "id": f"{uri}/create",
+        "type": "Create",
+        "actor": author,
+        "to": [PUBLIC],
+        "object": {
+            "id": uri,
+            "type": "Note",
+            "attributedTo": author,
+            "to": [PUBLIC],
+            "cc": [f"{author}/followers"],
+            "inReplyTo": town.object_uri(town.topic),
+            "content": "<p>Add compost, then wait.</p>",
+        }
+        | more,
+    }
+
+
+async def statements_of(
+    town: LocalHub, activity: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
+    """What runs in the transaction of the activity."""
     inside: ContextVar[bool] = ContextVar("inside", default=False)
     seen: list[str] = []
     make, note = Intake._make, _Measured._note
@@ -37,23 +82,8 @@ async def test_a_reply_by_somebody_known_takes_few_statements(
             seen.append(sql)
         note(self, kind, sql, started)
 
-    monkeypatch.setattr(Intake, "_make", watched)
-    monkeypatch.setattr(_Measured, "_note", noted)
-    bob = servers.somebody("bob")
-    for number in range(2):
-        seen.clear()
-        uri = f"{bob}/notes/{number}"
-        note_of_theirs = {
-            "id": uri,
-            "type": "Note",
-            "attributedTo": bob,
-            "to": [PUBLIC],
-            "cc": [f"{bob}/followers"],
-            "inReplyTo": town.object_uri(town.topic),
-            "content": "<p>Add compost, then wait.</p>",
-        }
-        create = {"id": f"{uri}/create", "type": "Create", "actor": bob, "to": [PUBLIC]}
-        assert await town.deliver({**create, "object": note_of_theirs}) == "done: stored"
-    assert 5 < len(seen) <= MOST, "\n".join(seen)
-    reads = [sql for sql in seen if sql.startswith("SELECT")]
-    assert len(reads) < 14, "\n".join(reads)
+    with monkeypatch.context() as patched:
+        patched.setattr(Intake, "_make", watched)
+        patched.setattr(_Measured, "_note", noted)
+        assert await town.deliver(activity) == "done: stored"
+    return seen
