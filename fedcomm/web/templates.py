@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +14,7 @@ from fedcomm import i18n
 from fedcomm.hub.events import zones
 from fedcomm.settings import LOCALES
 from fedcomm.web import paths, presentation
+from fedcomm.web.bytecode import compiled
 from fedcomm.web.forms import FILES_PER_FORM
 from fedcomm.web.rendering import SOURCE_PATH
 
@@ -63,6 +65,8 @@ def environment(renderer: Renderer) -> Environment:
         lstrip_blocks=True,
         auto_reload=config.is_development,
     )
+    if made.bytecode_cache is None:
+        made.bytecode_cache = compiled(config, Path(__file__))
     made.context_class = Page
     made.install_gettext_callables(  # type: ignore[attr-defined]
         i18n.gettext, i18n.ngettext, newstyle=True
