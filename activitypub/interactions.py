@@ -113,15 +113,10 @@ def _approval(policy: JSONObject, key: str, allow_http: bool) -> Approval | None
     if stated is None:
         return None
 
-    def listed(*names: str) -> tuple[str, ...]:
-        found = [
-            recipient
-            for name in names
-            for recipient in accessors.recipients(
-                stated, name, APPROVAL_LIMIT, allow_http=allow_http
-            )
-        ]
-        return tuple(dict.fromkeys(found))
+    def listed(now: str, before: str) -> tuple[str, ...]:
+        found = accessors.recipients(stated, now, APPROVAL_LIMIT, allow_http=allow_http)
+        older = accessors.recipients(stated, before, APPROVAL_LIMIT, allow_http=allow_http)
+        return tuple(dict.fromkeys(found + older)) if older else found
 
     return Approval(
         listed("automaticApproval", "always"), listed("manualApproval", "approvalRequired")

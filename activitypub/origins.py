@@ -25,6 +25,8 @@ MAX_HOST_CHARS = 253
 _REMEMBERED = 2048
 """URLs, and hosts, that are remembered as they were read: an activity names the same few again and again."""
 
+_REMEMBERED_CHARS = 512
+
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 _SPLIT = re.compile(
@@ -119,10 +121,10 @@ def _name(parts: _Parts) -> str:
 
 
 def _parts(text: object, allow_http: bool) -> _Parts | None:
-    # What is too long is not looked up either: nothing of that size is remembered.
     if not isinstance(text, str) or len(text) > MAX_URL_CHARS:
         return None
-    parts = _split(text)
+    # Long ones would fill the memory with what hardly comes twice.
+    parts = _split(text) if len(text) <= _REMEMBERED_CHARS else _split.__wrapped__(text)
     if parts is None or not (allow_http or parts.scheme == "https"):
         return None
     return parts
