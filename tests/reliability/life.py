@@ -209,11 +209,16 @@ class Life:
         """`audit`, but for what came to the followers."""
         await self.quiet()
         db = self.db
-        stored = Counter(
-            row["uri"] for row in await db.all("SELECT uri FROM objects WHERE uri IS NOT NULL")
-        )
+        rows = await db.all("SELECT uri FROM objects WHERE uri IS NOT NULL ORDER BY id")
+        stored = Counter(row["uri"] for row in rows)
         assert self.replies <= set(stored), "an activity that was answered 202 is lost"
         assert max(stored.values()) == 1
+        last: dict[str, int] = {}
+        for uri in stored:
+            author, _, number = uri.rpartition("/")
+            # Each is sent when the one before was answered.
+            assert int(number) == last.get(author, -1) + 1, "answers of a host changed their order"
+            last[author] = int(number)
         written = Counter(
             row["title"] for row in await db.all("SELECT title FROM objects WHERE kind = 'topic'")
         )
