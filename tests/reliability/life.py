@@ -95,9 +95,14 @@ class Life:
             ]
             try:
                 yield
-            finally:
-                self._over.set()
-                await asyncio.gather(*tasks)
+            except BaseException:
+                # Whoever tries until it works would try for ever.
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                raise
+            self._over.set()
+            await asyncio.gather(*tasks)
 
     async def moved(self, seconds: float = 60.0) -> None:
         """Wait until something more was answered well."""
