@@ -24,7 +24,7 @@ GATHER_S: Final = 0.005
 """How long is waited for more, while more is being prepared or several were ready at once: half of them come when the
 last batch is written."""
 
-BREATH: Final = 4
+BREATH: Final = 8
 """Changes at hand after which others of this process have their turn."""
 
 CAREFUL: Final = 16
