@@ -7,13 +7,13 @@ is here. It costs one read for each of their posts, and hashes in memory.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Final
 
 from activitypub import accessors
 from activitypub.ijson import IJSONError, parse_object
 from fedcomm.federation.addresses import Addresses
 from fedcomm.hub import actors, holding
+from fedcomm.hub.html_tree import attributes_of
 from fedcomm.hub.sanitizer import clean_remote, excerpt, text_of
 from fedcomm.hub.suspicion import NEW_MS, Echoes, Reason, Signals, reasons, score
 from fedcomm.settings import Abuse
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 SHOWN_CHARACTERS: Final = 1_000
 """Of a held post, to who decides about it."""
+
+NO_LINKS: Final = frozenset({"mention", "hashtag", "u-url"})
+"""What links to people and hashtags are called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,30 +151,14 @@ class Watch:
         )
 
     def _links(self, html: str) -> list[str]:
-        if "<a " not in html:
-            return []
-        reader = _Links()
-        reader.feed(html)
-        return [link for link in reader.found if not self._at.is_ours(link)]
-
-
-class _Links(HTMLParser):
-    """Where the links of clean HTML lead, those to people and hashtags left out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        named = (values.get("class") or "").split()
-        href = values.get("href") or ""
-        if (
-            tag == "a"
-            and href.startswith(("http://", "https://"))
-            and not {"mention", "hashtag", "u-url"}.intersection(named)
-        ):
-            self.found.append(href)
+        """Where the links of clean HTML lead, those to people and hashtags, and to us, left out."""
+        return [
+            href
+            for link in attributes_of(html, "a")
+            if (href := link.get("href", "")).startswith(("http://", "https://"))
+            and NO_LINKS.isdisjoint(link.get("class", "").split())
+            and not self._at.is_ours(href)
+        ]
 
 
 def words_of(body: str, local_origin: str) -> str | None:

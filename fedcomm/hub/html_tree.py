@@ -342,6 +342,20 @@ def _tidy_tag(inside: str) -> tuple[str, tuple[tuple[str, str], ...]] | None:
     return tag, tuple(attributes.items())
 
 
+def attributes_of(html: str, tag: str) -> list[dict[str, str]]:
+    """Return the attributes of each element of this name, in their order."""
+    if f"<{tag}" not in html:
+        return []
+    found: list[dict[str, str]] = []
+    pending = parse(html, kept=frozenset({tag}), dropped=frozenset()).children[::-1]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, Element):
+            found.append(node.attrs)
+            pending += node.children[::-1]
+    return found
+
+
 def serialise(node: Element) -> str:
     """Return the markup of the children of ``node``: balanced and escaped."""
     pieces: list[str] = []

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from fedcomm.hub.visibility import Viewer, Visibility, readable
 from fedcomm.store.database import Reader, Row, marks, values
+from fedcomm.store.frozen import made_through_slots
 from fedcomm.store.remembered import Remembering
 
 Kind = Literal["topic", "reply", "post"]
@@ -30,6 +31,7 @@ class Provenance:
     details: str | None = None
 
 
+@made_through_slots
 @dataclass(frozen=True, slots=True)
 class Thing:
     """A row of `objects`. Times: Unix milliseconds. `uri` and `host_id` only for remote ones."""

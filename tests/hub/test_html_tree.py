@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from fedcomm.hub import html_tree, sanitizer
 from fedcomm.hub.html_policy import DROPPED
-from fedcomm.hub.html_tree import BLOCKS, MAX_DEPTH, parse_tidy, without_controls
+from fedcomm.hub.html_tree import BLOCKS, MAX_DEPTH, attributes_of, parse_tidy, without_controls
 from fedcomm.hub.sanitizer import clean_local, clean_remote, text_of
-from tests.hub.test_sanitizer import FRAGMENTS, ORIGIN
+from tests.hub.test_sanitizer import FRAGMENTS, ORIGIN, elements_of
 
 IFRAME = frozenset({"iframe"})
 READINGS = (
@@ -161,3 +161,12 @@ def test_inv_27_what_was_written_of_tidy_markup_is_written_again(
     edited = editor.edit(html)
     if editor.was_tidy and sanitizer._without_images(policy).clean(edited) == edited:
         assert editor.edit(edited) == edited
+
+
+@settings(max_examples=200, deadline=None)
+@given(ANYTHING)
+@example(MENTION)
+def test_the_links_of_clean_markup_are_found_in_their_order(html: str) -> None:
+    clean = clean_remote(html, local_origin=ORIGIN)
+    links = [attributes for tag, attributes in elements_of(clean) if tag == "a"]
+    assert attributes_of(clean, "a") == links
