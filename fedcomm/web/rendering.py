@@ -27,6 +27,8 @@ from fedcomm.web.visits import visit_of
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+    from fedcomm.web.templates import Page
+
 STATIC_NAME: Final = re.compile(r"[a-z0-9-]+(?:/[a-z0-9-]+)*\.(css|js|svg|png|webp|ico|woff2)")
 STATIC_TYPES: Final = {
     "css": "text/css; charset=utf-8",
@@ -43,6 +45,9 @@ SOURCE_PATH: Final = "/source.tar.gz"
 
 SOURCE: Final = web.AppKey("source", list[bytes])
 """The archive of it, once somebody asked."""
+
+PAGES: Final = "_pages"
+"""The variable with the list of what one rendering makes: a page for each file that is read for it."""
 
 _NOT_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
@@ -86,7 +91,12 @@ class Renderer:
 
     def render(self, template: str, context: Mapping[str, Any]) -> str:
         """The text of `template`."""
-        return self.environment.get_template(template).render(context)
+        pages: list[Page] = []
+        try:
+            return self.environment.get_template(template).render(context, **{PAGES: pages})
+        finally:
+            for made in pages:
+                made.let_go()
 
     def is_shipped(self, *templates: str) -> bool:
         """Whether the organization has none of these templates of its own."""

@@ -16,7 +16,7 @@ from fedcomm.settings import LOCALES
 from fedcomm.web import paths, presentation
 from fedcomm.web.bytecode import compiled
 from fedcomm.web.forms import FILES_PER_FORM
-from fedcomm.web.rendering import SOURCE_PATH
+from fedcomm.web.rendering import PAGES, SOURCE_PATH
 
 if TYPE_CHECKING:
     from fedcomm.web.rendering import Renderer
@@ -34,7 +34,24 @@ class Zones:
 
 class Page(Context):
     """The variables of a page. Calls of plain functions and macros, which are nearly all, go without the questions that
-    Jinja2 asks for each: what of itself the called one wants to be passed."""
+    Jinja2 asks for each: what of itself the called one wants to be passed.
+
+    A page and its macros hold each other, and with them everything that the page shows, until the collector comes by.
+    So whoever renders passes a list as `PAGES`, and lets go of what stands in it.
+    """
+
+    def __init__(
+        self, environment: Environment, parent: dict[str, Any], *args: Any, **named: Any
+    ) -> None:
+        super().__init__(environment, parent, *args, **named)
+        pages = parent.get(PAGES)
+        if pages is not None:
+            pages.append(self)
+
+    def let_go(self) -> None:
+        """The page is made: nothing is asked of it any more."""
+        for held in (self.vars, self.parent, self.blocks):
+            held.clear()
 
     def call(self, called: Any, /, *args: Any, **named: Any) -> Any:
         """Call a function or a macro out of a template."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from fedcomm.hub.sanitizer import SafeHtml
 from fedcomm.resources import resource_folder
 from fedcomm.web import presentation
 from fedcomm.web.rendering import RENDERER
+from fedcomm.web.replies import Line, Replies
+from fedcomm.web.templates import Page
 from tests.web.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -112,3 +115,22 @@ def test_a_text_of_the_hub_is_kept_in_each_language_and_what_people_say_in_none(
         assert kept["it", "Reply"] == "Rispondi"
     finally:
         i18n.use_locale("en")
+
+
+async def test_inv_50_a_page_lets_go_of_what_it_has_shown(world: World) -> None:
+    """Not left to the collector, which comes by when much has been made: on a quiet hub in an hour or never."""
+    await world.reply(world.topics["garden"], "dario", "The unsayable word.")
+    stranger = world.stranger()
+    path = (await stranger.get(world.thread("garden"))).location
+    for _turn in range(2):
+        await stranger.get(path, Authorization="none")
+    gc.collect()
+    gc.disable()
+    try:
+        page = await stranger.get(path, Authorization="none")
+        left = [one for one in gc.get_objects() if isinstance(one, Replies | Line)]
+        pages = [one for one in gc.get_objects() if isinstance(one, Page) and one.parent]
+    finally:
+        gc.enable()
+    assert "unsayable" in page.text
+    assert left == pages == []
