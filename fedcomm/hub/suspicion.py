@@ -108,21 +108,23 @@ class Echoes:
 
     def heard(self, author_id: int, text: str, links: Iterable[str]) -> tuple[int, int]:
         """Remember what somebody said; how many others said the same, and how many named the same link."""
+        now = self._clock()
         sketch = self._sketch(text)
         same_text = 0
-        if sketch:
-            said = [people for mark in sketch if (people := self._recent(mark))]
-            need = max(2, (len(sketch) + 1) // 2)
-            if len(said) >= need:
-                shared = Counter(chain.from_iterable(said))
-                del shared[author_id]
-                same_text = sum(1 for count in shared.values() if count >= need)
+        said = [people for mark in sketch if (people := self._recent(mark, now))]
+        need = max(2, (len(sketch) + 1) // 2)
+        if len(said) >= need:
+            shared = Counter(chain.from_iterable(said))
+            del shared[author_id]
+            same_text = sum(1 for count in shared.values() if count >= need)
         same_link = 0
         marks = [self._mark("link", link) for link in _addresses(links)]
         if marks:
-            same_link = max(len(self._recent(mark).keys() - {author_id}) for mark in marks)
-        for mark in (*sketch, *marks):
-            self._note(mark, author_id)
+            same_link = max(len(self._recent(mark, now).keys() - {author_id}) for mark in marks)
+        marks += sketch
+        for mark in marks:
+            self._note(mark, author_id, now)
+        self._forget_oldest(2 * len(marks), now)
         return same_text, same_link
 
     def _sketch(self, text: str) -> list[bytes]:
@@ -138,28 +140,36 @@ class Echoes:
     def _mark(self, kind: str, value: str) -> bytes:
         return blake2b(f"{kind} {value}".encode(), digest_size=8, key=self._key).digest()
 
-    def _recent(self, mark: bytes) -> Mapping[int, float]:
+    def _recent(self, mark: bytes, now: float) -> Mapping[int, float]:
         """Who said it within the window, and when: whoever said it last is the last."""
-        oldest = self._clock() - self._seconds
-        people = self._marks.get(mark, {})
+        people = self._marks.get(mark)
+        if people is None:
+            return {}
+        oldest = now - self._seconds
         while people and people[first := next(iter(people))] < oldest:
             del people[first]
         return people
 
-    def _note(self, mark: bytes, author_id: int) -> None:
-        now = self._clock()
-        people = self._marks.setdefault(mark, {})
+    def _note(self, mark: bytes, author_id: int, now: float) -> None:
+        people = self._marks.get(mark)
+        if people is None:
+            self._marks[mark] = {author_id: now}
+            return
         people.pop(author_id, None)
         people[author_id] = now
-        while len(people) > PEOPLE_PER_MARK:
+        if len(people) > PEOPLE_PER_MARK:
             del people[next(iter(people))]
         self._marks.move_to_end(mark)
+
+    def _forget_oldest(self, looked_at: int, now: float) -> None:
+        """What nobody repeated goes when its time is over: more is looked at than was added."""
         while len(self._marks) > MARKS:
             self._marks.popitem(last=False)
-        # What nobody repeated goes when its time is over.
-        for old in list(islice(self._marks, 2)):
-            if not self._recent(old):
-                del self._marks[old]
+        for old in list(islice(self._marks, looked_at)):
+            if self._recent(old, now):
+                # Whatever comes after it was said later.
+                return
+            del self._marks[old]
 
 
 def _addresses(links: Iterable[str]) -> list[str]:
