@@ -2,7 +2,7 @@
 
 Order per host is kept: they are made in their order, mostly in one transaction. What is prepared early must not depend
 on what is made late, so only activities go alongside each other that are by different people, change nothing about
-people, and of which none names what another one makes.
+people, make nothing but what they name, and of which none names what another one makes, however it is spelled.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Container
 from typing import Final
 
 from activitypub.documents import ActivityDocument
+from activitypub.interactions import read_quote
+from activitypub.origins import parse_url
 from fedcomm.store.database import Row
 from fedcomm.store.ids import now_ms
 
@@ -38,7 +40,7 @@ class Alongside:
             return True
         return (
             len(self.under_way) < MOST
-            and activity.type in TYPES
+            and _makes_what_it_names(activity, signer_uri)
             # Empty after one that nothing goes alongside of.
             and bool(self._people)
             and signer_uri not in self._people
@@ -51,7 +53,7 @@ class Alongside:
     ) -> None:
         """It is prepared; `made`: what comes of it."""
         self.under_way.append((row, made))
-        if activity.type not in TYPES:
+        if not _makes_what_it_names(activity, signer_uri):
             self._people.clear()
             return
         self._people.update((signer_uri, activity.actor))
@@ -66,13 +68,29 @@ class Alongside:
         return under_way
 
 
+def _makes_what_it_names(activity: ActivityDocument, signer_uri: str) -> bool:
+    """Whether the document says all that it makes: nothing that is fetched, nor what it quotes, comes along."""
+    if activity.type not in TYPES or activity.actor != signer_uri:
+        return False
+    if activity.type != "Create":
+        return True
+    thing = activity.object
+    return (
+        isinstance(thing, dict)
+        and parse_url(thing.get("attributedTo"), allow_http=True) == activity.actor
+        and read_quote(thing, allow_http=True) is None
+    )
+
+
 def _names(raw: object, uris: Container[str]) -> bool:
-    """Whether one of `uris` stands anywhere in the document."""
+    """Whether one of `uris`, which are canonical, stands anywhere in the document, in whatever form."""
     left = [raw]
     while left:
         part = left.pop()
         if isinstance(part, str):
             if part in uris:
+                return True
+            if part[:4].lower() == "http" and parse_url(part, allow_http=True) in uris:
                 return True
         elif isinstance(part, dict):
             left.extend(part.values())

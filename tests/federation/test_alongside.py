@@ -13,7 +13,12 @@ from fedcomm.federation.pressure import Pressure
 from tests.federation.inprocess import LocalHub, ScriptedStubs
 from tests.federation.stub import PUBLIC
 
-ANN, BEN = "https://there.test/users/ann", "https://there.test/users/ben"
+ANN, BEN, CLEO = (f"https://there.test/users/{name}" for name in ("ann", "ben", "cleo"))
+_LINK = {
+    "type": "Link",
+    "href": f"{CLEO}/notes/1",
+    "rel": "https://misskey-hub.net/ns#_misskey_quote",
+}
 
 
 def _activity(actor: str, number: int, kind: str = "Create", **more: Any) -> ActivityDocument:
@@ -65,6 +70,46 @@ async def test_what_may_depend_on_the_one_before_waits_until_it_is_written(
 async def test_who_carries_what_others_said_brings_one_at_a_time() -> None:
     alongside = await _under_way(_activity(ANN, 1))
     assert not alongside.has_room_for(_activity(BEN, 1), ANN)
+    carried = Alongside()
+    carried.add(_activity(ANN, 1), {}, CLEO, asyncio.get_running_loop().create_future())
+    assert not carried.has_room_for(_activity(BEN, 1), BEN)
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        *("HTTPS://there.test/users/ann/notes/1", "https://There.TEST/users/ann/notes/1"),
+        *("https://there.test:443/users/ann/notes/1", "hTTps://THERE.test:443/users/ann/acts/1"),
+    ],
+)
+async def test_what_comes_before_is_known_however_its_id_is_spelled(spelled: str) -> None:
+    """Ids are compared in their canonical form by whoever looks them up."""
+    alongside = await _under_way(_activity(ANN, 1))
+    for later in (
+        _activity(BEN, 1, "Like", object=spelled),
+        _activity(BEN, 1, inReplyTo=[spelled]),
+        _activity(BEN, 1, inReplyTo={"id": spelled, "type": "Note"}),
+    ):
+        assert not alongside.has_room_for(later, BEN)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        _activity(ANN, 1, quoteUrl=f"{CLEO}/notes/1"),
+        _activity(ANN, 1, tag=[_LINK]),
+        _activity(ANN, 1, attributedTo=CLEO),
+        _activity(ANN, 1, attributedTo=[CLEO, ANN]),
+        read_activity({"id": f"{ANN}/a", "type": "Create", "actor": ANN, "object": f"{ANN}/n"}),
+    ],
+)
+async def test_nothing_goes_alongside_of_what_makes_more_than_it_names(
+    first: ActivityDocument,
+) -> None:
+    """What is quoted is stored as well, and what is fetched may have another id: the next one may be about that."""
+    alongside = await _under_way(first)
+    assert not alongside.has_room_for(_activity(BEN, 1, "Like", object=f"{CLEO}/notes/1"), BEN)
+    assert not (await _under_way(_activity(BEN, 1))).has_room_for(first, ANN)
 
 
 async def test_nothing_goes_alongside_of_what_changes_people() -> None:
@@ -125,4 +170,52 @@ async def test_what_one_server_sends_at_once_takes_effect_in_its_order(
     answered = [None, *(note["inReplyTo"] for note in notes[1:])]
     assert [(row["uri"], row["above"]) for row in rows] == [
         (note["id"], above) for note, above in zip(notes, answered, strict=True)
+    ]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_is_about_a_post_under_way_finds_it_however_its_id_is_spelled(
+    town: LocalHub, servers: ScriptedStubs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = servers.new_host()
+    ann, ben, cleo = (servers.somebody(name, host) for name in ("ann", "ben", "cleo"))
+    quoted, note = f"{cleo}/notes/quoted", f"{ann}/notes/spelled"
+    servers.scripts[quoted] = {
+        "id": quoted,
+        "type": "Note",
+        "attributedTo": cleo,
+        "to": [PUBLIC],
+        "content": "<p>Worth a quote.</p>",
+    }
+    thing = {
+        "id": note,
+        "type": "Note",
+        "attributedTo": ann,
+        "to": [PUBLIC],
+        "inReplyTo": town.object_uri(town.topic),
+        "content": "<p>Look at this.</p>",
+    }
+    loud = note.replace(host, host.upper())
+    assert loud != note
+    wave: list[dict[str, Any]] = [
+        {"id": f"{note}/c", "type": "Create", "actor": ann, "to": [PUBLIC], "object": thing},
+        {"id": f"{ben}/likes/1", "type": "Like", "actor": ben, "object": loud},
+        {
+            "id": f"{note}-2/c",
+            "type": "Create",
+            "actor": ann,
+            "to": [PUBLIC],
+            "object": {**thing, "id": f"{note}-2", "quoteUrl": quoted},
+        },
+        {"id": f"{ben}/likes/2", "type": "Like", "actor": ben, "object": quoted},
+    ]
+    with monkeypatch.context() as busy:
+        busy.setattr(Pressure, "hands", lambda self, hands: 0)
+        for act in wave:
+            assert await town.post(act) == 202
+    assert [await town.verdict(act) for act in wave] == [
+        "done: stored",
+        "done: like",
+        "done: stored",
+        "done: like",
     ]
