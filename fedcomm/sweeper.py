@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import TYPE_CHECKING
 
-from fedcomm.hub import sweeping, sweeps
+from fedcomm.hub import sweeps
+from fedcomm.late import Late
 from fedcomm.site import Site
 from fedcomm.store.database import DatabaseUnavailable
+
+if TYPE_CHECKING:
+    from fedcomm.hub import sweeping
+else:
+    sweeping = Late("fedcomm.hub.sweeping")
 
 log = logging.getLogger("fedcomm.sweeper")
 

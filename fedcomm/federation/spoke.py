@@ -60,7 +60,6 @@ from fedcomm.federation.visitors import Visitors
 from fedcomm.federation.vouching import Vouching
 from fedcomm.federation.watch import Watch, words_of
 from fedcomm.hub import actors, erasure, journal, policies, policy_drafts, relays, threads
-from fedcomm.hub.blocklists import Difference
 from fedcomm.hub.errors import HubError, Invalid, NotAllowed
 from fedcomm.hub.policies import PolicyBook
 from fedcomm.hub.space import Space
@@ -71,6 +70,7 @@ from fedcomm.version import VERSION
 
 if TYPE_CHECKING:
     from fedcomm.federation import rehearsal
+    from fedcomm.hub.blocklists import Difference
     from fedcomm.hub.previews import Preview, Proposal
     from fedcomm.hub.reservations import Reservation
 else:

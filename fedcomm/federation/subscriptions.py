@@ -7,13 +7,20 @@ its ETag so that an unchanged one costs nothing.
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from activitypub.client import Client
 from activitypub.failures import FetchError
-from fedcomm.hub import blocklists, policy_drafts
-from fedcomm.hub.blocklists import Difference
+from fedcomm.hub import policy_drafts
 from fedcomm.hub.policy_drafts import Subscription
+from fedcomm.late import Late
 from fedcomm.store.database import Database
+
+if TYPE_CHECKING:
+    from fedcomm.hub import blocklists
+    from fedcomm.hub.blocklists import Difference
+else:
+    blocklists = Late("fedcomm.hub.blocklists")
 
 log = logging.getLogger("fedcomm.policy")
 

@@ -14,7 +14,7 @@ and appeal against, and stands in the audit log.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from fedcomm.hub import (
     actors,
@@ -29,15 +29,20 @@ from fedcomm.hub import (
     reports,
     rules,
     statements,
-    sweeping,
     sweeps,
     threads,
 )
 from fedcomm.hub.errors import Invalid, NotAllowed, NotFound
 from fedcomm.hub.statements import Statement
 from fedcomm.hub.visibility import Clause
+from fedcomm.late import Late
 from fedcomm.store.database import Reader, Transaction
 from fedcomm.store.ids import now_ms
+
+if TYPE_CHECKING:
+    from fedcomm.hub import sweeping
+else:
+    sweeping = Late("fedcomm.hub.sweeping")
 
 Action = Literal["dismiss", "warn", "hide", "remove", "restrict", "ban", "suspend"]
 ACTIONS: Final[tuple[Action, ...]] = (

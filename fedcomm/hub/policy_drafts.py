@@ -8,14 +8,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from fedcomm.hub import audit, blocklists, policies, policy_changes
-from fedcomm.hub.blocklists import Blocklist, Difference
+from fedcomm.hub import audit, policies, policy_changes
 from fedcomm.hub.errors import Invalid, NotFound
 from fedcomm.hub.policies import Level
+from fedcomm.late import Late
 from fedcomm.store.database import Reader, Row, Transaction
 from fedcomm.store.ids import new_id, now_ms
+
+if TYPE_CHECKING:
+    from fedcomm.hub import blocklists
+    from fedcomm.hub.blocklists import Blocklist, Difference
+else:
+    blocklists = Late("fedcomm.hub.blocklists")
 
 EVERY_MS: Final = 86_400_000
 """How often a subscribed list is fetched: daily, as NodeBB and GoToSocial do (federation.md §9)."""

@@ -87,7 +87,8 @@ NOT_YET = frozenset(
     | {"fedcomm.portability.parcels", "fedcomm.portability.past", "tarfile", "zipfile"}
     # Passwords, pictures, letters, migrations, the other engine, other commands.
     | {"argon2", "PIL", "smtplib", "alembic", "sqlalchemy", "asyncpg", "fedcomm.cli.init"}
-    | {"fedcomm.backups", "fedcomm.demo", "difflib", "ctypes"}
+    | {"fedcomm.backups", "fedcomm.demo", "difflib", "ctypes", "csv"}
+    | {"fedcomm.hub.blocklists", "fedcomm.hub.sweeping"}
     | {f"fedcomm.hub.formats.{name}" for name in ("mp4", "webm", "ogg", "mp3", "flac")}
 )
 """Modules that a hub does without while nobody asks it for anything: whoever adds one adds to its memory."""
