@@ -107,16 +107,15 @@ async def test_inv_41_44_46_of_two_processes_one_is_killed_and_the_other_takes_o
     assert life.replies and life.titles
 
 
-def _migrate(file: str, history: str) -> None:
+def _migrate(url: str, history: str) -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     setattr(schema, "resource_folder", lambda _name: Path(history))  # noqa: B010
-    migrate(f"sqlite:///{file}")
+    migrate(url)
 
 
-def test_inv_48_killed_at_random_instants_a_migration_has_happened_or_not(
-    migrated_sqlite: Path, tmp_path: Path
-) -> None:
-    history = tmp_path / "history"
+def _longer_history(folder: Path) -> Path:
+    """The migrations with one more, which takes its time."""
+    history = folder / "history"
     shutil.copytree(
         resource_folder("migrations"), history, ignore=shutil.ignore_patterns("__pycache__")
     )
@@ -128,6 +127,67 @@ def test_inv_48_killed_at_random_instants_a_migration_has_happened_or_not(
         "UPDATE settings SET value = 'new'",
         "CREATE INDEX copies_by_value ON copies (value)",
     )
+    return history
+
+
+async def test_inv_48_killed_at_random_instants_a_migration_of_postgresql_has_happened_or_not(
+    migrated_postgresql: tuple[PostgreSQLServer, str], tmp_path: Path
+) -> None:
+    history = _longer_history(tmp_path)
+    server, _ = migrated_postgresql
+    databases = PostgreSQLDatabases(*migrated_postgresql)
+    chance = random.Random(20261122)
+    longest, kills, happened = 0.0, 0, 0
+    try:
+        before = databases.migrated()
+        db = await open_database(before, pool_size=1)
+        async with db.transaction() as tx:
+            await tx.execute(
+                "INSERT INTO settings (key, value) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL"
+                " SELECT i + 1 FROM n WHERE i < 20000) SELECT 'k' || CAST(i AS TEXT), 'old' FROM n"
+            )
+        await db.close()
+        while kills < max(3, MIGRATING // 4):
+            name = server.create(before.rpartition("/")[2])
+            url = server.url(name)
+            process = forks.Process(target=_migrate, args=(url, str(history)), daemon=True)
+            started = time.monotonic()
+            process.start()
+            await asyncio.to_thread(process.join, chance.uniform(longest / 4, longest) or 60)
+            is_killed = process.is_alive()
+            if is_killed:
+                process.kill()
+                await asyncio.to_thread(process.join, 60)
+                kills += 1
+            else:
+                # The first one shows how long it takes; only that a process is made the first time takes longer.
+                assert process.exitcode == 0
+                longest = time.monotonic() - started
+            db = await open_database(url, pool_size=1, check=False)
+            revision = await db.value("SELECT version_num FROM alembic_version")
+            values = await db.all("SELECT DISTINCT value FROM settings WHERE key LIKE 'k%'")
+            copies = await db.value("SELECT count(*) FROM pg_tables WHERE tablename = 'copies'")
+            await db.close()
+            assert revision in (HEAD, NEXT)
+            assert [row["value"] for row in values] == ["new" if revision == NEXT else "old"]
+            assert bool(copies) == (revision == NEXT)
+            happened += revision == NEXT
+            if is_killed:
+                # Whatever the kill left behind, the next try succeeds.
+                again = forks.Process(target=_migrate, args=(url, str(history)), daemon=True)
+                again.start()
+                await asyncio.to_thread(again.join, 60)
+                assert again.exitcode == 0
+            server.drop(name)
+    finally:
+        databases.remove_all()
+    print(f"{kills} kills of a migration of PostgreSQL, {happened} runs had happened")
+
+
+def test_inv_48_killed_at_random_instants_a_migration_has_happened_or_not(
+    migrated_sqlite: Path, tmp_path: Path
+) -> None:
+    history = _longer_history(tmp_path)
     before = tmp_path / "before.db"
     shutil.copy(migrated_sqlite, before)
     with contextlib.closing(sqlite3.connect(before)) as file:
@@ -143,7 +203,9 @@ def test_inv_48_killed_at_random_instants_a_migration_has_happened_or_not(
         for left in tmp_path.glob("*hub.db*"):
             left.unlink()
         shutil.copy(before, path)
-        process = forks.Process(target=_migrate, args=(str(path), str(history)), daemon=True)
+        process = forks.Process(
+            target=_migrate, args=(f"sqlite:///{path}", str(history)), daemon=True
+        )
         started = time.monotonic()
         process.start()
         if longest:
@@ -167,7 +229,7 @@ def test_inv_48_killed_at_random_instants_a_migration_has_happened_or_not(
         assert bool(copies) == (revision == NEXT)
         happened += revision == NEXT
         # Whatever the kill left behind, the next try succeeds.
-    last = forks.Process(target=_migrate, args=(str(path), str(history)), daemon=True)
+    last = forks.Process(target=_migrate, args=(f"sqlite:///{path}", str(history)), daemon=True)
     last.start()
     last.join(60)
     assert last.exitcode == 0
