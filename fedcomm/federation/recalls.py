@@ -64,17 +64,17 @@ class Recalls:
         elif removed:
             decided = await statements.latest(tx, thing.id, "remove")
             reason = decided.reason if decided is not None else REMOVED
-            wrapped = self._removal(uri, entry.actor_id or 0, group_uri, heard_by, reason)
+            removal = self._removal(uri, entry.actor_id or 0, group_uri, heard_by, reason)
+            wrapped = await self._out.sealed(tx, entry.actor_id or 0, removal)
         elif thing.is_local:
-            wrapped = self._delete(uri, self._at.member(thing.author_id), uri, group_uri, heard_by)
+            author_uri = self._at.member(thing.author_id)
+            deletion = self._delete(uri, author_uri, uri, group_uri, heard_by)
+            wrapped = await self._out.sealed(tx, thing.author_id, deletion)
         else:
             await self._out.forward(tx, thing, "Delete", have_it)
+            # As it came: what others say bears no proof of ours, whatever it lacks.
             wrapped = await self._out.received(tx, thing.id, "Delete", thing.author_id)
         if wrapped is not None:
-            if "@context" not in wrapped:
-                wrapped = await self._out.sealed(
-                    tx, (entry.actor_id or 0) if removed else thing.author_id, wrapped
-                )
             listening = [inbox for inbox in have_it if peers.wants_activities(inbox.software)]
             await self._out.announce(tx, group, thing, wrapped, listening, "Delete", recall=True)
         await self.undo_announces(tx, group, thing, have_it)

@@ -13,7 +13,7 @@ import pytest
 from activitypub import proofs
 from activitypub.keys import PrivateKey, generate_ed25519
 from fedcomm.federation.dispatch import is_forwardable
-from fedcomm.hub import follows, threads
+from fedcomm.hub import actors, follows, groups, threads
 from tests.federation.inprocess import LocalHub, ScriptedStubs
 from tests.federation.stub import AS, PUBLIC, Arrived, kind_of
 
@@ -360,6 +360,32 @@ async def test_a_group_forwards_what_carries_a_proof_to_microblogs_byte_by_byte_
     for row in rows:
         status, _ = await servers.get(f"{town.origin}/ap/c/{row['id']}", signer=reader)
         assert status == 404
+
+
+@pytest.mark.parametrize("by", ["author", "moderator"])
+async def test_a_delete_that_names_no_context_is_announced_and_holds_up_nothing(
+    town: LocalHub, servers: ScriptedStubs, by: str
+) -> None:
+    """Nobody needs a context who reads plain JSON; and no one else's key is ours to prove anything with."""
+    lemmy = servers.hosts[await follower(town, servers, "lemmy")]
+    author = deleter = servers.somebody("author")
+    act = answer(town, servers, author, cc=[town.group_uri(town.group)])
+    assert await town.deliver(act) == "done: stored"
+    if by == "moderator":
+        deleter = servers.somebody("keeper")
+        await town.deliver(activity(deleter, "Follow", town.group_uri(town.group)))
+        person = await actors.actor_by_uri(town.db, deleter)
+        assert person is not None
+        async with town.db.transaction() as tx:
+            await groups.add_member(tx, town.group, town.anna, person.id, "moderator")
+    await town.quiet()
+    gone = activity(deleter, "Delete", act["object"]["id"], summary="Enough.")
+    del gone["@context"]
+    assert (await town.deliver(gone)).startswith("done")
+    await town.quiet()
+    (told,) = (one for one in lemmy.arrived if kind_of(one.body) == "Announce/Delete")
+    assert told.body["object"] == gone
+    assert await town.count("SELECT count(*) FROM outbox_failures") == 0
 
 
 async def test_an_ld_signature_is_handed_on_and_nothing_else_is(
