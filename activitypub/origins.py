@@ -26,6 +26,9 @@ _REMEMBERED = 2048
 """URLs, and hosts, that are remembered as they were read: an activity names the same few again and again."""
 
 _REMEMBERED_CHARS = 512
+"""Longest URL that is remembered: whoever sends many long ones must not fill the memory with them."""
+
+_REMEMBERED_CHARS = 512
 
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
@@ -140,7 +143,9 @@ def _split(text: str) -> _Parts | None:
     if match is None:
         return None
     scheme = match["scheme"].lower()
-    authority = _canonical_authority(scheme, match["host"], match["port"])
+    short = len(match["host"]) <= _REMEMBERED_CHARS
+    read = _canonical_authority if short else _canonical_authority.__wrapped__
+    authority = read(scheme, match["host"], match["port"])
     if authority is None:
         return None
     source = f"{scheme}://{authority}"

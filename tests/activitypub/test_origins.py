@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from activitypub import origins
 from activitypub.origins import (
     MAX_URL_CHARS,
     host,
@@ -254,3 +255,16 @@ def test_inv_10_a_url_is_plain_text_whoever_asked_first() -> None:
 
     assert type(parse_url(Trusted("https://trusted.example/x"))) is str
     assert type(parse_url("https://trusted.example/x")) is str
+
+
+def test_urls_that_somebody_made_long_do_not_stay_in_memory() -> None:
+    """Each may have 2,048 characters of four bytes, and three copies were kept: 50 MB for 2,048 of them."""
+    origins._split.cache_clear()
+    origins._canonical_authority.cache_clear()
+    long = "HTTPS://peer.example/" + "a" * 600 + "\U0001f600"
+    assert parse_url(long) == long.replace("HTTPS", "https")
+    assert parse_url(f"https://{'h' * 600}.example/") is None
+    # What is left out of a name does not make it another one.
+    assert parse_url("https://peer" + "\u00ad" * 600 + ".example/") == "https://peer.example/"
+    assert origins._split.cache_info().currsize == 0
+    assert origins._canonical_authority.cache_info().currsize == 1
