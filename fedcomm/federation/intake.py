@@ -145,8 +145,13 @@ class Intake:
         return True
 
     async def _release(self, lane: lanes.Lane) -> bool:
-        # With what others write at this moment: a commit costs more than all its statements.
-        await self._batches.run(partial(self._give_back, lane), at_hand=True)
+        if self._db.dialect == "sqlite":
+            # With what others write at this moment: a commit costs more than all its statements.
+            await self._batches.run(partial(self._give_back, lane), at_hand=True)
+        else:
+            # Elsewhere others write meanwhile, and whoever stores something for this host waits for its lane's row.
+            async with self._db.queue_transaction() as tx:
+                await self._give_back(lane, tx)
         return True
 
     async def _give_back(self, lane: lanes.Lane, tx: Transaction) -> None:

@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 
 from activitypub.documents import ActivityDocument, read_activity
+from fedcomm.federation import lanes
 from fedcomm.federation.alongside import MOST, Alongside
 from fedcomm.federation.pressure import Pressure
+from fedcomm.federation.spoke import FederationSpoke
+from fedcomm.store.database import Transaction
+from fedcomm.store.ids import now_ms
 from tests.federation.inprocess import LocalHub, ScriptedStubs
 from tests.federation.stub import PUBLIC
 
@@ -219,3 +223,32 @@ async def test_what_is_about_a_post_under_way_finds_it_however_its_id_is_spelled
         "done: stored",
         "done: like",
     ]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_lane_that_is_given_back_holds_up_nobody_who_stores_for_its_host(
+    town: LocalHub, servers: ScriptedStubs
+) -> None:
+    """PostgreSQL locks the lane's row until the end of the transaction: it must not be one with others' work in it."""
+    if town.db.dialect == "sqlite":
+        pytest.skip("one writes at a time")
+    spoke = town.site.federation
+    assert isinstance(spoke, FederationSpoke)
+    intake, go_on = spoke._intake, asyncio.Event()
+    ann = servers.somebody("ann")
+    await town.deliver({"id": f"{ann}/1", "type": "Like", "actor": ann, "object": f"{ann}/n"})
+    host_id = int(await town.db.value("SELECT host_id FROM actors WHERE uri = ?", ann))
+
+    async def takes_long(tx: Transaction) -> None:
+        await go_on.wait()
+
+    giving = asyncio.create_task(intake._release(lanes.Lane(host_id, 0, None)))
+    await asyncio.sleep(0)
+    writing = intake._batches.ask(takes_long)
+    try:
+        await asyncio.sleep(0.05)
+        async with asyncio.timeout(20):
+            await town.db.append_together((lanes.WAKE, ("inbox", host_id, now_ms())))
+    finally:
+        go_on.set()
+        await asyncio.gather(giving, writing)
