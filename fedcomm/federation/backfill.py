@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from activitypub.accessors import Refused, identifier
+from activitypub.accessors import Refused, identifier, types
 from activitypub.client import Client
 from activitypub.documents import CollectionDocument, ObjectDocument, read_collection
 from activitypub.failures import FetchBudget, FetchError
@@ -532,7 +532,7 @@ async def levels_below_root(db: Reader, object_id: int, most: int) -> int:
 def object_named(item: JSONObject | str, *, allow_http: bool) -> str | None:
     """The id of the object that an item of a collection is about: the item itself, or what its activities wrap."""
     for wrapped in _inward(item):
-        if not isinstance(wrapped, dict) or wrapped.get("type") not in ACTIVITY_TYPES:
+        if not isinstance(wrapped, dict) or not ACTIVITY_TYPES.intersection(types(wrapped)):
             return parse_url(identifier(wrapped), allow_http=allow_http)
     return None
 

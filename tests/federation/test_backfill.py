@@ -448,6 +448,10 @@ async def test_the_object_of_an_item_is_found_in_what_activities_wrap() -> None:
     create = {"type": "Create", "id": "https://peer.example/c/1", "object": {"id": uri}}
     for item in (uri, {"id": uri, "type": "Note"}, create, {"type": "Announce", "object": create}):
         assert object_named(item, allow_http=False) == uri
+    # Some write each type as a list, or with the name of its vocabulary before it.
+    listed = {**create, "type": ["Create"]}
+    for item in ({"id": uri, "type": ["Note"]}, listed, {"type": "as:Announce", "object": listed}):
+        assert object_named(item, allow_http=False) == uri
     for nothing in ({"type": "Create"}, {}, "tag:x", {"type": "Announce", "object": [uri]}):
         assert object_named(nothing, allow_http=False) is None
 
