@@ -31,7 +31,7 @@ from fedcomm.hub import journal, reservations, things
 from fedcomm.hub.reservations import Reservation
 from fedcomm.store.database import Database, DatabaseUnavailable, Transaction
 from fedcomm.store.ids import go_on_after, now_ms
-from fedcomm.store.remembered import Remembering
+from fedcomm.store.remembered import remembering
 
 log = logging.getLogger("fedcomm.outbox")
 
@@ -185,9 +185,8 @@ class Outbox:
                 await self._keyring.pair(missing.actor_id)
 
     async def _consume(self) -> int:
-        async with self._db.transaction() as inner:
-            # Entries that follow each other are about the same groups and their members.
-            tx = Remembering(inner)
+        # Entries that follow each other are about the same groups and their members.
+        async with remembering(self._db) as tx:
             with self._db.at_hand():
                 # Read again inside: another process may have been here meanwhile.
                 seen = await journal.cursor(tx, CONSUMER)

@@ -31,7 +31,7 @@ async def keep(tx: Transaction, received: Received, *, object_id: int) -> None:
         return
     raw = received.activity.raw
     blind = _has_blind_copies(raw)
-    await tx.execute(
+    await tx.later(
         "INSERT INTO received_activities (uri, type, actor_id, object_id, body, created_at)"
         " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (uri) DO UPDATE SET body = excluded.body",
         received.activity.id,

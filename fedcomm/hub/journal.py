@@ -111,7 +111,7 @@ async def record(
     target_id: int | None = None,
 ) -> None:
     """Append an entry to the journal, in the transaction of the operation that it tells of."""
-    await tx.execute(
+    await tx.later(
         "INSERT INTO journal (event, actor_id, object_id, group_id, target_id, created_at)"
         " VALUES (?, ?, ?, ?, ?, ?)",
         event,

@@ -148,7 +148,7 @@ async def _insert(
     if kind in COLLAPSED and await _collapsed(tx, member_id, kind, actor_id):
         return
     # A unique index refuses the second of two that say the same.
-    await tx.execute(
+    await tx.later(
         "INSERT INTO notifications (id, member_id, kind, actor_id, object_id, group_id, matter_id,"
         " created_at) SELECT CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS TEXT), a.id,"
         " CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT)"

@@ -53,7 +53,7 @@ def words_of(text: str) -> list[str]:
 
 async def index(tx: Transaction, object_id: int, title: str, text: str) -> None:
     """Make the object findable by these words, instead of those before."""
-    await tx.execute(tx.search.upsert, object_id, _indexed(title), _indexed(text))
+    await tx.later(tx.search.upsert, object_id, _indexed(title), _indexed(text))
 
 
 async def forget(tx: Transaction, object_id: int) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from fedcomm.store.database import Database, DatabaseUnavailable, Transaction
-from fedcomm.store.remembered import Remembering
+from fedcomm.store.remembered import remembering
 
 MOST: Final = 32
 """Changes in one transaction at most: bounds the time that others wait for the writer."""
@@ -161,8 +161,7 @@ class Batches:
         """All of them in one piece: nothing of it stands when one fails, which is returned with its error."""
         running: _Part | None = None
         try:
-            async with self._db.transaction() as inner:
-                tx = Remembering(inner)
+            async with remembering(self._db) as tx:
                 for number, part in enumerate(parts):
                     await breathe(number)
                     if part.begin():
@@ -181,8 +180,7 @@ class Batches:
 
     async def _apart(self, parts: list[_Part]) -> None:
         """Each with a savepoint of its own."""
-        async with self._db.transaction() as inner:
-            tx = Remembering(inner)
+        async with remembering(self._db) as tx:
             for number, part in enumerate(parts):
                 await breathe(number)
                 if part.begin():

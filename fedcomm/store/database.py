@@ -124,6 +124,12 @@ class Transaction(Reader, Protocol):
         """Run one statement for each row, in one trip."""
         ...
 
+    async def later(self, sql: str, *args: Value) -> None:
+        """Run one statement that writes one table, at the latest when the transaction ends or that table is read: a
+        transaction that others share makes many of one kind in one trip. What it does must not hang on what is
+        written to other tables meanwhile."""
+        ...
+
     def savepoint(self) -> AbstractAsyncContextManager[None]:
         """A part that may fail by itself: when the block raises, what it did is undone and the rest stands.
 

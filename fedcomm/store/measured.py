@@ -73,6 +73,9 @@ class _MeasuredTransaction(_Measured):
             self._note("write", sql, started)
         return changed
 
+    async def later(self, sql: str, *args: Value) -> None:
+        await self.execute(sql, *args)
+
     async def many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
         started = perf_counter()
         try:

@@ -100,6 +100,9 @@ class PostgreSQLTransaction:
         count = status.rsplit(" ", 1)[-1]
         return int(count) if count.isdigit() else 0
 
+    async def later(self, sql: str, *args: Value) -> None:
+        await self.execute(sql, *args)
+
     async def many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
         with _translated():
             await self._connection.executemany(numbered(sql), [storable(row) for row in rows])

@@ -108,6 +108,9 @@ class SQLiteTransaction:
                 return _changed(self._connection._conn, sql, storable(args))
             return await _run(self._connection, sql, args)
 
+    async def later(self, sql: str, *args: Value) -> None:
+        await self.execute(sql, *args)
+
     async def many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
         wanted = [storable(row) for row in rows]
         with _translated():

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fedcomm.store.database import Database
-from fedcomm.store.remembered import Remembering, words, written
+from fedcomm.store.database import Conflict, Database
+from fedcomm.store.remembered import Remembering, remembering, words, written
 
 KEYS = ("b-1", "b-2")
 READS = (
@@ -29,7 +30,7 @@ WRITES = (
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(("read", "write", "undone")),
+        st.sampled_from(("read", "write", "undone", "later", "later undone")),
         st.integers(0, len(WRITES) - 1),
         st.sampled_from(KEYS),
     ),
@@ -53,9 +54,15 @@ async def _play(tx: Any, played: list[tuple[str, int, str]]) -> list[Any]:
                 None if (row := await tx.one(sql, key)) is None else tuple(row),
             ]
             continue
+        sql = WRITES[number]
+        if what == "later" and "RETURNING" not in sql:
+            await tx.later(sql, key)
+            continue
         try:
             async with tx.savepoint():
-                sql = WRITES[number]
+                if what == "later undone" and "RETURNING" not in sql:
+                    await tx.later(sql, key)
+                    raise Undone
                 await (tx.value if "RETURNING" in sql else tx.execute)(sql, key)
                 heard.append(await tx.value(READS[0], key))
                 if what == "undone":
@@ -73,14 +80,47 @@ async def test_it_answers_as_if_it_had_read_again(
     db: Database, played: list[tuple[str, int, str]]
 ) -> None:
     heard = []
-    for remembering in (False, True):
+    for remembers in (False, True):
         try:
-            async with db.transaction() as tx:
-                heard.append(await _play(Remembering(tx) if remembering else tx, played))
+            async with remembering(db) if remembers else db.transaction() as tx:
+                heard.append(await _play(tx, played))
+                if isinstance(tx, Remembering):
+                    await tx.write()
+                for table in ("settings", "cursors"):
+                    rows = await tx.all(f"SELECT * FROM {table} ORDER BY 1")
+                    heard[-1].append([tuple(row) for row in rows])
                 raise Undone
         except Undone:
             pass
     assert heard[0] == heard[1]
+
+
+async def test_what_may_be_written_later_is_there_at_the_end_in_one_trip(db: Database) -> None:
+    trips: list[tuple[str, int]] = []
+    insert = "INSERT INTO settings (key, value) VALUES (?, ?)"
+
+    class Counting(Remembering):
+        async def write(self) -> None:
+            trips.extend((sql, len(rows)) for sql, rows in self._later.items())
+            await super().write()
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("fedcomm.store.remembered.Remembering", Counting)
+        async with remembering(db) as tx:
+            for number in range(3):
+                await tx.later(insert, f"b-{number}", "x")
+                assert await tx.value("SELECT seq FROM cursors WHERE consumer = 'none'") is None
+    assert trips == [(insert, 3)]
+    assert await db.value("SELECT count(*) FROM settings WHERE key LIKE 'b-%'") == 3
+
+    async def twice() -> None:
+        async with remembering(db) as tx:
+            await tx.later(insert, "b-4", "x")
+            await tx.later(insert, "b-1", "twice")
+
+    with pytest.raises(Conflict):
+        await twice()
+    assert await db.value("SELECT count(*) FROM settings WHERE key LIKE 'b-%'") == 3
 
 
 async def test_what_was_read_is_read_once(db: Database) -> None:
