@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fedcomm.federation.pressure import Pressure
 from fedcomm.hub import holding, threads
 from tests.federation.inprocess import LocalHub, ScriptedStubs
 from tests.federation.stub import AS, PUBLIC
@@ -80,6 +81,31 @@ async def test_the_first_of_a_wave_come_in_and_the_rest_waits_with_its_reasons(
         "SELECT count(*) FROM notifications WHERE member_id = ? AND kind = 'held'", town.anna
     )
     assert told == 1  # However many there are.
+
+
+async def test_a_wave_of_one_server_that_comes_at_once_waits_as_well(
+    town: LocalHub, servers: ScriptedStubs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is looked at before the ones before it are written; so is what is said of those that wait."""
+    host = servers.new_host()
+    people = [servers.somebody(f"spammer{number}", host) for number in range(8)]
+    notes = [answer(town, servers, person, wave_of(101)) for person in people]
+    last = notes[-1]
+    below = answer(town, servers, people[0], "Quite so.") | {"inReplyTo": last["id"]}
+    acts = [create(note) for note in notes]
+    edited = {**last, "content": "<p>Harmless now</p>", "updated": "2031-01-01T00:00:00Z"}
+    acts += [create(edited, "Update"), create(below)]
+    acts.append({**create(last, "Like"), "actor": people[0], "object": last["id"]})
+    acts.append({**create(last), "id": f"{people[-1]}/once-more", "object": edited})
+    with monkeypatch.context() as busy:
+        busy.setattr(Pressure, "hands", lambda self, hands: 0)
+        for act in acts:
+            assert await town.post(act) == 202
+    verdicts = [(await town.verdict(act)).partition(":")[0] for act in acts]
+    # The first two, if nobody has said so before; other words under the same id come in by no other door.
+    assert verdicts[2:10] == ["suspect"] * 8
+    assert await stored(town, last) is None and await stored(town, below) is None
+    assert not await town.count("SELECT count(*) FROM objects WHERE html LIKE '%Harmless now%'")
 
 
 async def test_what_is_let_in_is_processed_as_if_it_had_just_come(
