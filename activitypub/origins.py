@@ -28,8 +28,6 @@ _REMEMBERED = 2048
 _REMEMBERED_CHARS = 512
 """Longest URL that is remembered: whoever sends many long ones must not fill the memory with them."""
 
-_REMEMBERED_CHARS = 512
-
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 _SPLIT = re.compile(
