@@ -126,9 +126,11 @@ class Batches:
                 for part in parts:
                     part.settle(error)
             except Exception:
-                # Not one of the changes, which fail by themselves: the transaction as a whole, by one of them.
+                # Not one of the changes, which fail by themselves: the transaction as a whole, by one of them. With
+                # savepoints it would be known which.
                 for part in parts:
                     await self._alone(part)
+                self._careful = CAREFUL
             else:
                 for part in parts:
                     part.settle()

@@ -137,6 +137,31 @@ async def test_when_the_end_of_the_transaction_fails_each_is_made_alone(db: Data
     assert await _keys(db) == ["b-2", "b-3"]
 
 
+async def test_who_fails_at_the_end_of_the_transaction_costs_neighbours_little_the_next_time(
+    db: Database,
+) -> None:
+    counting = Counting(db)
+    batches = Batches(counting)  # type: ignore[arg-type]
+
+    async def fails_late(tx: Transaction) -> None:
+        await tx.later(INSERT, "b-1", "x")
+
+    async def wave(number: int) -> list[object]:
+        works = [_insert(f"b-{number}-{n}") for n in range(MOST - 1)]
+        return await asyncio.gather(
+            *(batches.run(work) for work in (*works, fails_late)), return_exceptions=True
+        )
+
+    await batches.run(_insert("b-1"))
+    for number in range(2):
+        before = counting.transactions
+        *others, late = await wave(number)
+        assert others == [f"b-{number}-{n}" for n in range(MOST - 1)]
+        assert isinstance(late, Conflict)
+    # The first time nobody knew whose fault it was.
+    assert counting.transactions == before + 1
+
+
 async def test_a_database_that_is_away_is_said_to_all_and_nothing_is_written(db: Database) -> None:
     batches = Batches(Counting(db, [DatabaseUnavailable("gone")]))  # type: ignore[arg-type]
     answers = await asyncio.gather(
