@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
@@ -35,6 +36,7 @@ def client_address(request: web.Request) -> str:
     return address
 
 
+@lru_cache(maxsize=256)
 def network_prefix(address: str) -> str:
     """The network that a rate limit counts: an IPv4 address, or the /64 of an IPv6 address."""
     try:

@@ -8,7 +8,6 @@ people, make nothing but what they name, and of which none names what another on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container
 from typing import Final
 
 from activitypub.documents import ActivityDocument
@@ -32,7 +31,7 @@ class Alongside:
         self.held_at = now_ms()
         self.under_way: list[tuple[Row, asyncio.Future[bool]]] = []
         self._people: set[str] = set()
-        self._made: set[str] = set()
+        self._made = _Ids()
 
     def has_room_for(self, activity: ActivityDocument, signer_uri: str) -> bool:
         """Whether it may be prepared before all that is under way is written."""
@@ -45,7 +44,7 @@ class Alongside:
             and bool(self._people)
             and signer_uri not in self._people
             and activity.actor not in self._people
-            and not _names(activity.raw, self._made)
+            and not self._made.stand_in(activity.raw)
         )
 
     def add(
@@ -58,14 +57,49 @@ class Alongside:
             return
         self._people.update((signer_uri, activity.actor))
         made_by = (activity.id, activity.object_id if activity.type == "Create" else None)
-        self._made.update(uri for uri in made_by if uri is not None)
+        for uri in made_by:
+            if uri is not None:
+                self._made.add(uri)
 
     def clear(self) -> list[tuple[Row, asyncio.Future[bool]]]:
         """Everything that was under way."""
         under_way, self.under_way = self.under_way, []
         self._people.clear()
-        self._made.clear()
+        self._made = _Ids()
         return under_way
+
+
+class _Ids:
+    """Ids in canonical form, to be found in documents that may spell them otherwise."""
+
+    def __init__(self) -> None:
+        self._uris: set[str] = set()
+        self._ends: set[str] = set()
+        self._all_read = False
+
+    def add(self, uri: str) -> None:
+        """One more."""
+        self._uris.add(uri)
+        # What comes after the host is spelled in one way only, so the last part of the path tells most others.
+        path = uri.partition("://")[2]
+        self._ends.add(path.rpartition("/")[2])
+        self._all_read |= "/" not in path
+
+    def stand_in(self, raw: object) -> bool:
+        """Whether one of them stands anywhere in the document, in whatever form."""
+        left = [raw]
+        while left:
+            part = left.pop()
+            if isinstance(part, str):
+                if (self._all_read or part.rpartition("/")[2] in self._ends) and parse_url(
+                    part, allow_http=True
+                ) in self._uris:
+                    return True
+            elif isinstance(part, dict):
+                left.extend(part.values())
+            elif isinstance(part, list):
+                left.extend(part)
+        return False
 
 
 def _makes_what_it_names(activity: ActivityDocument, signer_uri: str) -> bool:
@@ -80,20 +114,3 @@ def _makes_what_it_names(activity: ActivityDocument, signer_uri: str) -> bool:
         and parse_url(thing.get("attributedTo"), allow_http=True) == activity.actor
         and read_quote(thing, allow_http=True) is None
     )
-
-
-def _names(raw: object, uris: Container[str]) -> bool:
-    """Whether one of `uris`, which are canonical, stands anywhere in the document, in whatever form."""
-    left = [raw]
-    while left:
-        part = left.pop()
-        if isinstance(part, str):
-            if part in uris:
-                return True
-            if part[:4].lower() == "http" and parse_url(part, allow_http=True) in uris:
-                return True
-        elif isinstance(part, dict):
-            left.extend(part.values())
-        elif isinstance(part, list):
-            left.extend(part)
-    return False

@@ -34,7 +34,7 @@ from fedcomm.hub import actors, holding
 from fedcomm.hub.errors import HubError
 from fedcomm.hub.policies import PolicyBook
 from fedcomm.store import figures
-from fedcomm.store.batches import Batches, breathe
+from fedcomm.store.batches import Batches, Breath
 from fedcomm.store.database import Database, DatabaseUnavailable, Row, Transaction
 from fedcomm.store.ids import now_ms
 
@@ -135,13 +135,14 @@ class Intake:
     ) -> bool:
         """Process the rows in their order; the last of them may be under way. False when the lane was lost: who has
         it now does the rest."""
-        for number, row in enumerate(rows, 1):
+        breath = Breath()
+        for row in rows:
             if now_ms() - alongside.held_at > LEASE_MS / 4:
                 alongside.held_at = now_ms()
                 if not await lanes.renew(self._db, "inbox", lane.host_id, lease_ms=LEASE_MS):
                     return False
             await self._process(row, alongside)
-            await breathe(number)
+            await breath.take()
         return True
 
     async def _release(self, lane: lanes.Lane) -> bool:

@@ -9,11 +9,12 @@ server.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from fedcomm.hub import actors, journal
 from fedcomm.hub.errors import NotAllowed, NotFound
-from fedcomm.hub.visibility import Clause, Viewer
+from fedcomm.hub.visibility import VIEWERS, Clause, Viewer
 from fedcomm.store.database import Reader, Transaction
 from fedcomm.store.ids import now_ms
 
@@ -29,6 +30,7 @@ class AvoidedHost:
     kind: Kind
 
 
+@lru_cache(maxsize=VIEWERS)
 def not_avoided(viewer: Viewer, author: str, host: str) -> Clause:
     """The condition under which lists show `viewer` something of `author` on `host` (SQL expressions)."""
     if viewer.kind != "member":

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 from fedcomm.hub import actors, avoidance
-from fedcomm.hub.visibility import Clause, member, readable, shown
+from fedcomm.hub.visibility import VIEWERS, Clause, member, readable, shown
 from fedcomm.store.database import Reader, Transaction
 from fedcomm.store.ids import first_id_at, new_id, now_ms
 
@@ -72,26 +73,39 @@ async def notify(
         return
     if recipient.suspended_at is not None or recipient.deleted_at is not None:
         return
-    viewer = member(recipient.id)
-    allowed = shown(viewer, "a.host_id", "a.id")
-    met = avoidance.not_avoided(viewer, "a.id", "a.host_id")
-    about = ALWAYS
+    person, thing = _may_know_of(recipient.id)
+    may_know = Clause(person.sql, (actor_id, *person.args))
     if object_id is not None:
-        gate = readable(viewer)
-        about = Clause(
-            f"EXISTS (SELECT 1 FROM objects o WHERE o.id = ? AND {gate.sql})",
-            (object_id, *gate.args),
-        )
-    may_know = Clause(
-        f"a.id = ? AND {allowed.sql} AND {met.sql} AND {about.sql}",
-        (actor_id, *allowed.args, *met.args, *about.args),
-    )
+        may_know = Clause(thing.sql, (actor_id, *person.args, object_id, *thing.args))
     if kind in COLLAPSED:
         # Else it would be counted on a line that is there.
         known = await tx.value(f"SELECT 1 FROM actors a WHERE {may_know.sql}", *may_know.args)
         if known is None:
             return
     await _insert(tx, recipient.id, kind, actor_id, object_id, group_id, matter_id, may_know)
+
+
+@lru_cache(maxsize=VIEWERS)
+def _may_know_of(member_id: int) -> tuple[Clause, Clause]:
+    """The condition on the row `a` of a person, and the one that holds for an object as well. Parameters: the person's
+    id, those of the first; the object's id, those of the second."""
+    viewer = member(member_id)
+    allowed = shown(viewer, "a.host_id", "a.id")
+    met = avoidance.not_avoided(viewer, "a.id", "a.host_id")
+    person = Clause(f"a.id = ? AND {allowed.sql} AND {met.sql}", (*allowed.args, *met.args))
+    gate = readable(viewer)
+    about = f"EXISTS (SELECT 1 FROM objects o WHERE o.id = ? AND {gate.sql})"
+    return person, Clause(f"{person.sql} AND {about}", gate.args)
+
+
+@lru_cache(maxsize=16)
+def _insert_if(condition: str) -> str:
+    return (
+        "INSERT INTO notifications (id, member_id, kind, actor_id, object_id, group_id, matter_id,"
+        " created_at) SELECT CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS TEXT), a.id,"
+        " CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT)"
+        f" FROM actors a WHERE a.id = ? AND {condition} ON CONFLICT DO NOTHING"
+    )
 
 
 async def remind(
@@ -149,10 +163,7 @@ async def _insert(
         return
     # A unique index refuses the second of two that say the same.
     await tx.later(
-        "INSERT INTO notifications (id, member_id, kind, actor_id, object_id, group_id, matter_id,"
-        " created_at) SELECT CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS TEXT), a.id,"
-        " CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT)"
-        f" FROM actors a WHERE a.id = ? AND {if_so.sql} ON CONFLICT DO NOTHING",
+        _insert_if(if_so.sql),
         new_id(),
         member_id,
         kind,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Final, Literal
 
 from fedcomm.hub.visibility import Viewer, Visibility, readable
@@ -112,10 +113,13 @@ async def thing(db: Reader, object_id: int) -> Thing | None:
 async def readable_thing(db: Reader, viewer: Viewer, object_id: int) -> Thing | None:
     """The object with this id if `viewer` may read it."""
     clause = readable(viewer)
-    row = await db.one(
-        f"SELECT {COLUMNS} FROM objects o WHERE o.id = ? AND {clause.sql}", object_id, *clause.args
-    )
+    row = await db.one(_by_id_if(clause.sql), object_id, *clause.args)
     return thing_of(row) if row else None
+
+
+@lru_cache(maxsize=16)
+def _by_id_if(condition: str) -> str:
+    return f"{_BY_ID} AND {condition}"
 
 
 async def things_at_hand(tx: Remembering, object_ids: Iterable[int]) -> None:

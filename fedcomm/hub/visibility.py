@@ -16,7 +16,8 @@ a suspended relation opens nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from functools import lru_cache
+from typing import Final, Literal
 
 from fedcomm.store.database import Reader, Value
 
@@ -24,6 +25,10 @@ Visibility = Literal["public", "unlisted", "local", "members", "followers", "dir
 
 ORDER: tuple[Visibility, ...] = ("public", "unlisted", "local", "members", "followers", "direct")
 """From wide to narrow: an update may only move to the right."""
+
+
+VIEWERS: Final = 1_024
+"""For so many who look the conditions are remembered: making and hashing a page of SQL costs more than asking it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,7 @@ class Clause:
     args: tuple[Value, ...] = ()
 
 
+@lru_cache(maxsize=VIEWERS)
 def shown(viewer: Viewer, host: str, author: str) -> Clause:
     """The condition under which the policy lets `viewer` see something of `author` (an actor's id) who lives on
     `host` (a host's id, NULL here); both are SQL expressions.
@@ -84,6 +90,7 @@ def shown(viewer: Viewer, host: str, author: str) -> Clause:
     )
 
 
+@lru_cache(maxsize=VIEWERS)
 def readable(viewer: Viewer, alias: str = "o") -> Clause:
     """The condition under which `viewer` may read the row `alias` of `objects`."""
     o = alias

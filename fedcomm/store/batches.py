@@ -12,6 +12,7 @@ import contextvars
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any, Final, TypeVar
 
 from fedcomm.store.database import Database, DatabaseUnavailable, Transaction
@@ -24,8 +25,9 @@ GATHER_S: Final = 0.005
 """How long is waited for more, while more is being prepared or several were ready at once: half of them come when the
 last batch is written."""
 
-BREATH: Final = 8
-"""Changes at hand after which others of this process have their turn."""
+BREATH_S: Final = 0.003
+"""For how long changes at hand keep others of this process waiting. Each turn costs: what they need is in no cache
+any more when they are back."""
 
 CAREFUL: Final = 16
 """Batches after one with a failure that have savepoints from the beginning: whoever sends what fails costs others
@@ -162,10 +164,11 @@ class Batches:
     async def _together(self, parts: list[_Part]) -> _Part | None:
         """All of them in one piece: nothing of it stands when one fails, which is returned with its error."""
         running: _Part | None = None
+        breath = Breath()
         try:
             async with remembering(self._db) as tx:
-                for number, part in enumerate(parts):
-                    await breathe(number)
+                for part in parts:
+                    await breath.take()
                     if part.begin():
                         running = part
                         with self._at_hand(part):
@@ -182,9 +185,10 @@ class Batches:
 
     async def _apart(self, parts: list[_Part]) -> None:
         """Each with a savepoint of its own."""
+        breath = Breath()
         async with remembering(self._db) as tx:
-            for number, part in enumerate(parts):
-                await breathe(number)
+            for part in parts:
+                await breath.take()
                 if part.begin():
                     with self._at_hand(part):
                         await self._try(tx, part)
@@ -202,7 +206,14 @@ class Batches:
             part.error = error
 
 
-async def breathe(number: int) -> None:
+class Breath:
     """Statements at hand never let go of the event loop: others of this process have their turn now and then."""
-    if number and number % BREATH == 0:
-        await asyncio.sleep(0)
+
+    def __init__(self) -> None:
+        self._until = perf_counter() + BREATH_S
+
+    async def take(self) -> None:
+        """Let go, if it was long ago."""
+        if perf_counter() > self._until:
+            await asyncio.sleep(0)
+            self._until = perf_counter() + BREATH_S
