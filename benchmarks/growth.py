@@ -29,6 +29,9 @@ PEOPLE_PER_HOST: Final = 100
 FEW: Final = 60
 """Objects with a word that others do not have, each time."""
 
+OTHER_WORDS: Final = 997
+"""Times 26 letters: so many words there are besides those that each text has."""
+
 COPIES: Final = 10
 """Hosts that each object reached."""
 
@@ -87,7 +90,10 @@ async def grow(stage: Stage, wanted: int) -> None:
     last = each + fresh - fresh % each - 1
     found = "body" if is_sqlite else "document"
     rare = f"CASE WHEN id > {oldest} - {each + FEW} * {ID_STEP} THEN ' quince' ELSE '' END"
-    words = f"'clay, north side, compost ' || id || {rare}"
+    # As texts have: words that each of them has, and one that few others have, anywhere in the alphabet.
+    letter = f"{'char' if is_sqlite else 'chr'}(CAST(97 + id / {ID_STEP} % 26 AS INTEGER))"
+    other = f"{letter} || (id / {ID_STEP} % {OTHER_WORDS})"
+    words = f"'clay, north side, compost ' || id || ' ' || {other} || {rare}"
     text = words if is_sqlite else f"to_tsvector('simple', {words})"
     index = "rowid, title, body" if is_sqlite else f"object_id, {found}"
     what = f"id, lower(title), {text}" if is_sqlite else f"id, {text}"
