@@ -37,6 +37,20 @@ def to_group(town: LocalHub, group: int | None = None, **more: Any) -> Activity:
     return {"to": [PUBLIC], "cc": [uri], "tag": [mention], **more}
 
 
+async def follower(town: LocalHub, **more: Any) -> str:
+    """Somebody elsewhere who follows the group; their id. `more`: of their server."""
+    fan = town.stubs.somebody("fan", **more)
+    assert (await town.deliver(activity(fan, "Follow", town.group_uri(town.group)))).startswith(
+        "done"
+    )
+    return fan
+
+
+def host_of(uri: str) -> str:
+    """The name of the host in an id, without its port."""
+    return uri.split("/")[2].partition(":")[0]
+
+
 async def stored(town: LocalHub, uri: str) -> threads.Thing | None:
     """What of another server stands here under this id."""
     return await threads.thing_by_uri(town.db, uri)

@@ -13,7 +13,8 @@ from fedcomm.federation.couriers import Couriers, Parcel
 from fedcomm.federation.dispatch import CONSUMER
 from fedcomm.hub import journal
 from fedcomm.store import ids
-from tests.federation.inprocess import LocalHub, ScriptedStubs, local_hub
+from tests.federation.acts import follower, host_of
+from tests.federation.inprocess import ScriptedStubs, local_hub
 
 IMPATIENT: dict[str, dict[str, Any]] = {
     "delivery": {"retry_minutes": [0.0005], "set_aside_after": 2}
@@ -28,21 +29,6 @@ async def servers() -> AsyncIterator[ScriptedStubs]:
     await made.stop()
 
 
-async def follower(hub: LocalHub) -> str:
-    """Somebody elsewhere who follows the group; their host."""
-    fan = hub.stubs.somebody("fan", software="lemmy")
-    follow = {
-        "@context": "https://www.w3.org/ns/activitystreams",
-        "id": f"{fan}/follow",
-        "type": "Follow",
-        "actor": fan,
-        "object": hub.group_uri(hub.group),
-    }
-    assert (await hub.deliver(follow)).startswith("done")
-    await hub.quiet()
-    return fan.split("/")[2].partition(":")[0]
-
-
 async def nudge(couriers: Couriers) -> None:
     """Nobody waits for their next look at what is due."""
     while True:
@@ -54,7 +40,8 @@ async def test_inv_47_what_cannot_be_sent_through_a_fault_of_ours_holds_up_nothi
     database_url: str, tmp_path: Path, servers: ScriptedStubs
 ) -> None:
     async with local_hub(tmp_path, database_url, servers, IMPATIENT) as hub:
-        host = await follower(hub)
+        host = host_of(await follower(hub, software="lemmy"))
+        await hub.quiet()
         spoke = hub.site.federation
         assert spoke is not None
         couriers = spoke._couriers
@@ -92,7 +79,8 @@ async def test_a_stop_in_the_middle_of_a_try_does_not_forget_how_ill_the_host_wa
     database_url: str, tmp_path: Path, servers: ScriptedStubs
 ) -> None:
     async with local_hub(tmp_path, database_url, servers, IMPATIENT) as hub:
-        host = await follower(hub)
+        host = host_of(await follower(hub, software="lemmy"))
+        await hub.quiet()
         sick = servers.hosts[host]
         sick.status = 500
         await hub.write_topic(hub.group, "Once")
@@ -120,7 +108,8 @@ async def test_inv_44_what_is_queued_later_comes_later_whatever_the_clock_says(
 ) -> None:
     """Another process was ahead with its ids when the clock was set back."""
     async with local_hub(tmp_path, database_url, servers, IMPATIENT) as hub:
-        host = await follower(hub)
+        host = host_of(await follower(hub, software="lemmy"))
+        await hub.quiet()
         servers.hosts[host].status = 503
         monkeypatch.setattr(ids, "_last", ids._last + (3_600_000 << ids.TAIL_BITS))
         await hub.write_topic(hub.group, "By the one")

@@ -23,6 +23,7 @@ import pytest
 from fedcomm.federation import lanes
 from fedcomm.store import disk, sqlite
 from tests.databases import PostgreSQLDatabases, PostgreSQLServer, migrate_apart, require_binaries
+from tests.federation.acts import follower, host_of
 from tests.federation.inprocess import LocalHub, ScriptedStubs, local_hub
 from tests.federation.stub import PUBLIC
 
@@ -82,20 +83,6 @@ async def write(hub: LocalHub, cookie: dict[str, str], title: str) -> tuple[int,
         return answer.status, answer.headers.get("Retry-After", ""), await answer.text()
 
 
-async def follower(hub: LocalHub) -> str:
-    """Somebody elsewhere who follows the group; the name of their host."""
-    fan = hub.stubs.somebody("fan")
-    follow = {
-        "@context": "https://www.w3.org/ns/activitystreams",
-        "id": f"{fan}/follow",
-        "type": "Follow",
-        "actor": fan,
-        "object": hub.group_uri(hub.group),
-    }
-    assert (await hub.deliver(follow)).startswith("done")
-    return fan.split("/")[2].partition(":")[0]
-
-
 async def goes_on(hub: LocalHub, cookie: dict[str, str], host: str, author: str) -> None:
     """After a failure: somebody writes, it is delivered, and an answer comes in."""
     async with asyncio.timeout(30):
@@ -129,7 +116,7 @@ async def ask_until(hub: LocalHub, end: float) -> tuple[Counter[tuple[str, int]]
 async def through(hub: LocalHub, fail: Any, mend: Any, statuses: set[int], words: str) -> None:
     """One failure of storage from its beginning to its end."""
     cookie = await hub.cookie()
-    host = await follower(hub)
+    host = host_of(await follower(hub))
     author = hub.stubs.somebody("ida")
     assert await hub.deliver(answer_of(hub, author, 1)) == "done: stored"
     assert await hub.post(answer_of(hub, author, 2)) == 202
@@ -237,7 +224,7 @@ async def test_inv_42_a_disk_that_the_system_made_read_only(
     disk.sync(folder)
     async with local_hub(tmp_path, f"sqlite:///{path}", servers, RETRY) as hub:
         cookie = await hub.cookie()
-        host = await follower(hub)
+        host = host_of(await follower(hub))
         author = servers.somebody("ida")
         assert await hub.deliver(answer_of(hub, author, 1)) == "done: stored"
         assert (await write(hub, cookie, "Before"))[0] == 303
@@ -337,7 +324,7 @@ async def test_inv_42_postgresql_whose_disk_is_full(
         await asyncio.to_thread(migrate_apart, url)
         async with local_hub(tmp_path, url, servers, FULL) as hub:
             cookie = await hub.cookie()
-            host = await follower(hub)
+            host = host_of(await follower(hub))
             author = servers.somebody("ida")
             fill_up(filler)
             written, accepted = set(), set()
@@ -436,7 +423,7 @@ async def test_inv_43_without_a_network_or_names_queues_wait_and_go_on(
     what: str,
 ) -> None:
     async with local_hub(tmp_path, database_url, servers, RETRY) as hub:
-        host = await follower(hub)
+        host = host_of(await follower(hub))
         await hub.quiet()
         before = len(servers.hosts[host].arrived)
         spoke = hub.site.federation

@@ -16,8 +16,8 @@ from fedcomm.store.database import Database
 from fedcomm.store.figures import Tally, Times
 from fedcomm.store.ids import now_ms
 from fedcomm.store.measured import measured
+from tests.federation.acts import activity, follower
 from tests.federation.inprocess import LocalHub, ScriptedStubs, local_hub
-from tests.federation.stub import PUBLIC
 from tests.web.world import MARKER, make_world
 
 TOKEN = "figures-please"
@@ -55,16 +55,7 @@ async def test_verdicts_and_deliveries_are_counted(database_url: str, tmp_path: 
     await stubs.start()
     try:
         async with local_hub(tmp_path, database_url, stubs) as hub:
-            fan = stubs.somebody("fan")
-            follow = {
-                "@context": "https://www.w3.org/ns/activitystreams",
-                "id": f"{fan}/follow",
-                "type": "Follow",
-                "actor": fan,
-                "object": hub.group_uri(hub.group),
-                "to": [PUBLIC],
-            }
-            await hub.deliver(follow)
+            fan = await follower(hub)
             await hub.quiet()
             assert await hub.post(b"{", signer=fan) == 400
     finally:
@@ -87,15 +78,7 @@ async def test_what_waits_and_what_took_its_time_is_in_the_figures(
     settings = {"metrics": {"token": TOKEN}, "delivery": {"retry_minutes": [60]}}
     try:
         async with local_hub(tmp_path, database_url, stubs, settings) as hub:
-            fan = stubs.somebody("fan")
-            follow = {
-                "@context": "https://www.w3.org/ns/activitystreams",
-                "id": f"{fan}/follow",
-                "type": "Follow",
-                "actor": fan,
-                "object": hub.group_uri(hub.group),
-            }
-            await hub.deliver(follow)
+            fan = await follower(hub)
             await hub.quiet()
             before = await figures_of(hub)
             assert before["inbox_oldest_seconds"] == before["deliveries_oldest_seconds"] == 0
@@ -109,7 +92,8 @@ async def test_what_waits_and_what_took_its_time_is_in_the_figures(
                     "UPDATE lanes SET lease_owner = 'elsewhere:1:x', lease_until = ? WHERE queue = 'inbox'",
                     now_ms() + 3_600_000,
                 )
-            assert await hub.post({**follow, "id": f"{fan}/again"}) == 202
+            again = activity(fan, "Follow", hub.group_uri(hub.group))
+            assert await hub.post(again) == 202
             assert (await hub.get("/g/gardening"))[0] == 200
             for table, column in (("inbox", "received_at"), ("deliveries", "created_at")):
                 async with hub.db.transaction() as tx:
