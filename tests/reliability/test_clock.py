@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.federation.acts import follower, host_of
 from tests.federation.inprocess import ScriptedStubs, local_hub
-from tests.reliability.test_failures import RETRY, answer_of, follower, servers, write
+from tests.reliability.test_failures import RETRY, answer_of, servers, write
 from tests.reliability.test_races import until_nothing_is_held
 
 __all__ = ["servers"]
@@ -38,7 +39,7 @@ async def test_inv_44_46_a_clock_that_is_set_by_an_hour_and_back_stops_nothing(
     clock = Clock(monkeypatch)
     async with local_hub(tmp_path, database_url, servers, RETRY) as hub:
         cookie = await hub.cookie()
-        host = await follower(hub)
+        host = host_of(await follower(hub))
         author = servers.somebody("ida")
         for step in range(3):
             # As it was, an hour off, and as it was again; what is under way then goes on.

@@ -12,8 +12,9 @@ import sqlalchemy.exc
 from fedcomm.store import snapshots
 from fedcomm.store.schema import HEAD, schema_state
 from tests.databases import migrate_apart
+from tests.federation.acts import follower, host_of
 from tests.federation.inprocess import ScriptedStubs, local_hub
-from tests.reliability.test_failures import FULL, answer_of, follower, goes_on, servers, write
+from tests.reliability.test_failures import FULL, answer_of, goes_on, servers, write
 from tests.store.test_schema import AFTER_NEXT, NEXT, add_revision, history
 
 __all__ = ["history", "servers"]
@@ -37,7 +38,7 @@ async def test_inv_48_the_release_before_serves_while_a_migration_fails_and_afte
     add_revision(history, AFTER_NEXT, NEXT, "NO SQL AT ALL")
     async with local_hub(tmp_path, database_url, servers, FULL) as hub:
         cookie = await hub.cookie()
-        host = await follower(hub)
+        host = host_of(await follower(hub))
         author = servers.somebody("ida")
         migrating = asyncio.create_task(asyncio.to_thread(migrate_apart, database_url))
         answers: Counter[tuple[str, int]] = Counter()
