@@ -210,15 +210,16 @@ def test_inv_48_killed_at_random_instants_a_migration_has_happened_or_not(
         process.start()
         if longest:
             time.sleep(chance.uniform(0, longest))
-        if longest and process.is_alive():
+        killed = bool(longest) and process.is_alive()
+        if killed:
             assert process.pid is not None
             os.kill(process.pid, signal.SIGKILL)
             kills += 1
         process.join(60)
-        if not longest:
-            # The first one shows how long it takes.
+        if not killed:
+            # Those that are left alone show how long it takes; the first one may have met a busy moment.
             assert process.exitcode == 0
-            longest = time.monotonic() - started
+            longest = min(longest or 60.0, time.monotonic() - started)
         with contextlib.closing(sqlite3.connect(path)) as file:
             assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
             (revision,) = file.execute("SELECT version_num FROM alembic_version").fetchone()
@@ -227,7 +228,7 @@ def test_inv_48_killed_at_random_instants_a_migration_has_happened_or_not(
         assert revision in (HEAD, NEXT)
         assert values == ({("new",)} if revision == NEXT else {("old",)})
         assert bool(copies) == (revision == NEXT)
-        happened += revision == NEXT
+        happened += killed and revision == NEXT
         # Whatever the kill left behind, the next try succeeds.
     last = forks.Process(target=_migrate, args=(f"sqlite:///{path}", str(history)), daemon=True)
     last.start()
