@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Final, TypeVar
 
-from fedcomm.store.database import Database, DatabaseUnavailable, Transaction
+from fedcomm.store.database import Database, DatabaseError, DatabaseUnavailable, Transaction
 from fedcomm.store.remembered import remembering
 
 MOST: Final = 32
@@ -40,6 +40,7 @@ Result = TypeVar("Result")
 class _Part:
     work: Callable[[Transaction], Awaitable[Any]]
     at_hand: bool
+    look: Callable[[Transaction], Awaitable[object]] | None
     done: asyncio.Future[Any]
     result: Any = None
     error: Exception | None = None
@@ -85,16 +86,21 @@ class Batches:
                 self._enough.set()
 
     def ask(
-        self, work: Callable[[Transaction], Awaitable[Result]], *, at_hand: bool = False
+        self,
+        work: Callable[[Transaction], Awaitable[Result]],
+        *,
+        at_hand: bool = False,
+        look: Callable[[Transaction], Awaitable[object]] | None = None,
     ) -> asyncio.Future[Result]:
         """Make a change: the future is what `work` returns, or raises, once all that it did is durable.
 
         `work` may run twice: when the transaction that it was in failed as a whole, of which then nothing is left.
         Nothing may be remembered outside of the transaction that would be wrong if it did. `at_hand`: its statements
-        touch a few rows each (`Database.at_hand`). Whoever cancels the future does not know whether it was done.
+        touch a few rows each (`Database.at_hand`). `look` reads what `work` will read: where every statement is a
+        trip, it runs ahead, with those of the others. Whoever cancels the future does not know whether it was done.
         """
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Part(work, at_hand, done))
+        self._waiting.append(_Part(work, at_hand, look, done))
         if len(self._waiting) >= MOST:
             self._enough.set()
         if self._task is None or self._task.done():
@@ -128,8 +134,7 @@ class Batches:
                 for part in parts:
                     part.settle(error)
             except Exception:
-                # Not one of the changes, which fail by themselves: the transaction as a whole, by one of them. With
-                # savepoints it would be known which.
+                # Not one of the changes, which fail by themselves: the transaction as a whole, by one of them.
                 for part in parts:
                     await self._alone(part)
                 self._careful = CAREFUL
@@ -155,18 +160,19 @@ class Batches:
         if self._careful:
             self._careful -= 1
             await self._apart(parts)
-            return
-        failed = await self._together(parts)
-        if failed is not None and len(parts) > 1:
+        elif not await self._together(parts) and len(parts) > 1:
             self._careful = CAREFUL
             await self._apart(parts)
 
-    async def _together(self, parts: list[_Part]) -> _Part | None:
-        """All of them in one piece: nothing of it stands when one fails, which is returned with its error."""
+    async def _together(self, parts: list[_Part]) -> bool:
+        """All of them in one piece: nothing of it stands when one fails. False then; who it was has the error, if that
+        is known."""
         running: _Part | None = None
         breath = Breath()
         try:
             async with remembering(self._db) as tx:
+                if self._db.trips:
+                    await self._look(tx, parts)
                 for part in parts:
                     await breath.take()
                     if part.begin():
@@ -177,11 +183,24 @@ class Batches:
         except DatabaseUnavailable:
             raise
         except Exception as error:
-            if running is None:
+            if running is not None:
+                running.error = error
+            elif len(parts) == 1:
                 raise
-            running.error = error
-            return running
-        return None
+            return False
+        return True
+
+    async def _look(self, tx: Transaction, parts: list[_Part]) -> None:
+        """Have the transaction remember what the parts will read."""
+        looks = [part.look for part in parts if part.look is not None and not part.done.done()]
+        if len(looks) < 2:
+            return
+        async with tx.together():
+            seen = await asyncio.gather(*(look(tx) for look in looks), return_exceptions=True)
+        for error in seen:
+            # Whatever else they raise, the parts will raise themselves.
+            if isinstance(error, DatabaseError | asyncio.CancelledError):
+                raise error
 
     async def _apart(self, parts: list[_Part]) -> None:
         """Each with a savepoint of its own."""

@@ -115,19 +115,43 @@ class Transaction(Reader, Protocol):
     pseudonyms: Pseudonyms
     row: str
     """The name of a row's own address within a table, for statements that take a bounded number of rows."""
+    for_update: str
+    """Appended to the SELECT of rows that nobody else may change until the transaction ends."""
 
-    async def execute(self, sql: str, *args: Value) -> int:
-        """Run one statement; the number of rows it changed."""
+    async def execute(self, sql: str, *args: Value, keys: Sequence[Value] | None = None) -> int:
+        """Run one statement; the number of rows it changed. `keys`: as with `later`."""
         ...
 
     async def many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
         """Run one statement for each row, in one trip."""
         ...
 
-    async def later(self, sql: str, *args: Value) -> None:
+    async def later(
+        self, sql: str, *args: Value, keys: Sequence[Value] | None = None, first: bool = False
+    ) -> None:
         """Run one statement that writes one table, at the latest when the transaction ends or that table is read: a
         transaction that others share makes many of one kind in one trip. What it does must not hang on what is
-        written to other tables meanwhile."""
+        written to other tables meanwhile.
+
+        `keys`: by which alone what it writes is found (`fedcomm.store.remembered.by_key`). `first`: others may point to
+        the row that it adds, so it is written before all else.
+        """
+        ...
+
+    async def count(self, sql: str, key: int | str, by: int, latest: Value = None) -> None:
+        """Count up or down in the row `key`, at the latest when the transaction ends: who reads the row by its key
+        before that may see the old number. A transaction that others share adds up first. Parameters of `sql`, which
+        writes one table: the number, the number, the last `latest` that was not None, the key."""
+        ...
+
+    def remember(self, row: Sequence[Any], sql: str, *args: Value) -> None:
+        """The row that `one` of this statement would find, in its columns' order, as is known to whoever has just read
+        or written it: a transaction that remembers need not ask."""
+        ...
+
+    def together(self) -> AbstractAsyncContextManager[None]:
+        """Inside the block several tasks may read at the same moment, and nobody writes. Where every statement is a
+        trip (`Database.trips`), what they ask alike goes in one."""
         ...
 
     def savepoint(self) -> AbstractAsyncContextManager[None]:
@@ -146,6 +170,9 @@ class Database(Reader, Protocol):
     pseudonyms: Pseudonyms
     skip_locked: str
     """Appended to the SELECT of a queue claim: rows that another process holds are passed over."""
+    trips: bool
+    """Whether every statement goes to another process: then asking for several at once costs less than one after the
+    other."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """A change of the hub: serialised with every other, durable when the block has ended."""
@@ -174,7 +201,8 @@ class Database(Reader, Protocol):
         ...
 
     def at_hand(self) -> AbstractContextManager[None]:
-        """Inside the block statements run where they are asked for, if the engine is part of this process.
+        """Inside the block statements run where they are asked for, if the engine is part of this process; if it is
+        not, reads that are asked for at the same moment share a trip.
 
         The way to the engine's thread and back costs ten times what finding a row by its key does. Only for
         statements that touch a few rows by an index: nothing else of the process goes on meanwhile. What may wait
@@ -197,7 +225,7 @@ class Database(Reader, Protocol):
 
 
 at_hand: Final[ContextVar[bool]] = ContextVar("at_hand", default=False)
-"""Whether statements run where they are asked for (`Database.at_hand`)."""
+"""Whether statements run where they are asked for, or share trips (`Database.at_hand`)."""
 
 
 @contextmanager

@@ -110,3 +110,9 @@ def parse_id(text: str) -> int | None:
 def now_ms() -> int:
     """The wall clock in Unix milliseconds."""
     return time.time_ns() // 1_000_000
+
+
+def this_second_ms() -> int:
+    """When the current second began, in Unix milliseconds: what is asked twice within it is the same question
+    (`fedcomm.store.remembered`)."""
+    return time.time_ns() // 1_000_000_000 * 1_000

@@ -65,7 +65,7 @@ class _Measured:
 
 
 class _MeasuredTransaction(_Measured):
-    async def execute(self, sql: str, *args: Value) -> int:
+    async def execute(self, sql: str, *args: Value, keys: Sequence[Value] | None = None) -> int:
         started = perf_counter()
         try:
             changed: int = await self._inner.execute(sql, *args)
@@ -73,8 +73,13 @@ class _MeasuredTransaction(_Measured):
             self._note("write", sql, started)
         return changed
 
-    async def later(self, sql: str, *args: Value) -> None:
+    async def later(
+        self, sql: str, *args: Value, keys: Sequence[Value] | None = None, first: bool = False
+    ) -> None:
         await self.execute(sql, *args)
+
+    async def count(self, sql: str, key: int | str, by: int, latest: Value = None) -> None:
+        await self.execute(sql, by, by, latest, key)
 
     async def many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
         started = perf_counter()

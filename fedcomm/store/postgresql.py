@@ -6,8 +6,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Hashable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Hashable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, Literal, cast
 
 import asyncpg
@@ -22,11 +22,13 @@ from fedcomm.store.database import (
     StorageFull,
     Transaction,
     Value,
+    at_hand,
     storable,
 )
 from fedcomm.store.groupcommit import Batch, GroupCommit
 from fedcomm.store.pseudonyms import Pseudonyms
 from fedcomm.store.savepoints import savepoint
+from fedcomm.store.together import Together
 
 SCRUB_S = 3600.0
 """How long the rewriting of one table may take."""
@@ -67,41 +69,128 @@ def numbered(sql: str) -> str:
     return "".join(part + f"${n}" for n, part in enumerate(parts[:-1], 1)) + parts[-1]
 
 
+class _Part(asyncpg.Record):  # type: ignore[misc]
+    """A row of a statement that was asked with several values: its last column says for which."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self[:-1])
+
+    def __len__(self) -> int:
+        return len(self[:-1])
+
+    def keys(self) -> Sequence[str]:
+        return list(super().keys())[:-1]
+
+    def values(self) -> Sequence[Any]:
+        return list(self)
+
+    def items(self) -> Sequence[tuple[str, Any]]:
+        return list(super().items())[:-1]
+
+
+class _Combined:
+    """Statements in the form in which they are asked with several values at once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    async def fetch(
+        self, connection: Any, sql: str, asked: Sequence[Sequence[Value]]
+    ) -> list[list[Row]]:
+        """The rows of each of `asked`, in their order."""
+        combined = self._known.get(sql)
+        if combined is None:
+            statement = await connection.prepare(numbered(sql))
+            types = [f'{each.schema}."{each.name}"' for each in statement.get_parameters()]
+            combined = self._known.setdefault(sql, _combined(sql, types))
+        found: list[list[Row]] = [[] for _ in asked]
+        columns = zip(*(storable(one) for one in asked), strict=True)
+        for row in await connection.fetch(combined, *map(list, columns), record_class=_Part):
+            found[row[-1] - 1].append(row)
+        return found
+
+
+def _combined(sql: str, types: Sequence[str]) -> str:
+    """`sql` for each row of its parameters' arrays. A statement by itself orders and limits what it finds for each."""
+    parts = sql.split("?")
+    inner = "".join(f"{part}asked_.p{n}" for n, part in enumerate(parts[:-1], 1)) + parts[-1]
+    arrays = ", ".join(f"${n}::{each}[]" for n, each in enumerate(types, 1))
+    names = "".join(f"p{n}, " for n in range(1, len(types) + 1))
+    return (
+        f"SELECT found_.*, asked_.n_ FROM unnest({arrays}) WITH ORDINALITY AS asked_({names}n_)"
+        f" CROSS JOIN LATERAL ({inner}) AS found_"
+    )
+
+
 class PostgreSQLTransaction:
     """Statements inside one transaction of one connection."""
 
     dialect: Literal["sqlite", "postgresql"] = "postgresql"
     search: SearchSQL = SEARCH
     row = "ctid"
+    for_update = " FOR UPDATE"
 
-    def __init__(self, connection: Any, pseudonyms: Pseudonyms) -> None:
+    def __init__(self, connection: Any, pseudonyms: Pseudonyms, combined: _Combined) -> None:
         self._connection = connection
+        self._combined = combined
+        self._together: Together | None = None
         self.pseudonyms = pseudonyms
 
     async def all(self, sql: str, *args: Value) -> Sequence[Row]:
+        if self._together is not None and args:
+            return await self._together.ask(sql, args)
         with _translated():
             return cast(
                 "Sequence[Row]", await self._connection.fetch(numbered(sql), *storable(args))
             )
 
     async def one(self, sql: str, *args: Value) -> Row | None:
+        if self._together is not None and args:
+            return _first(await self._together.ask(sql, args))
         with _translated():
             return cast(
                 "Row | None", await self._connection.fetchrow(numbered(sql), *storable(args))
             )
 
     async def value(self, sql: str, *args: Value) -> Any:
+        if self._together is not None and args:
+            return _first_value(await self._together.ask(sql, args))
         with _translated():
             return await self._connection.fetchval(numbered(sql), *storable(args))
 
-    async def execute(self, sql: str, *args: Value) -> int:
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator[None]:
+        self._together = Together(self._fetch, alone=False)
+        try:
+            yield
+        finally:
+            together, self._together = self._together, None
+            await together.close()
+
+    async def _fetch(self, sql: str, asked: Sequence[Sequence[Value]]) -> Sequence[Sequence[Row]]:
+        with _translated():
+            if len(asked) == 1:
+                return [await self._connection.fetch(numbered(sql), *storable(asked[0]))]
+            return await self._combined.fetch(self._connection, sql, asked)
+
+    async def execute(self, sql: str, *args: Value, keys: Sequence[Value] | None = None) -> int:
         with _translated():
             status = cast(str, await self._connection.execute(numbered(sql), *storable(args)))
         count = status.rsplit(" ", 1)[-1]
         return int(count) if count.isdigit() else 0
 
-    async def later(self, sql: str, *args: Value) -> None:
+    async def later(
+        self, sql: str, *args: Value, keys: Sequence[Value] | None = None, first: bool = False
+    ) -> None:
         await self.execute(sql, *args)
+
+    def remember(self, row: Sequence[Any], sql: str, *args: Value) -> None:
+        pass
+
+    async def count(self, sql: str, key: int | str, by: int, latest: Value = None) -> None:
+        await self.execute(sql, by, by, latest, key)
 
     async def many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
         with _translated():
@@ -117,6 +206,7 @@ class PostgreSQLDatabase:
     dialect: Literal["sqlite", "postgresql"] = "postgresql"
     search: SearchSQL = SEARCH
     skip_locked = " FOR UPDATE SKIP LOCKED"
+    trips = True
 
     def __init__(self, pool: Any, pseudonyms: Pseudonyms) -> None:
         self.pseudonyms = pseudonyms
@@ -125,18 +215,33 @@ class PostgreSQLDatabase:
         self._appends = GroupCommit(self._write_batch)
         self._asking = asyncio.Lock()
         self._asked: asyncio.Task[Hashable] | None = None
+        self._combined = _Combined()
+        self._together = Together(self._fetch, alone=True)
 
     async def all(self, sql: str, *args: Value) -> Sequence[Row]:
+        if args and at_hand.get():
+            return await self._together.ask(sql, args)
         with _translated():
             return cast("Sequence[Row]", await self._pool.fetch(numbered(sql), *storable(args)))
 
     async def one(self, sql: str, *args: Value) -> Row | None:
+        if args and at_hand.get():
+            return _first(await self._together.ask(sql, args))
         with _translated():
             return cast("Row | None", await self._pool.fetchrow(numbered(sql), *storable(args)))
 
     async def value(self, sql: str, *args: Value) -> Any:
+        if args and at_hand.get():
+            return _first_value(await self._together.ask(sql, args))
         with _translated():
             return await self._pool.fetchval(numbered(sql), *storable(args))
+
+    async def _fetch(self, sql: str, asked: Sequence[Sequence[Value]]) -> Sequence[Sequence[Row]]:
+        with _translated():
+            if len(asked) == 1:
+                return [await self._pool.fetch(numbered(sql), *storable(asked[0]))]
+            async with self._pool.acquire() as connection:
+                return await self._combined.fetch(connection, sql, asked)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -155,7 +260,7 @@ class PostgreSQLDatabase:
             with _translated():
                 await transaction.start()
             try:
-                yield PostgreSQLTransaction(connection, self.pseudonyms)
+                yield PostgreSQLTransaction(connection, self.pseudonyms, self._combined)
             except BaseException:
                 # A connection that is gone has been rolled back; the first error tells more.
                 with contextlib.suppress(
@@ -190,9 +295,15 @@ class PostgreSQLDatabase:
             # Which transactions a reader sees: every commit makes another one.
             return str(await self.value("SELECT CAST(pg_current_snapshot() AS TEXT)"))
 
-    def at_hand(self) -> AbstractContextManager[None]:
-        """The server is another process: every statement is a trip."""
-        return contextlib.nullcontext()
+    @contextmanager
+    def at_hand(self) -> Iterator[None]:
+        """The server is another process, so every statement is a trip: those that are asked for at the same moment
+        share one."""
+        before = at_hand.set(True)
+        try:
+            yield
+        finally:
+            at_hand.reset(before)
 
     async def scrub(self, tables: Sequence[str]) -> Sequence[str]:
         # A plain VACUUM makes room for others and leaves the old bytes in it until they come; only FULL writes
@@ -217,12 +328,21 @@ class PostgreSQLDatabase:
 
     async def close(self) -> None:
         await self._appends.close()
+        await self._together.close()
         await self._pool.close()
 
     async def _write_batch(self, batch: Batch) -> None:
         async with self.queue_transaction() as tx:
             for sql, rows in batch.items():
                 await tx.many(sql, rows)
+
+
+def _first(rows: Sequence[Row]) -> Row | None:
+    return rows[0] if rows else None
+
+
+def _first_value(rows: Sequence[Row]) -> Any:
+    return cast("Sequence[Any]", rows[0])[0] if rows else None
 
 
 async def _forget_statistics_of_empty(connection: Any, table: str) -> None:

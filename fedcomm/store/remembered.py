@@ -4,14 +4,16 @@ One activity asks for the same actor, group and thread again and again, each tim
 asked before; and the next activity in the same transaction asks for the same group. Nobody else can change a hub's rows
 while a transaction of the hub is open, so an answer stands until the transaction itself writes.
 
-What nobody needs before the end (`Transaction.later`) it writes at the end, all rows of a statement at once.
+What nobody needs before the end (`Transaction.later`, `Transaction.count`) it writes at the end, all rows of a
+statement at once. Of a row that is found by its keys alone it is known who may ask for it, so answers about others
+stand.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import lru_cache
 from typing import Any, Final, Literal
 
@@ -21,7 +23,7 @@ from fedcomm.store.pseudonyms import Pseudonyms
 ROWS_MOST: Final = 5_000
 """So many rows are remembered, an empty answer as one; then all are forgotten."""
 
-LATER_MOST: Final = 200
+LATER_MOST: Final = 500
 """Rows that wait to be written; then they are."""
 
 _WRITES: Final = re.compile(r"(?:INSERT(?: OR REPLACE)? INTO|UPDATE) ([a-z_]+)\b")
@@ -29,6 +31,16 @@ _WRITES: Final = re.compile(r"(?:INSERT(?: OR REPLACE)? INTO|UPDATE) ([a-z_]+)\b
 
 _WORD: Final = re.compile(r"(?<![.\w'])([a-z_]+)(?![.\w'])")
 """Whatever may be the name of a table: neither a column with its alias nor the alias before it."""
+
+
+_BY_KEY: Final[set[str]] = set()
+
+
+def by_key(sql: str) -> str:
+    """Say of a statement that of the tables that are written with keys (`Transaction.later`) it finds rows by its
+    parameters alone, and that nobody takes a number from it that is counted (`Transaction.count`)."""
+    _BY_KEY.add(sql)
+    return sql
 
 
 class Remembering:
@@ -40,21 +52,23 @@ class Remembering:
         self._answers: dict[tuple[str, str, tuple[Value, ...]], tuple[int, Any]] = {}
         self._rows = 0
         self._writes = 0
+        # The last write of each table: of all, of those that named no keys, and of each key.
         self._written: dict[str, int] = {}
-        self._later: dict[str, list[tuple[Value, ...]]] = {}
-        self._later_tables: set[str] = set()
-        self._later_rows = 0
+        self._written_at_large: dict[str, int] = {}
+        self._written_keys: dict[str, dict[Value, int]] = {}
+        self._drop_later()
         self.dialect: Literal["sqlite", "postgresql"] = inner.dialect
         self.search: SearchSQL = inner.search
         self.pseudonyms: Pseudonyms = inner.pseudonyms
         self.row: str = inner.row
+        self.for_update: str = inner.for_update
 
     async def all(self, sql: str, *args: Value) -> Sequence[Row]:
         key = ("all", sql, args)
         if (known := self._known(key)) is not None:
             found: Sequence[Row] = known[1]
             return found
-        await self._write_what(sql)
+        await self._write_what(sql, args)
         rows = await self._inner.all(sql, *args)
         self._note(key, rows, len(rows))
         return rows
@@ -64,7 +78,7 @@ class Remembering:
         if (known := self._known(key)) is not None:
             found: Row | None = known[1]
             return found
-        await self._write_what(sql)
+        await self._write_what(sql, args)
         row = await self._inner.one(sql, *args)
         self._note(key, row, 1)
         return row
@@ -73,26 +87,30 @@ class Remembering:
         key = ("value", sql, args)
         if (known := self._known(key)) is not None:
             return known[1]
-        await self._write_what(sql)
+        await self._write_what(sql, args)
         value = await self._inner.value(sql, *args)
         self._note(key, value, 1)
         return value
 
-    def remember(self, row: Row, sql: str, *args: Value) -> None:
-        """`one` of this statement finds this row: somebody read it with others."""
+    def remember(self, row: Sequence[Any], sql: str, *args: Value) -> None:
         self._note(("one", sql, args), row, 1)
 
-    async def execute(self, sql: str, *args: Value) -> int:
-        await self._write_what(sql)
-        self._forget_what(sql)
+    def together(self) -> AbstractAsyncContextManager[None]:
+        return self._inner.together()
+
+    async def execute(self, sql: str, *args: Value, keys: Sequence[Value] | None = None) -> int:
+        await self._write_what(sql, args)
+        self._forget_what(sql, keys)
         return await self._inner.execute(sql, *args)
 
     async def many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
-        await self._write_what(sql)
+        await self._write_what(sql, ())
         self._forget_what(sql)
         await self._inner.many(sql, rows)
 
-    async def later(self, sql: str, *args: Value) -> None:
+    async def later(
+        self, sql: str, *args: Value, keys: Sequence[Value] | None = None, first: bool = False
+    ) -> None:
         table = written(sql)
         if table is None:
             await self.execute(sql, *args)
@@ -100,18 +118,38 @@ class Remembering:
         if table in self._later_tables and sql not in self._later:
             # Statements of one table are made in their order.
             await self.write()
-        self._forget_what(sql)
+        self._forget_what(sql, keys)
         self._later.setdefault(sql, []).append(args)
         self._later_tables.add(table)
+        if keys is None:
+            self._later_at_large.add(table)
+        else:
+            self._later_keys.setdefault(table, set()).update(keys)
+        if first:
+            self._later_new.add(sql)
         self._later_rows += 1
         if self._later_rows >= LATER_MOST:
             await self.write()
 
+    async def count(self, sql: str, key: int | str, by: int, latest: Value = None) -> None:
+        table = written(sql)
+        assert table is not None
+        self._forget_what(sql, ())
+        self._later_tables.add(table)
+        so_far, before = self._later_counts.get((sql, key), (0, None))
+        self._later_counts[sql, key] = (so_far + by, latest if latest is not None else before)
+
     async def write(self) -> None:
         """Make what was to be made later."""
-        later = self._later
+        later, new, counts = self._later, self._later_new, self._later_counts
         self._drop_later()
-        for sql, rows in later.items():
+        # What is new comes first: the others may point to it.
+        for sql in sorted(later, key=lambda sql: sql not in new):
+            await self._inner.many(sql, later[sql])
+        added: dict[str, list[tuple[Value, ...]]] = {}
+        for (sql, key), (by, latest) in counts.items():
+            added.setdefault(sql, []).append((by, by, latest, key))
+        for sql, rows in added.items():
             await self._inner.many(sql, rows)
 
     @asynccontextmanager
@@ -128,30 +166,58 @@ class Remembering:
             raise
 
     def _drop_later(self) -> None:
-        self._later, self._later_tables, self._later_rows = {}, set(), 0
+        self._later: dict[str, list[tuple[Value, ...]]] = {}
+        self._later_counts: dict[tuple[str, int | str], tuple[int, Value]] = {}
+        self._later_new: set[str] = set()
+        self._later_tables: set[str] = set()
+        self._later_at_large: set[str] = set()
+        self._later_keys: dict[str, set[Value]] = {}
+        self._later_rows = 0
 
-    async def _write_what(self, sql: str) -> None:
+    async def _write_what(self, sql: str, args: Sequence[Value]) -> None:
         """Before `sql`: what was to be made later, if `sql` reads it, changes it or may do either."""
-        if not self._later:
+        if not self._later_tables:
+            return
+        if not sql.startswith("SELECT "):
+            # What it writes may point to what is new.
+            if (
+                self._later_new
+                or written(sql) is None
+                or not self._later_tables.isdisjoint(words(sql))
+            ):
+                await self.write()
             return
         named = words(sql)
-        if not self._later_tables.isdisjoint(named) or (
-            not sql.startswith("SELECT ") and written(sql) is None
-        ):
+        if sql not in _BY_KEY:
+            asked = not self._later_tables.isdisjoint(named)
+        else:
+            asked = not self._later_at_large.isdisjoint(named) or any(
+                table in named and not keys.isdisjoint(args)
+                for table, keys in self._later_keys.items()
+            )
+        if asked:
             await self.write()
 
     def _known(self, key: tuple[str, str, tuple[Value, ...]]) -> tuple[int, Any] | None:
-        """The answer of before, unless a table was written since that it may have come from."""
+        """The answer of before, unless something was written since that it may have come from."""
         answer = self._answers.get(key)
         if answer is None:
             return None
         at = answer[0]
         if at != self._writes:
-            named = words(key[1])
-            for table, written_at in self._written.items():
+            _, sql, args = key
+            keyed = sql in _BY_KEY
+            named = words(sql)
+            for table, written_at in (self._written_at_large if keyed else self._written).items():
                 if written_at > at and table in named:
                     del self._answers[key]
                     return None
+            if keyed and any(
+                table in named and any(written_at.get(one, 0) > at for one in args)
+                for table, written_at in self._written_keys.items()
+            ):
+                del self._answers[key]
+                return None
         return answer
 
     def _note(self, key: tuple[str, str, tuple[Value, ...]], answer: Any, rows: int) -> None:
@@ -165,14 +231,18 @@ class Remembering:
             self._rows = rows
         self._answers[key] = (self._writes, answer)
 
-    def _forget_what(self, sql: str) -> None:
-        """`sql` writes: whatever was read from its table is not known any more."""
+    def _forget_what(self, sql: str, keys: Sequence[Value] | None = None) -> None:
+        """`sql` writes: what was read from its table is not known any more; with `keys`, what was asked by them."""
         table = written(sql)
         if table is None:
             self._answers.clear()
             return
         self._writes += 1
         self._written[table] = self._writes
+        if keys is None:
+            self._written_at_large[table] = self._writes
+        else:
+            self._written_keys.setdefault(table, {}).update(dict.fromkeys(keys, self._writes))
 
 
 @asynccontextmanager

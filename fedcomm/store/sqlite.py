@@ -79,6 +79,7 @@ class SQLiteTransaction:
     dialect: Literal["sqlite", "postgresql"] = "sqlite"
     search: SearchSQL = SEARCH
     row = "rowid"
+    for_update = ""
 
     def __init__(self, connection: aiosqlite.Connection, pseudonyms: Pseudonyms) -> None:
         self._connection = connection
@@ -102,14 +103,26 @@ class SQLiteTransaction:
                 return _first_value(_fetch(self._connection._conn, sql, args))
         return _first_value(await self.all(sql, *args))
 
-    async def execute(self, sql: str, *args: Value) -> int:
+    async def execute(self, sql: str, *args: Value, keys: Sequence[Value] | None = None) -> int:
         with _translated():
             if at_hand.get():
                 return _changed(self._connection._conn, sql, storable(args))
             return await _run(self._connection, sql, args)
 
-    async def later(self, sql: str, *args: Value) -> None:
+    async def later(
+        self, sql: str, *args: Value, keys: Sequence[Value] | None = None, first: bool = False
+    ) -> None:
         await self.execute(sql, *args)
+
+    def remember(self, row: Sequence[Any], sql: str, *args: Value) -> None:
+        pass
+
+    async def count(self, sql: str, key: int | str, by: int, latest: Value = None) -> None:
+        await self.execute(sql, by, by, latest, key)
+
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator[None]:
+        yield
 
     async def many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
         wanted = [storable(row) for row in rows]
@@ -129,6 +142,7 @@ class SQLiteDatabase:
     dialect: Literal["sqlite", "postgresql"] = "sqlite"
     search: SearchSQL = SEARCH
     skip_locked = ""
+    trips = False
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fedcomm.store.database import Conflict, Database
-from fedcomm.store.remembered import Remembering, remembering, words, written
+from fedcomm.store.remembered import Remembering, by_key, remembering, words, written
 
 KEYS = ("b-1", "b-2")
 READS = (
@@ -28,9 +28,21 @@ WRITES = (
     " ON CONFLICT (key) DO UPDATE SET value = 'z' RETURNING value",
 )
 
+BY_KEY = by_key("SELECT s.value, s.key FROM settings s WHERE s.key = ?")
+KEYED = (
+    "INSERT INTO settings (key, value) VALUES (?, ?)"
+    " ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+)
+COUNT = (
+    "UPDATE cursors SET seq = CASE WHEN seq + ? < 0 THEN 0 ELSE seq + ? END"
+    " WHERE COALESCE(?, '') <> 'never' AND consumer = ?"
+)
+
 steps = st.lists(
     st.tuples(
-        st.sampled_from(("read", "write", "undone", "later", "later undone")),
+        st.sampled_from(
+            ("read", "by key", "write", "undone", "later", "later undone", "keyed", "count")
+        ),
         st.integers(0, len(WRITES) - 1),
         st.sampled_from(KEYS),
     ),
@@ -53,6 +65,15 @@ async def _play(tx: Any, played: list[tuple[str, int, str]]) -> list[Any]:
                 [tuple(row) for row in await tx.all(sql, key)],
                 None if (row := await tx.one(sql, key)) is None else tuple(row),
             ]
+            continue
+        if what == "by key":
+            heard.append(await tx.value(BY_KEY, key))
+            continue
+        if what == "keyed":
+            await tx.later(KEYED, key, f"k{number}", keys=(key,), first=True)
+            continue
+        if what == "count":
+            await tx.count(COUNT, key, number, str(number))
             continue
         sql = WRITES[number]
         if what == "later" and "RETURNING" not in sql:
@@ -139,6 +160,18 @@ async def test_what_was_read_is_read_once(db: Database) -> None:
 
     async with db.transaction() as inner:
         tx = Remembering(Asked(inner))  # type: ignore[arg-type]
+        for key in ("b-1", "b-2"):
+            assert await tx.value(BY_KEY, key) is None
+        await tx.later(KEYED, "b-1", "new", keys=("b-1",), first=True)
+        assert await tx.value(BY_KEY, "b-2") is None
+        assert len(asked) == 2, "a row with another key was written"
+        assert await tx.value(BY_KEY, "b-1") == "new"
+        assert len(asked) == 3
+
+    asked.clear()
+    async with db.transaction() as inner:
+        tx = Remembering(Asked(inner))  # type: ignore[arg-type]
+        await tx.execute("DELETE FROM settings WHERE key = ?", "b-1")
         for _ in range(3):
             await tx.value(READS[0], "b-1")
         await tx.execute(WRITES[3], "b-1")
