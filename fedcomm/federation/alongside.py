@@ -8,37 +8,55 @@ people, make nothing but what they name, and of which none names what another on
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from collections import deque
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
 
 from activitypub.documents import ActivityDocument
 from activitypub.interactions import read_quote
 from activitypub.origins import parse_url
+from fedcomm.federation.changes import Change
 from fedcomm.store.database import Row
 from fedcomm.store.ids import now_ms
 
 MOST: Final = 32
 """Activities of one host that are prepared and not written."""
 
+Prepared = tuple[int, Change]
+"""Whose activity it is, by their id, and what it changes."""
+
 TYPES: Final = frozenset({"Create", "Like", "Dislike", "EmojiReact"})
 """They make something new, and change what they answer by counting it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A row of the inbox that is being prepared."""
+
+    row: Row
+    at_hand: bool
+    prepared: Coroutine[Any, Any, Prepared | None] | asyncio.Future[Prepared | None]
+
+
 class Alongside:
-    """What is under way of one host, in its order: rows of the inbox, each with what becomes of it. `held_at`: when
-    its lane was taken, or its lease renewed (Unix milliseconds)."""
+    """What is under way of one host, in its order: rows of the inbox that are being prepared, and after them those that
+    are being made, each with what becomes of it. `held_at`: when its lane was taken, or its lease renewed (Unix
+    milliseconds)."""
 
     def __init__(self) -> None:
         self.held_at = now_ms()
+        self.begun: deque[Begun] = deque()
         self.under_way: list[tuple[Row, asyncio.Future[bool]]] = []
         self._people: set[str] = set()
         self._made = _Ids()
 
     def has_room_for(self, activity: ActivityDocument, signer_uri: str) -> bool:
         """Whether it may be prepared before all that is under way is written."""
-        if not self.under_way:
+        if not self.begun and not self.under_way:
             return True
         return (
-            len(self.under_way) < MOST
+            len(self.begun) + len(self.under_way) < MOST
             and _makes_what_it_names(activity, signer_uri)
             # Empty after one that nothing goes alongside of.
             and bool(self._people)
@@ -47,11 +65,9 @@ class Alongside:
             and not self._made.stand_in(activity.raw)
         )
 
-    def add(
-        self, activity: ActivityDocument, row: Row, signer_uri: str, made: asyncio.Future[bool]
-    ) -> None:
-        """It is prepared; `made`: what comes of it."""
-        self.under_way.append((row, made))
+    def begin(self, activity: ActivityDocument, signer_uri: str, begun: Begun) -> None:
+        """It is being prepared."""
+        self.begun.append(begun)
         if not _makes_what_it_names(activity, signer_uri):
             self._people.clear()
             return
@@ -61,12 +77,30 @@ class Alongside:
             if uri is not None:
                 self._made.add(uri)
 
+    def give_up(self) -> None:
+        """Nothing more is made of what is under way."""
+        for each in self.begun:
+            if isinstance(each.prepared, asyncio.Future):
+                each.prepared.cancel()
+                each.prepared.add_done_callback(_heard)
+            else:
+                each.prepared.close()
+        self.begun.clear()
+        for _, made in self.clear():
+            made.cancel()
+
     def clear(self) -> list[tuple[Row, asyncio.Future[bool]]]:
-        """Everything that was under way."""
+        """Everything that was being made; nothing is being prepared."""
         under_way, self.under_way = self.under_way, []
         self._people.clear()
         self._made = _Ids()
         return under_way
+
+
+def _heard(done: asyncio.Future[Prepared | None]) -> None:
+    """Nobody waits for it any more, whatever it raises."""
+    if not done.cancelled():
+        done.exception()
 
 
 class _Ids:

@@ -35,8 +35,12 @@ _WANT = (
 async def want(tx: Transaction, root_id: int, kind: Kind, uri: str, host_id: int) -> None:
     """Note that a collection is to be read: for the thread (or actor) `root_id`, in the lane of `host_id`."""
     now = now_ms()
-    changed = await tx.execute(_WANT, root_id, uri, kind, host_id, now, now - REST_MS)
-    if changed:
+    wanted = (root_id, uri, kind, host_id, now, now - REST_MS)
+    if kind == "replies":
+        # Each object has its own: this one is nearly always new.
+        await tx.later(_WANT, *wanted)
+        await tx.later(lanes.WAKE, "backfill", host_id, now)
+    elif await tx.execute(_WANT, *wanted):
         await lanes.wake(tx, "backfill", [host_id])
 
 

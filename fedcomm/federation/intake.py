@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
+from typing import Final
 
 from activitypub.accessors import Refused
 from activitypub.documents import ActivityDocument, read_activity
@@ -20,9 +21,9 @@ from activitypub.failures import FetchBudget, FetchError
 from activitypub.ijson import IJSONError, parse_object
 from fedcomm.config import Config
 from fedcomm.federation import lanes
-from fedcomm.federation.alongside import Alongside
+from fedcomm.federation.alongside import Alongside, Begun, Prepared
 from fedcomm.federation.canary import Canary
-from fedcomm.federation.changes import Change
+from fedcomm.federation.changes import Change, Foreseen, Look
 from fedcomm.federation.crew import Crew
 from fedcomm.federation.directory import Directory
 from fedcomm.federation.handlers import Handlers
@@ -37,6 +38,7 @@ from fedcomm.store import figures
 from fedcomm.store.batches import Batches, Breath
 from fedcomm.store.database import Database, DatabaseUnavailable, Row, Transaction
 from fedcomm.store.ids import now_ms
+from fedcomm.store.remembered import by_key
 
 log = logging.getLogger("fedcomm.inbox")
 
@@ -65,8 +67,17 @@ UNBELIEVABLE = frozenset({"refused", "id_mismatch", "content_type", "json"})
 
 VERDICT_CHARACTERS = 200
 
-STORED = "stored"
-"""The verdict of most activities."""
+_WAITS: Final = by_key("SELECT 1 FROM inbox WHERE id = ? AND state = 'waiting'")
+by_key(_WAITS + " FOR UPDATE")
+
+_FINISH: Final = (
+    "UPDATE inbox SET state = ?, verdict = ?, body = NULL, attempts = attempts + 1"
+    " WHERE id = ? AND state = 'waiting'"
+)
+
+
+class _LaneLost(Exception):
+    """Somebody else works off the lane."""
 
 
 class Intake:
@@ -97,6 +108,7 @@ class Intake:
             lanes_per_hand=LANES_PER_HAND,
         )
         self._batches = Batches(db)
+        self._breath = Breath()
         self.on_change: Callable[[], None] = lanes.idle
         self.canary: Canary | None = None
         self.pressure = Pressure()
@@ -119,31 +131,26 @@ class Intake:
         try:
             while rows := await self._waiting(lane.host_id):
                 with self._batches.preparing():
-                    if not await self._prepare_all(lane, rows, alongside):
-                        return
+                    for row in rows:
+                        await self._process(row, alongside, lane)
+                    await self._hand_over(alongside, lane)
                 # What is not written yet would be found waiting once more.
-                await self._written(alongside)
+                await self._written(alongside, lane)
             released = await self._release(lane)
+        except _LaneLost:
+            # Who has it now does the rest.
+            released = True
         finally:
-            for _, made in alongside.clear():
-                made.cancel()
+            alongside.give_up()
             if not released:
                 await asyncio.shield(self._release(lane))
 
-    async def _prepare_all(
-        self, lane: lanes.Lane, rows: Sequence[Row], alongside: Alongside
-    ) -> bool:
-        """Process the rows in their order; the last of them may be under way. False when the lane was lost: who has
-        it now does the rest."""
-        breath = Breath()
-        for row in rows:
-            if now_ms() - alongside.held_at > LEASE_MS / 4:
-                alongside.held_at = now_ms()
-                if not await lanes.renew(self._db, "inbox", lane.host_id, lease_ms=LEASE_MS):
-                    return False
-            await self._process(row, alongside)
-            await breath.take()
-        return True
+    async def _keep(self, lane: lanes.Lane, alongside: Alongside) -> None:
+        """Renew the lease in time. Raises _LaneLost."""
+        if now_ms() - alongside.held_at > LEASE_MS / 4:
+            alongside.held_at = now_ms()
+            if not await lanes.renew(self._db, "inbox", lane.host_id, lease_ms=LEASE_MS):
+                raise _LaneLost
 
     async def _release(self, lane: lanes.Lane) -> bool:
         if self._db.dialect == "sqlite":
@@ -173,41 +180,75 @@ class Intake:
                 BATCH,
             )
 
-    async def _process(self, row: Row, alongside: Alongside) -> None:
-        """Prepare what the row asks for, and have it made; `alongside`: what is under way of the same host."""
+    async def _process(self, row: Row, alongside: Alongside, lane: lanes.Lane) -> None:
+        """Prepare what the row asks for; `alongside`: what is under way of the same host. Where statements are trips
+        (`Database.trips`), activities that go alongside each other are prepared at the same moment."""
+        await self._keep(lane, alongside)
         try:
             if self.canary is not None and self.canary.concerns(row["signer_uri"]):
+                await self._written(alongside, lane)
                 await self._come_round(self.canary, row)
                 return
             activity = self.just_read.take(row["id"]) or self._read(row)
-            if not alongside.has_room_for(activity, row["signer_uri"]):
-                await self._written(alongside)
-            at_hand = activity.type in AT_HAND
-            with self._db.at_hand() if at_hand else nullcontext():
-                async with asyncio.timeout(ACTIVITY_SECONDS):
-                    change = await self._prepared(row, activity)
-            if change is not None:
-                made = self._batches.ask(partial(self._make, row["id"], *change), at_hand=at_hand)
-                alongside.add(activity, row, row["signer_uri"], made)
         except DatabaseUnavailable:
             raise
         except Exception as error:
             await self._not_made(row, error)
+            return
+        if not alongside.has_room_for(activity, row["signer_uri"]):
+            await self._written(alongside, lane)
+        prepared = self._prepared(row, activity)
+        begun = Begun(
+            row,
+            activity.type in AT_HAND,
+            asyncio.create_task(prepared) if self._db.trips else prepared,
+        )
+        alongside.begin(activity, row["signer_uri"], begun)
+        if not self._db.trips:
+            await self._hand_over(alongside, lane)
+            await self._breath.take()
 
-    async def _prepared(self, row: Row, activity: ActivityDocument) -> tuple[int, Change] | None:
+    async def _hand_over(self, alongside: Alongside, lane: lanes.Lane) -> None:
+        """Have everything that was begun made, in its order, each when it is prepared."""
+        while alongside.begun:
+            await self._keep(lane, alongside)
+            row, at_hand = alongside.begun[0].row, alongside.begun[0].at_hand
+            try:
+                # How long it may take counts from here: before, it may have waited for the one before it.
+                async with asyncio.timeout(ACTIVITY_SECONDS):
+                    prepared = await alongside.begun[0].prepared
+            except DatabaseUnavailable:
+                raise
+            except Exception as error:
+                await self._not_made(row, error)
+            else:
+                if prepared is not None:
+                    signer_id, change = prepared
+                    look = change.look if isinstance(change, Foreseen) else None
+                    made = self._batches.ask(
+                        partial(self._make, row["id"], signer_id, change),
+                        at_hand=at_hand,
+                        look=partial(self._look, row["id"], signer_id, look) if look else None,
+                    )
+                    alongside.under_way.append((row, made))
+            alongside.begun.popleft()
+
+    async def _prepared(self, row: Row, activity: ActivityDocument) -> Prepared | None:
         """Whose it is, and what it changes; None when its host waits for a decision."""
-        received = await self._received(row, activity)
-        # Asked again now: what was let in may have been decided about meanwhile (INV-21).
-        level = (await self._book.policy(received.signer.host or "")).level
-        if level == "queue":
-            await self._hold(row["id"])
-            return None
-        if level == "suspend":
-            raise Refused("suspended")
-        return received.signer.id, await self._handlers.prepare(received)
+        with self._db.at_hand() if activity.type in AT_HAND else nullcontext():
+            received = await self._received(row, activity)
+            # Asked again now: what was let in may have been decided about meanwhile (INV-21).
+            level = (await self._book.policy(received.signer.host or "")).level
+            if level == "queue":
+                await self._hold(row["id"])
+                return None
+            if level == "suspend":
+                raise Refused("suspended")
+            return received.signer.id, await self._handlers.prepare(received)
 
-    async def _written(self, alongside: Alongside) -> None:
+    async def _written(self, alongside: Alongside, lane: lanes.Lane) -> None:
         """Wait until all that is under way is on disk, or is set aside."""
+        await self._hand_over(alongside, lane)
         under_way = alongside.clear()
         if not under_way:
             return
@@ -256,18 +297,21 @@ class Intake:
 
     async def _make(self, row_id: int, signer_id: int, change: Change, tx: Transaction) -> bool:
         """Make a prepared change, unless another worker has processed the row meanwhile: then it is False."""
-        if not await self._finish(tx, row_id, "done", STORED):
+        if await tx.value(_WAITS + tx.for_update, row_id) is None:
             return False
         # Somebody may have begun to erase the sender while we fetched what it needs (INV-50).
         signer = await actors.actor(tx, signer_id)
         if signer is None or signer.deleted_at is not None:
             raise Refused("signer-gone")
         verdict = await change(tx)
-        if verdict != STORED:
-            await tx.execute(
-                "UPDATE inbox SET verdict = ? WHERE id = ?", verdict[:VERDICT_CHARACTERS], row_id
-            )
+        await tx.later(_FINISH, "done", verdict[:VERDICT_CHARACTERS], row_id, keys=(row_id,))
         return True
+
+    async def _look(self, row_id: int, signer_id: int, look: Look, tx: Transaction) -> None:
+        """Read what `_make` will read."""
+        await tx.value(_WAITS + tx.for_update, row_id)
+        await actors.actor(tx, signer_id)
+        await look(tx)
 
     async def _come_round(self, canary: Canary, row: Row) -> None:
         """What the hub sent to itself, to see whether it arrives."""
@@ -299,13 +343,7 @@ class Intake:
     async def _finish(self, tx: Transaction, row_id: int, state: str, verdict: str) -> bool:
         """Mark the row; False when another worker has processed it meanwhile (INV-9)."""
         # The body goes with the effect: what is left is the id, as memory against repeats.
-        finished = await tx.execute(
-            "UPDATE inbox SET state = ?, verdict = ?, body = NULL, attempts = attempts + 1"
-            " WHERE id = ? AND state = 'waiting'",
-            state,
-            verdict[:VERDICT_CHARACTERS],
-            row_id,
-        )
+        finished = await tx.execute(_FINISH, state, verdict[:VERDICT_CHARACTERS], row_id)
         return finished > 0
 
     async def _set_aside(self, row_id: int, state: str, verdict: str) -> None:

@@ -37,12 +37,13 @@ from fedcomm.hub.policies import PolicyBook
 from fedcomm.hub.visibility import Visibility
 from fedcomm.store.database import Database, Reader, Transaction, marks
 from fedcomm.store.ids import now_ms
+from fedcomm.store.remembered import by_key
 
 ANCESTORS = 20
 """How far up a thread is followed to find where a reply belongs (security.md §4 allows 50)."""
 
 
-MET = (
+MET: Final = by_key(
     "SELECT (SELECT o.id FROM objects o WHERE o.uri = ?) AS known,"
     " (SELECT 1 FROM tombstones WHERE uri_hash = ?) AS deleted,"
     " (SELECT 1 FROM held WHERE object_uri = ? AND released_at IS NULL LIMIT 1) AS held"
@@ -237,6 +238,15 @@ class Library:
         if stored is not None and arrival.quotation is not None:
             await self.quoting.keep(tx, stored, arrival.quotation)
         return stored
+
+    async def look(self, tx: Transaction, arrival: Arrival) -> None:
+        """Read what `store` reads of every answer. Raises what it raises."""
+        uri = arrival.document.id
+        await tx.one(MET, uri, uri_hash(uri), uri)
+        await self.names_absent(tx, arrival.document)
+        if arrival.parent_id is not None:
+            author = arrival.author
+            await threads.require_reply(tx, author.id, arrival.parent_id, author.host_id or 0)
 
     async def _store(self, tx: Transaction, arrival: Arrival) -> int | None:
         document = arrival.document

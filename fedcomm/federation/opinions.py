@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fedcomm.federation.changes import Change, nothing
+from fedcomm.federation.changes import Change, Foreseen, nothing
 from fedcomm.federation.emotes import feeling_of
 from fedcomm.federation.library import Library
 from fedcomm.federation.received import Received, keep
@@ -55,7 +55,10 @@ class Opinions:
                 await keep(tx, received, object_id=known.id)
             return kind if added else f"{kind} already counted"
 
-        return change
+        async def look(tx: Transaction) -> None:
+            await reactions.look(tx, received.signer.id, known.id, kind)
+
+        return Foreseen(change, look)
 
     async def undone(
         self, received: Received, kind: str | None, target: str | None

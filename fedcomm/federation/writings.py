@@ -6,6 +6,7 @@ Who signed may be the author, or a person of the server whose group is; all else
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from activitypub import accessors
 from activitypub.accessors import Refused
@@ -14,7 +15,7 @@ from activitypub.origins import same_origin
 from activitypub.vocabulary import ACTOR_TYPES
 from fedcomm.federation import backlog
 from fedcomm.federation.addresses import Addresses
-from fedcomm.federation.changes import Change, nothing
+from fedcomm.federation.changes import Change, Foreseen, nothing
 from fedcomm.federation.consents import Consents
 from fedcomm.federation.contents import addressed, ballot_of, fitted
 from fedcomm.federation.directory import Directory
@@ -113,7 +114,10 @@ class Writings:
             await backlog.want_rest(tx, stored, thing, self._at, allow_http=self._http)
             return "stored"
 
-        return change
+        return Foreseen(change, partial(self._look, arrival))
+
+    async def _look(self, arrival: Arrival, tx: Transaction) -> None:
+        await self._library.look(tx, arrival)
 
     def judge_of(self, received: Received, uri: str) -> Judge:
         """Looks at the object `uri` of this activity, and at what it brings along, before that is stored."""

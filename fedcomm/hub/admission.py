@@ -42,7 +42,7 @@ async def require_topic(
 
 
 async def require_host(
-    tx: Transaction, group_id: int, host_id: int | None, place: groups.Membership | None
+    tx: Reader, group_id: int, host_id: int | None, place: groups.Membership | None
 ) -> None:
     """Raises NotAllowed unless people of this host may write in the group. Who looks after it may always."""
     if place is not None and place.moderates:
@@ -102,7 +102,7 @@ async def _note_hosts(
 
 
 async def must_wait(
-    tx: Transaction,
+    tx: Reader,
     group: groups.Group,
     author_id: int,
     host_id: int | None,

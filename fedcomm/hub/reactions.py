@@ -18,16 +18,18 @@ from fedcomm.hub import (
     journal,
     notifications,
     permissions,
+    things,
     threads,
 )
 from fedcomm.hub.errors import NotAllowed, NotFound
 from fedcomm.hub.visibility import can_read, member, remote
 from fedcomm.store.database import Reader, Transaction, marks
 from fedcomm.store.ids import new_id, now_ms
+from fedcomm.store.remembered import by_key
 
 Kind = Literal["like", "dislike", "share"]
 
-COUNTERS: Final[dict[Kind, str]] = {
+COUNTERS: Final[dict[Kind, things.Counted]] = {
     "like": "like_count",
     "dislike": "dislike_count",
     "share": "share_count",
@@ -69,30 +71,8 @@ async def add(
 
     A like takes the actor's dislike back and the other way round. Raises NotFound.
     """
-    await threads.require_home(tx, actor_id)
-    target = await threads.thing(tx, object_id)
-    person = await actors.actor(tx, actor_id)
-    if target is None or target.deleted_at is not None or person is None:
-        raise NotFound("This is not there any more.")
-    viewer = member(actor_id) if person.is_local else remote(actor_id, person.host_id or 0)
-    if not await can_read(tx, viewer, object_id):
-        raise NotFound("This is not there any more.")
-    if target.visibility == "members":
-        # Their server may have the copy; only those who are in the group take part.
-        await threads.require_place_of(tx, target, actor_id)
-    if (
-        kind == "like"
-        and person.is_local
-        and not await permissions.may_on_remote(tx, "like", object_id, actor_id)
-    ):
-        raise NotAllowed("Its author does not let you like this.")
-    if target.group_id is not None:
-        place = await groups.membership(tx, target.group_id, actor_id)
-        if place is not None and place.state == "banned":
-            raise NotAllowed("You may not take part in this group.")
-        if await group_hosts.access(tx, target.group_id, person.host_id) == "none":
-            raise NotAllowed("You may not take part in this group.")
-    opposite: Kind | None = {"like": "dislike", "dislike": "like"}.get(kind)  # type: ignore[assignment]
+    person, target = await require(tx, actor_id, object_id, kind)
+    opposite = _OPPOSITE.get(kind)
     if opposite is not None:
         await withdraw(tx, actor_id, object_id, opposite)
     reaction_id = new_id()
@@ -108,6 +88,7 @@ async def add(
         now_ms(),
         text,
         emoji_id,
+        keys=(actor_id,),
     )
     if not added:
         if text:
@@ -121,10 +102,7 @@ async def add(
                 kind,
             )
         return False
-    await tx.execute(
-        f"UPDATE objects SET {COUNTERS[kind]} = {COUNTERS[kind]} + 1 WHERE id = ?",
-        object_id,
-    )
+    await things.count(tx, object_id, COUNTERS[kind], 1)
     await journal.record(
         tx,
         "reaction_added",
@@ -141,30 +119,62 @@ async def add(
     return True
 
 
+async def require(
+    db: Reader, actor_id: int, object_id: int, kind: Kind
+) -> tuple[actors.Actor, things.Thing]:
+    """Who reacts, and to what. Raises NotFound, NotAllowed unless they may."""
+    await threads.require_home(db, actor_id)
+    target = await threads.thing(db, object_id)
+    person = await actors.actor(db, actor_id)
+    if target is None or target.deleted_at is not None or person is None:
+        raise NotFound("This is not there any more.")
+    viewer = member(actor_id) if person.is_local else remote(actor_id, person.host_id or 0)
+    if not await can_read(db, viewer, object_id):
+        raise NotFound("This is not there any more.")
+    if target.visibility == "members":
+        # Their server may have the copy; only those who are in the group take part.
+        await threads.require_place_of(db, target, actor_id)
+    if (
+        kind == "like"
+        and person.is_local
+        and not await permissions.may_on_remote(db, "like", object_id, actor_id)
+    ):
+        raise NotAllowed("Its author does not let you like this.")
+    if target.group_id is not None:
+        place = await groups.membership(db, target.group_id, actor_id)
+        if place is not None and place.state == "banned":
+            raise NotAllowed("You may not take part in this group.")
+        if await group_hosts.access(db, target.group_id, person.host_id) == "none":
+            raise NotAllowed("You may not take part in this group.")
+    return person, target
+
+
+async def look(db: Reader, actor_id: int, object_id: int, kind: Kind) -> None:
+    """Read what `add` will read. Raises NotFound, NotAllowed."""
+    await require(db, actor_id, object_id, kind)
+    if kind in _OPPOSITE:
+        await db.one(_FIND, object_id, actor_id, _OPPOSITE[kind])
+
+
+_OPPOSITE: Final[dict[Kind, Kind]] = {"like": "dislike", "dislike": "like"}
+_FIND: Final = by_key("SELECT id FROM reactions WHERE object_id = ? AND actor_id = ? AND kind = ?")
+
+
 async def withdraw(tx: Transaction, actor_id: int, object_id: int, kind: Kind) -> bool:
     """Take a reaction back; False if there was none. The journal names its id, its kind stays with
     the spoke."""
-    row = await tx.one(
-        "SELECT id FROM reactions WHERE object_id = ? AND actor_id = ? AND kind = ?",
-        object_id,
-        actor_id,
-        kind,
-    )
+    row = await tx.one(_FIND, object_id, actor_id, kind)
     if row is None:
         return False
     await tx.execute("DELETE FROM reactions WHERE id = ?", row["id"])
-    await tx.execute(
-        f"UPDATE objects SET {COUNTERS[kind]} = {COUNTERS[kind]} - 1"
-        f" WHERE id = ? AND {COUNTERS[kind]} > 0",
-        object_id,
-    )
-    group_id = await tx.value("SELECT group_id FROM objects WHERE id = ?", object_id)
+    await things.count(tx, object_id, COUNTERS[kind], -1)
+    target = await things.thing(tx, object_id)
     await journal.record(
         tx,
         "reaction_withdrawn",
         actor_id=actor_id,
         object_id=object_id,
-        group_id=group_id,
+        group_id=target.group_id if target is not None else None,
         target_id=row["id"],
     )
     return True

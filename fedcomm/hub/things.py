@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Final, Literal
+from operator import attrgetter
+from typing import Final, Literal, get_args
 
 from fedcomm.hub.visibility import Viewer, Visibility, readable
-from fedcomm.store.database import Reader, Row, marks, values
+from fedcomm.store.database import Reader, Row, Transaction, marks, values
 from fedcomm.store.frozen import made_through_slots
-from fedcomm.store.remembered import Remembering
+from fedcomm.store.remembered import by_key
 
 Kind = Literal["topic", "reply", "post"]
 
@@ -87,11 +88,7 @@ COLUMNS = (
 )
 
 
-_BY_ID: Final = f"SELECT {COLUMNS} FROM objects o WHERE o.id = ?"
-
-RETURNING = COLUMNS.replace("o.", "")
-"""The same of a row that was just written."""
-
+_BY_ID: Final = by_key(f"SELECT {COLUMNS} FROM objects o WHERE o.id = ?")
 
 _COUNT: Final = len(fields(Thing))
 _SENSITIVE: Final = [field.name for field in fields(Thing)].index("sensitive")
@@ -119,17 +116,69 @@ async def readable_thing(db: Reader, viewer: Viewer, object_id: int) -> Thing | 
 
 @lru_cache(maxsize=16)
 def _by_id_if(condition: str) -> str:
-    return f"{_BY_ID} AND {condition}"
+    return by_key(f"{_BY_ID} AND {condition}")
 
 
-async def things_at_hand(tx: Remembering, object_ids: Iterable[int]) -> None:
+async def things_at_hand(tx: Transaction, object_ids: Iterable[int]) -> None:
     """Read these objects in one statement: `thing` finds them until somebody writes."""
     ids = list(dict.fromkeys(object_ids))
     if len(ids) < 2:
         return
     rows = await tx.all(f"SELECT {COLUMNS} FROM objects o WHERE o.id IN ({marks(len(ids))})", *ids)
     for row in rows:
-        tx.remember(row, _BY_ID, row["id"])
+        tx.remember(values(row), _BY_ID, row["id"])
+
+
+async def insert(
+    tx: Transaction, made: Thing, *, reply_policy: str | None, like_policy: str | None
+) -> None:
+    """Store an object that is new: nobody has answered, edited or marked it. What it says besides (mentions, files, the
+    index of words) is stored after it."""
+    now = made.created_at if made.withheld is not None else None
+    await tx.later(
+        _INSERT,
+        *_inserted(made),
+        int(made.sensitive),
+        now,
+        reply_policy,
+        like_policy,
+        keys=(made.id,) if made.uri is None else (made.id, made.uri),
+        first=True,
+    )
+    tx.remember(_all_of(made), _BY_ID, made.id)
+
+
+_INSERTED: Final = (
+    "id", "kind", "type", "uri", "host_id", "author_id", "group_id", "community_id", "topic_id", "parent_id",
+    "parent_uri", "context_uri", "visibility", "title", "source", "html", "summary", "language", "url", "details",
+    "created_at", "published_at", "withheld", "quote_policy", "active_at",
+)  # fmt: skip
+_inserted: Final = attrgetter(*_INSERTED)
+_all_of: Final = attrgetter(*(field.name for field in fields(Thing)))
+_INSERT: Final = (
+    f"INSERT INTO objects ({', '.join(_INSERTED)}, sensitive, withheld_at, reply_policy, like_policy)"
+    f" VALUES ({marks(len(_INSERTED) + 4)})"
+)
+
+
+Counted = Literal["reply_count", "like_count", "dislike_count", "share_count"]
+
+
+async def count(
+    tx: Transaction, object_id: int, what: Counted, by: int, *, active_at: int | None = None
+) -> None:
+    """There are so many more (`by` below zero: fewer) of what an object counts. `active_at` (Unix ms): since then there
+    is something new in it."""
+    await tx.count(_COUNTING[what], object_id, by, active_at)
+
+
+_COUNTING: Final[dict[Counted, str]] = {
+    column: (
+        f"UPDATE objects SET {column} = CASE WHEN {column} + ? < 0 THEN 0 ELSE {column} + ? END,"
+        " active_at = COALESCE(?, active_at) WHERE id = ?"
+    )
+    for column in get_args(Counted)
+}
 
 
 async def thing_by_uri(db: Reader, uri: str) -> Thing | None:

@@ -6,6 +6,7 @@ Local and remote words go through the same operations. Remote ones bring a `Prov
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fedcomm.hub import (
@@ -121,24 +122,9 @@ async def create_reply(
 
     Raises NotFound, NotAllowed (thread locked, not a member of a closed group).
     """
-    author = await require_home(tx, author_id)
-    viewer = member(author_id) if author.is_local else remote(author_id, author.host_id or 0)
-    parent = await things.readable_thing(tx, viewer, parent_id)
-    if parent is None or parent.deleted_at is not None:
-        raise NotFound("What you answer is not there any more.")
-    if author.is_local and not await permissions.may_on_remote(tx, "reply", parent_id, author_id):
-        raise NotAllowed("Its author does not let you answer this.")
-    topic: Thing | None = parent
-    if parent.topic_id != parent.id:
-        topic = await thing(tx, parent.topic_id) if parent.topic_id is not None else None
-    group = await groups.group(tx, parent.group_id) if parent.group_id is not None else None
-    waits = False
-    if group is not None:
-        place = await _require_place(tx, group, author)
-        if topic is not None and topic.locked_at is not None and not (place and place.moderates):
-            raise NotAllowed("This thread is closed.")
-        host_id = provenance.host_id if provenance else None
-        waits = await admission.must_wait(tx, group, author_id, host_id, place)
+    host_id = provenance.host_id if provenance else None
+    opening = await require_reply(tx, author_id, parent_id, host_id)
+    parent, group = opening.parent, opening.group
     object_id = reserved.object_id if reserved is not None else new_id()
     made = await _insert(
         tx,
@@ -154,16 +140,48 @@ async def create_reply(
         parent_id=parent_id,
         # A reply dated before its parent becomes a topic of its own at NodeBB (federation.md §12).
         not_before=parent.published_at,
-        withheld="waiting" if waits else None,
+        withheld="waiting" if opening.waits else None,
         reserved=reserved,
     )
-    if waits:
+    if opening.waits:
         assert group is not None
         await admission.hold(tx, group, object_id, author_id)
         return object_id
     await count_reply(tx, made, 1, active_at=now_ms())
-    await _announce(tx, made, parent, topic, new=content)
+    await _announce(tx, made, parent, opening.topic, new=content)
     return object_id
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Where somebody may answer. `waits`: a moderator sees it first."""
+
+    parent: Thing
+    topic: Thing | None
+    group: groups.Group | None
+    waits: bool
+
+
+async def require_reply(db: Reader, author_id: int, parent_id: int, host_id: int | None) -> Opening:
+    """Where the answer to an object would stand; `host_id`: the server that brings it. Raises NotFound, NotAllowed."""
+    author = await require_home(db, author_id)
+    viewer = member(author_id) if author.is_local else remote(author_id, author.host_id or 0)
+    parent = await things.readable_thing(db, viewer, parent_id)
+    if parent is None or parent.deleted_at is not None:
+        raise NotFound("What you answer is not there any more.")
+    if author.is_local and not await permissions.may_on_remote(db, "reply", parent_id, author_id):
+        raise NotAllowed("Its author does not let you answer this.")
+    topic: Thing | None = parent
+    if parent.topic_id != parent.id:
+        topic = await thing(db, parent.topic_id) if parent.topic_id is not None else None
+    group = await groups.group(db, parent.group_id) if parent.group_id is not None else None
+    if group is None:
+        return Opening(parent, topic, None, False)
+    place = await _require_place(db, group, author)
+    if topic is not None and topic.locked_at is not None and not (place and place.moderates):
+        raise NotAllowed("This thread is closed.")
+    waits = await admission.must_wait(db, group, author_id, host_id, place)
+    return Opening(parent, topic, group, waits)
 
 
 def _kept(content: Content, wanted: Visibility) -> Visibility:
@@ -201,8 +219,10 @@ async def _announce(
             told.add(author.id)
     if new is None or new.quote is not None:
         await quotes.announce(tx, object_id)
-    if new is None or new.mentions:
+    if new is None:
         await _tell_mentioned(tx, object_id, made.author_id, already=told)
+    else:
+        await _tell(tx, new.mentions, object_id, made.author_id, already=told)
 
 
 async def count_reply(
@@ -210,15 +230,10 @@ async def count_reply(
 ) -> None:
     """A reply comes into view (`by` 1) or goes out of it (-1): what it answers, and its topic, count it. `active_at`
     (Unix ms): since then there is something new in the topic."""
-    for above in {reply.parent_id, reply.topic_id} - {None, reply.id}:
-        await tx.execute(
-            "UPDATE objects SET reply_count = CASE WHEN reply_count + ? < 0 THEN 0"
-            " ELSE reply_count + ? END, active_at = COALESCE(?, active_at) WHERE id = ?",
-            by,
-            by,
-            active_at if above == reply.topic_id else None,
-            above,
-        )
+    for above in {reply.parent_id, reply.topic_id}:
+        if above is not None and above != reply.id:
+            since = active_at if above == reply.topic_id else None
+            await things.count(tx, above, "reply_count", by, active_at=since)
 
 
 async def store_post(
@@ -250,7 +265,7 @@ async def store_post(
         community_id=community_id,
     )
     await journal.record(tx, "post_stored", actor_id=author_id, object_id=object_id)
-    await _tell_mentioned(tx, object_id, author_id, already=set())
+    await _tell(tx, content.mentions, object_id, author_id, already=set())
     return object_id
 
 
@@ -481,7 +496,7 @@ async def _mark(tx: Transaction, moderator_id: int, topic_id: int, column: str, 
     )
 
 
-async def require_place_of(tx: Transaction, target: Thing, actor_id: int) -> None:
+async def require_place_of(tx: Reader, target: Thing, actor_id: int) -> None:
     """Raises NotAllowed or NotFound unless the actor may speak where `target` stands."""
     if target.group_id is None:
         return
@@ -497,7 +512,7 @@ async def _existing(tx: Transaction, object_id: int) -> Thing:
     return known
 
 
-async def require_home(tx: Transaction, author_id: int) -> actors.Actor:
+async def require_home(tx: Reader, author_id: int) -> actors.Actor:
     """Who it is. Raises NotAllowed for somebody who is gone, or whose server is being erased (INV-21, INV-50: whatever
     was looked at before); for a member who is suspended; and for one who has moved away: they write, like and vote from
     their new account. What they said here they can still take back."""
@@ -517,7 +532,7 @@ async def require_home(tx: Transaction, author_id: int) -> actors.Actor:
 
 
 async def _require_place(
-    tx: Transaction, group: groups.Group, author: actors.Actor | None
+    tx: Reader, group: groups.Group, author: actors.Actor | None
 ) -> groups.Membership | None:
     """The place that they have in the group; NotAllowed or NotFound unless they may speak there."""
     if author is None or author.suspended_at or author.deleted_at:
@@ -569,43 +584,43 @@ async def _insert(
         default_type = "Question"
     elif content.event is not None:
         default_type = "Event"
-    row = await tx.one(
-        "INSERT INTO objects (id, kind, type, uri, host_id, author_id, group_id, community_id, topic_id, parent_id,"
-        " parent_uri, context_uri, visibility, title, source, html, summary, sensitive, language, url,"
-        " details, created_at, published_at, active_at, withheld, withheld_at, quote_policy, reply_policy,"
-        " like_policy)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        f" RETURNING {things.RETURNING}",
-        object_id,
-        kind,
-        provenance.type if provenance else default_type,
-        provenance.uri if provenance else None,
-        provenance.host_id if provenance else None,
-        author_id,
-        group_id,
-        community_id,
-        topic_id,
-        parent_id,
-        parent_uri,
-        provenance.context_uri if provenance else None,
-        visibility,
-        content.title,
-        content.source,
-        content.html,
-        content.summary,
-        int(content.sensitive),
-        content.language,
-        provenance.url if provenance else None,
-        provenance.details if provenance else None,
-        now,
-        max(published, min(not_before, now)) if provenance is None else published,
-        now,
-        withheld,
-        now if withheld else None,
-        allowed.quote,
-        allowed.reply,
-        allowed.like,
+    made = Thing(
+        id=object_id,
+        kind=kind,
+        type=provenance.type if provenance else default_type,
+        uri=provenance.uri if provenance else None,
+        host_id=provenance.host_id if provenance else None,
+        author_id=author_id,
+        group_id=group_id,
+        community_id=community_id,
+        topic_id=topic_id,
+        parent_id=parent_id,
+        parent_uri=parent_uri,
+        context_uri=provenance.context_uri if provenance else None,
+        visibility=visibility,
+        title=content.title,
+        source=content.source,
+        html=content.html,
+        summary=content.summary,
+        sensitive=content.sensitive,
+        language=content.language,
+        url=provenance.url if provenance else None,
+        details=provenance.details if provenance else None,
+        created_at=now,
+        published_at=max(published, min(not_before, now)) if provenance is None else published,
+        edited_at=None,
+        deleted_at=None,
+        withheld=withheld,
+        pinned_at=None,
+        locked_at=None,
+        quote_policy=allowed.quote,
+        reply_count=0,
+        like_count=0,
+        dislike_count=0,
+        share_count=0,
+        active_at=now,
     )
+    await things.insert(tx, made, reply_policy=allowed.reply, like_policy=allowed.like)
     await insert_parts(tx, object_id, content)
     if provenance is not None:
         await emoji.note(tx, provenance.host_id, content.emoji)
@@ -616,46 +631,39 @@ async def _insert(
     if content.event is not None:
         await events.insert(tx, object_id, content.event)
     await search.index(tx, object_id, content.title, content.plain)
-    assert row is not None
-    return things.thing_of(row)
+    return made
 
 
 async def insert_parts(tx: Transaction, object_id: int, content: Content) -> None:
     """Mentions, hashtags and attachments of an object that has none yet."""
-    if content.mentions:
-        await tx.many(
+    for actor_id in dict.fromkeys(content.mentions):
+        await tx.later(
             "INSERT INTO mentions (object_id, actor_id) VALUES (?, ?)",
-            [(object_id, actor_id) for actor_id in dict.fromkeys(content.mentions)],
+            object_id,
+            actor_id,
+            keys=(object_id,),
         )
-    if content.hashtags:
-        await tx.many(
-            "INSERT INTO hashtags (object_id, tag) VALUES (?, ?)",
-            [(object_id, tag) for tag in dict.fromkeys(content.hashtags)],
-        )
-    if content.attachments:
-        await tx.many(
+    for tag in dict.fromkeys(content.hashtags):
+        await tx.later("INSERT INTO hashtags (object_id, tag) VALUES (?, ?)", object_id, tag)
+    for position, file in enumerate(content.attachments):
+        await tx.later(
             "INSERT INTO attachments (object_id, position, media_id, uri, type, mime, alt, width,"
             " height, blurhash, focal_x, focal_y, duration_ms, name)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    object_id,
-                    position,
-                    file.media_id,
-                    file.uri,
-                    file.type,
-                    file.mime,
-                    file.alt,
-                    file.width,
-                    file.height,
-                    file.blurhash,
-                    file.focal[0] if file.focal else None,
-                    file.focal[1] if file.focal else None,
-                    file.duration_ms,
-                    file.name,
-                )
-                for position, file in enumerate(content.attachments)
-            ],
+            object_id,
+            position,
+            file.media_id,
+            file.uri,
+            file.type,
+            file.mime,
+            file.alt,
+            file.width,
+            file.height,
+            file.blurhash,
+            file.focal[0] if file.focal else None,
+            file.focal[1] if file.focal else None,
+            file.duration_ms,
+            file.name,
         )
 
 
@@ -663,8 +671,13 @@ async def _tell_mentioned(
     tx: Transaction, object_id: int, author_id: int, *, already: set[int]
 ) -> None:
     mentioned = await tx.all("SELECT actor_id FROM mentions WHERE object_id = ?", object_id)
-    people = await actors.actors(
-        tx, [row["actor_id"] for row in mentioned if row["actor_id"] not in already]
-    )
+    ids = [row["actor_id"] for row in mentioned]
+    await _tell(tx, ids, object_id, author_id, already=already)
+
+
+async def _tell(
+    tx: Transaction, ids: Iterable[int], object_id: int, author_id: int, *, already: set[int]
+) -> None:
+    people = await actors.actors(tx, [one for one in dict.fromkeys(ids) if one not in already])
     for person in people.values():
         await notifications.notify(tx, person, "mention", author_id, object_id=object_id)

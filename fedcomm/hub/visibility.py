@@ -20,6 +20,7 @@ from functools import lru_cache
 from typing import Final, Literal
 
 from fedcomm.store.database import Reader, Value
+from fedcomm.store.remembered import by_key
 
 Visibility = Literal["public", "unlisted", "local", "members", "followers", "direct"]
 
@@ -196,12 +197,13 @@ def group_listed(viewer: Viewer, alias: str = "g") -> Clause:
 async def can_read(db: Reader, viewer: Viewer, object_id: int) -> bool:
     """Whether `viewer` may read the object."""
     clause = readable(viewer)
-    found = await db.value(
-        f"SELECT 1 FROM objects o WHERE o.id = ? AND {clause.sql}",
-        object_id,
-        *clause.args,
-    )
+    found = await db.value(_one_if(clause.sql), object_id, *clause.args)
     return found is not None
+
+
+@lru_cache(maxsize=16)
+def _one_if(condition: str) -> str:
+    return by_key(f"SELECT 1 FROM objects o WHERE o.id = ? AND {condition}")
 
 
 async def can_see_group(db: Reader, viewer: Viewer, group_id: int) -> bool:
