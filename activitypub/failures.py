@@ -92,14 +92,19 @@ class FetchError(Exception):
 
 
 class FetchBudget:
-    """How many documents one trigger (an inbound activity, a search) may still fetch (INV-24)."""
+    """How many documents one trigger (an inbound activity, a search) may still fetch (INV-24).
+
+    overdrawn: whether more was asked for than there was.
+    """
 
     def __init__(self, limit: int = FETCHES_PER_TRIGGER) -> None:
         self.left = limit
+        self.overdrawn = False
 
     def spend(self) -> None:
         """Counts one fetch. Raises FetchError `budget` when nothing is left."""
         if self.left <= 0:
+            self.overdrawn = True
             raise FetchError("budget")
         self.left -= 1
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from activitypub.documents import ActivityDocument
+from activitypub.failures import FetchBudget
 from activitypub.interactions import read_quote
 from activitypub.origins import parse_url
 from fedcomm.federation.changes import Change
@@ -30,13 +30,21 @@ TYPES: Final = frozenset({"Create", "Like", "Dislike", "EmojiReact"})
 """They make something new, and change what they answer by counting it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Begun:
-    """A row of the inbox that is being prepared."""
+    """A row of the inbox that is being prepared, or will be when its turn comes. `ahead`: with this budget, which is
+    empty, and at the same moment as those before it; None: when they are prepared."""
 
     row: Row
-    at_hand: bool
-    prepared: Coroutine[Any, Any, Prepared | None] | asyncio.Future[Prepared | None]
+    activity: ActivityDocument
+    ahead: FetchBudget | None = None
+    prepared: asyncio.Future[Prepared | None] | None = None
+
+    def in_turn(self) -> None:
+        """Whatever was prepared ahead is not wanted."""
+        if self.prepared is not None:
+            self.prepared.add_done_callback(_heard)
+        self.ahead = self.prepared = None
 
 
 class Alongside:
@@ -65,26 +73,27 @@ class Alongside:
             and not self._made.stand_in(activity.raw)
         )
 
-    def begin(self, activity: ActivityDocument, signer_uri: str, begun: Begun) -> None:
-        """It is being prepared."""
+    def begin(self, activity: ActivityDocument, row: Row, signer_uri: str) -> Begun:
+        """It is the next one."""
+        begun = Begun(row, activity)
         self.begun.append(begun)
         if not _makes_what_it_names(activity, signer_uri):
             self._people.clear()
-            return
+            return begun
+        begun.ahead = FetchBudget(0)
         self._people.update((signer_uri, activity.actor))
         made_by = (activity.id, activity.object_id if activity.type == "Create" else None)
         for uri in made_by:
             if uri is not None:
                 self._made.add(uri)
+        return begun
 
     def give_up(self) -> None:
         """Nothing more is made of what is under way."""
         for each in self.begun:
-            if isinstance(each.prepared, asyncio.Future):
+            if each.prepared is not None:
                 each.prepared.cancel()
-                each.prepared.add_done_callback(_heard)
-            else:
-                each.prepared.close()
+            each.in_turn()
         self.begun.clear()
         for _, made in self.clear():
             made.cancel()

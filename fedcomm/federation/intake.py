@@ -197,26 +197,24 @@ class Intake:
             return
         if not alongside.has_room_for(activity, row["signer_uri"]):
             await self._written(alongside, lane)
-        prepared = self._prepared(row, activity)
-        begun = Begun(
-            row,
-            activity.type in AT_HAND,
-            asyncio.create_task(prepared) if self._db.trips else prepared,
-        )
-        alongside.begin(activity, row["signer_uri"], begun)
+        begun = alongside.begin(activity, row, row["signer_uri"])
         if not self._db.trips:
+            begun.in_turn()
             await self._hand_over(alongside, lane)
             await self._breath.take()
+        elif begun.ahead is not None:
+            begun.prepared = asyncio.create_task(self._prepared(row, activity, begun.ahead))
 
     async def _hand_over(self, alongside: Alongside, lane: lanes.Lane) -> None:
         """Have everything that was begun made, in its order, each when it is prepared."""
         while alongside.begun:
             await self._keep(lane, alongside)
-            row, at_hand = alongside.begun[0].row, alongside.begun[0].at_hand
+            begun = alongside.begun[0]
+            row, at_hand = begun.row, begun.activity.type in AT_HAND
             try:
                 # How long it may take counts from here: before, it may have waited for the one before it.
                 async with asyncio.timeout(ACTIVITY_SECONDS):
-                    prepared = await alongside.begun[0].prepared
+                    prepared = await self._in_turn(begun, alongside)
             except DatabaseUnavailable:
                 raise
             except Exception as error:
@@ -233,10 +231,31 @@ class Intake:
                     alongside.under_way.append((row, made))
             alongside.begun.popleft()
 
-    async def _prepared(self, row: Row, activity: ActivityDocument) -> Prepared | None:
+    async def _in_turn(self, begun: Begun, alongside: Alongside) -> Prepared | None:
+        """What the first of those that were begun changes. Ahead of its turn it may ask no other server: that is one
+        activity's at a time for each host (INV-45), and what it brings, those after it have not seen."""
+        if begun.ahead is not None and begun.prepared is not None:
+            try:
+                prepared = await begun.prepared
+            except DatabaseUnavailable:
+                raise
+            except Exception:
+                if not begun.ahead.overdrawn:
+                    raise
+            else:
+                if not begun.ahead.overdrawn:
+                    return prepared
+            for each in alongside.begun:
+                each.in_turn()
+        budget = FetchBudget(self._config.federation.fetch_budget)
+        return await self._prepared(begun.row, begun.activity, budget)
+
+    async def _prepared(
+        self, row: Row, activity: ActivityDocument, budget: FetchBudget
+    ) -> Prepared | None:
         """Whose it is, and what it changes; None when its host waits for a decision."""
         with self._db.at_hand() if activity.type in AT_HAND else nullcontext():
-            received = await self._received(row, activity)
+            received = await self._received(row, activity, budget)
             # Asked again now: what was let in may have been decided about meanwhile (INV-21).
             level = (await self._book.policy(received.signer.host or "")).level
             if level == "queue":
@@ -325,12 +344,13 @@ class Intake:
     def _read(self, row: Row) -> ActivityDocument:
         return read_activity(parse_object(row["body"].encode()), allow_http=self._http)
 
-    async def _received(self, row: Row, activity: ActivityDocument) -> Received:
+    async def _received(
+        self, row: Row, activity: ActivityDocument, budget: FetchBudget
+    ) -> Received:
         signer = await actors.actor_by_uri(self._db, row["signer_uri"])
         if signer is None or signer.deleted_at is not None:
             self._directory.forget_signer(row["signer_uri"])
             raise Refused("signer-gone")
-        budget = FetchBudget(self._config.federation.fetch_budget)
         return Received(activity, signer, budget, row["body"], row["id"])
 
     async def _take(self, tx: Transaction, row_id: int) -> bool:

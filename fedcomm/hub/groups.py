@@ -27,7 +27,7 @@ from fedcomm.hub.visibility import (
 )
 from fedcomm.store.database import Reader, Row, Transaction, marks
 from fedcomm.store.frozen import made_through_slots
-from fedcomm.store.ids import now_ms, this_second_ms
+from fedcomm.store.ids import end_of_second_ms, now_ms
 
 Mode = Literal["federated", "local", "private", "reserved"]
 MODES: tuple[Mode, ...] = ("federated", "local", "private", "reserved")
@@ -210,7 +210,7 @@ async def membership(db: Reader, group_id: int, actor_id: int) -> Membership | N
         " AND (state <> 'banned' OR banned_until IS NULL OR banned_until > ?)",
         group_id,
         actor_id,
-        this_second_ms(),
+        end_of_second_ms(),
     )
     if row is None:
         return None

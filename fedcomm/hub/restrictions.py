@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from fedcomm.hub import actors
 from fedcomm.store.database import Reader
-from fedcomm.store.ids import now_ms, this_second_ms
+from fedcomm.store.ids import end_of_second_ms, now_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ async def holds(db: Reader, person_id: int, group_id: int) -> bool:
         " LIMIT 1",
         person_id,
         group_id,
-        this_second_ms(),
+        end_of_second_ms(),
     )
     return found is not None
 

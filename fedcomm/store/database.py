@@ -131,7 +131,7 @@ class Transaction(Reader, Protocol):
     ) -> None:
         """Run one statement that writes one table, at the latest when the transaction ends or that table is read: a
         transaction that others share makes many of one kind in one trip. What it does must not hang on what is
-        written to other tables meanwhile.
+        written to other tables meanwhile, but for what is written with keys, which comes before it.
 
         `keys`: by which alone what it writes is found (`fedcomm.store.remembered.by_key`). `first`: others may point to
         the row that it adds, so it is written before all else.

@@ -112,7 +112,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def this_second_ms() -> int:
-    """When the current second began, in Unix milliseconds: what is asked twice within it is the same question
-    (`fedcomm.store.remembered`)."""
-    return time.time_ns() // 1_000_000_000 * 1_000
+def end_of_second_ms() -> int:
+    """When the current second ends, in Unix milliseconds: what is asked twice within it is the same question
+    (`fedcomm.store.remembered`), and what ends within it is over."""
+    return (time.time_ns() // 1_000_000_000 + 1) * 1_000

@@ -36,6 +36,9 @@ SCRUB_S = 3600.0
 REWRITE_BYTES = 1 << 30
 """A larger table is not rewritten while the hub serves: everybody would wait for minutes."""
 
+COMBINED_MOST = 1_000
+"""Statements of which the form for several values is remembered: lists in them may have any length."""
+
 JOURNAL_LOCK = 0x66656463
 """Advisory lock of hub transactions: without it a journal entry could appear behind a reader's
 cursor."""
@@ -61,12 +64,44 @@ SEARCH = SearchSQL(
 """tsvector with the configuration `simple`, so that both engines find the same words."""
 
 
+def spelled(sql: str, args: Sequence[Value]) -> tuple[Value, ...]:
+    """A statement and its values as PostgreSQL has them: `?` as `$1`, `$2`, and how many rows are wanted written out,
+    so that a plan that is made once is one for so many."""
+    limits = _limits(sql)
+    if not limits:
+        return (numbered(sql), *storable(args))
+    wanted = tuple(args[place] for place in limits)
+    return (
+        _numbered_but(sql, limits, wanted),
+        *storable([value for place, value in enumerate(args) if place not in limits]),
+    )
+
+
 @functools.lru_cache(maxsize=2048)
 def numbered(sql: str) -> str:
     """`?` parameters as PostgreSQL's `$1`, `$2`; no statement of ours holds a literal question
     mark."""
     parts = sql.split("?")
     return "".join(part + f"${n}" for n, part in enumerate(parts[:-1], 1)) + parts[-1]
+
+
+@functools.lru_cache(maxsize=2048)
+def _limits(sql: str) -> tuple[int, ...]:
+    """The places of parameters that say how many rows are wanted."""
+    parts = sql.split("?")[:-1]
+    return tuple(place for place, part in enumerate(parts) if part.endswith(" LIMIT "))
+
+
+@functools.lru_cache(maxsize=2048)
+def _numbered_but(sql: str, places: tuple[int, ...], wanted: tuple[Value, ...]) -> str:
+    parts = sql.split("?")
+    for place, value in zip(places, wanted, strict=True):
+        parts[place] += str(int(cast(int, value)))
+    text, number = [], 0
+    for place, part in enumerate(parts[:-1]):
+        number += place not in places
+        text.append(part if place in places else f"{part}${number}")
+    return "".join(text) + parts[-1]
 
 
 class _Part(asyncpg.Record):  # type: ignore[misc]
@@ -104,7 +139,9 @@ class _Combined:
         if combined is None:
             statement = await connection.prepare(numbered(sql))
             types = [f'{each.schema}."{each.name}"' for each in statement.get_parameters()]
-            combined = self._known.setdefault(sql, _combined(sql, types))
+            if len(self._known) >= COMBINED_MOST:
+                self._known.clear()
+            combined = self._known[sql] = _combined(sql, types)
         found: list[list[Row]] = [[] for _ in asked]
         columns = zip(*(storable(one) for one in asked), strict=True)
         for row in await connection.fetch(combined, *map(list, columns), record_class=_Part):
@@ -136,29 +173,26 @@ class PostgreSQLTransaction:
         self._connection = connection
         self._combined = combined
         self._together: Together | None = None
+        self._turn = asyncio.Lock()
         self.pseudonyms = pseudonyms
 
     async def all(self, sql: str, *args: Value) -> Sequence[Row]:
         if self._together is not None and args:
             return await self._together.ask(sql, args)
         with _translated():
-            return cast(
-                "Sequence[Row]", await self._connection.fetch(numbered(sql), *storable(args))
-            )
+            return cast("Sequence[Row]", await self._connection.fetch(*spelled(sql, args)))
 
     async def one(self, sql: str, *args: Value) -> Row | None:
         if self._together is not None and args:
             return _first(await self._together.ask(sql, args))
         with _translated():
-            return cast(
-                "Row | None", await self._connection.fetchrow(numbered(sql), *storable(args))
-            )
+            return cast("Row | None", await self._connection.fetchrow(*spelled(sql, args)))
 
     async def value(self, sql: str, *args: Value) -> Any:
         if self._together is not None and args:
             return _first_value(await self._together.ask(sql, args))
         with _translated():
-            return await self._connection.fetchval(numbered(sql), *storable(args))
+            return await self._connection.fetchval(*spelled(sql, args))
 
     @asynccontextmanager
     async def together(self) -> AsyncIterator[None]:
@@ -170,14 +204,16 @@ class PostgreSQLTransaction:
             await together.close()
 
     async def _fetch(self, sql: str, asked: Sequence[Sequence[Value]]) -> Sequence[Sequence[Row]]:
-        with _translated():
-            if len(asked) == 1:
-                return [await self._connection.fetch(numbered(sql), *storable(asked[0]))]
-            return await self._combined.fetch(self._connection, sql, asked)
+        # One connection does one thing at a time.
+        async with self._turn:
+            with _translated():
+                if len(asked) == 1:
+                    return [await self._connection.fetch(*spelled(sql, asked[0]))]
+                return await self._combined.fetch(self._connection, sql, asked)
 
     async def execute(self, sql: str, *args: Value, keys: Sequence[Value] | None = None) -> int:
         with _translated():
-            status = cast(str, await self._connection.execute(numbered(sql), *storable(args)))
+            status = cast(str, await self._connection.execute(*spelled(sql, args)))
         count = status.rsplit(" ", 1)[-1]
         return int(count) if count.isdigit() else 0
 
@@ -221,25 +257,34 @@ class PostgreSQLDatabase:
     async def all(self, sql: str, *args: Value) -> Sequence[Row]:
         if args and at_hand.get():
             return await self._together.ask(sql, args)
+        if SEARCH.matching in sql:
+            return await self._search(sql, args)
         with _translated():
-            return cast("Sequence[Row]", await self._pool.fetch(numbered(sql), *storable(args)))
+            return cast("Sequence[Row]", await self._pool.fetch(*spelled(sql, args)))
+
+    async def _search(self, sql: str, args: Sequence[Value]) -> Sequence[Row]:
+        """How to look for words depends on how many texts have them: planned for these words."""
+        with _translated():
+            async with self._pool.acquire() as connection, connection.transaction():
+                await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+                return cast("Sequence[Row]", await connection.fetch(*spelled(sql, args)))
 
     async def one(self, sql: str, *args: Value) -> Row | None:
         if args and at_hand.get():
             return _first(await self._together.ask(sql, args))
         with _translated():
-            return cast("Row | None", await self._pool.fetchrow(numbered(sql), *storable(args)))
+            return cast("Row | None", await self._pool.fetchrow(*spelled(sql, args)))
 
     async def value(self, sql: str, *args: Value) -> Any:
         if args and at_hand.get():
             return _first_value(await self._together.ask(sql, args))
         with _translated():
-            return await self._pool.fetchval(numbered(sql), *storable(args))
+            return await self._pool.fetchval(*spelled(sql, args))
 
     async def _fetch(self, sql: str, asked: Sequence[Sequence[Value]]) -> Sequence[Sequence[Row]]:
         with _translated():
             if len(asked) == 1:
-                return [await self._pool.fetch(numbered(sql), *storable(asked[0]))]
+                return [await self._pool.fetch(*spelled(sql, asked[0]))]
             async with self._pool.acquire() as connection:
                 return await self._combined.fetch(connection, sql, asked)
 
@@ -374,7 +419,12 @@ async def open_postgresql(
             max_size=pool_size,
             command_timeout=60,
             reset=_left_as_it_was,
-            server_settings={"synchronous_commit": "on", "application_name": "fedcomm"},
+            server_settings={
+                "synchronous_commit": "on",
+                "application_name": "fedcomm",
+                # Planned once, not for each question: our statements go by an index whatever is asked.
+                "plan_cache_mode": "force_generic_plan",
+            },
         )
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:
         raise DatabaseUnavailable(f"PostgreSQL does not answer: {error}") from error

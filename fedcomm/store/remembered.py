@@ -125,6 +125,7 @@ class Remembering:
             self._later_at_large.add(table)
         else:
             self._later_keys.setdefault(table, set()).update(keys)
+            self._later_found.add(sql)
         if first:
             self._later_new.add(sql)
         self._later_rows += 1
@@ -142,9 +143,10 @@ class Remembering:
     async def write(self) -> None:
         """Make what was to be made later."""
         later, new, counts = self._later, self._later_new, self._later_counts
+        found = self._later_found
         self._drop_later()
-        # What is new comes first: the others may point to it.
-        for sql in sorted(later, key=lambda sql: sql not in new):
+        # What is new comes first, since the others may point to it; then what others look for.
+        for sql in sorted(later, key=lambda sql: (sql not in new, sql not in found)):
             await self._inner.many(sql, later[sql])
         added: dict[str, list[tuple[Value, ...]]] = {}
         for (sql, key), (by, latest) in counts.items():
@@ -169,6 +171,7 @@ class Remembering:
         self._later: dict[str, list[tuple[Value, ...]]] = {}
         self._later_counts: dict[tuple[str, int | str], tuple[int, Value]] = {}
         self._later_new: set[str] = set()
+        self._later_found: set[str] = set()
         self._later_tables: set[str] = set()
         self._later_at_large: set[str] = set()
         self._later_keys: dict[str, set[Value]] = {}

@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fedcomm.store.database import Database, Row, Transaction, Value
@@ -72,8 +73,8 @@ class _Late:
 
 
 class _LateTransaction(_Late):
-    async def execute(self, sql: str, *args: Value) -> int:
-        changed: int = await self._late(self._inner.execute, sql, *args)
+    async def execute(self, sql: str, *args: Value, **more: Any) -> int:
+        changed: int = await self._late(partial(self._inner.execute, **more), sql, *args)
         return changed
 
     async def many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from activitypub.documents import ActivityDocument, read_activity
 from fedcomm.federation import lanes
-from fedcomm.federation.alongside import MOST, Alongside, Begun
+from fedcomm.federation.alongside import MOST, Alongside
 from fedcomm.federation.pressure import Pressure
 from fedcomm.federation.spoke import FederationSpoke
 from fedcomm.store.database import Transaction
@@ -33,14 +33,10 @@ def _activity(actor: str, number: int, kind: str = "Create", **more: Any) -> Act
     )
 
 
-def _begun() -> Begun:
-    return Begun({}, True, asyncio.get_running_loop().create_future())
-
-
 async def _under_way(*activities: ActivityDocument) -> Alongside:
     alongside = Alongside()
     for activity in activities:
-        alongside.begin(activity, activity.actor, _begun())
+        alongside.begin(activity, {}, activity.actor)
     return alongside
 
 
@@ -79,7 +75,7 @@ async def test_who_carries_what_others_said_brings_one_at_a_time() -> None:
     alongside = await _under_way(_activity(ANN, 1))
     assert not alongside.has_room_for(_activity(BEN, 1), ANN)
     carried = Alongside()
-    carried.begin(_activity(ANN, 1), CLEO, _begun())
+    carried.begin(_activity(ANN, 1), {}, CLEO)
     assert not carried.has_room_for(_activity(BEN, 1), BEN)
 
 

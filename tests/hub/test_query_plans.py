@@ -54,6 +54,7 @@ from fedcomm.hub.consents import FREE
 from fedcomm.hub.visibility import ANONYMOUS, can_read, can_see_group, remote_host
 from fedcomm.store.database import Database, Row, Transaction, Value
 from fedcomm.store.ids import now_ms
+from fedcomm.store.postgresql import spelled
 from tests.databases import ORIGIN
 from tests.hub.world import World, words
 
@@ -102,10 +103,18 @@ class Recorder:
         self._note(sql, args)
         return await self._inner.value(sql, *args)
 
-    async def execute(self, sql: str, *args: Value) -> int:
+    async def execute(self, sql: str, *args: Value, **more: Any) -> int:
         self._note(sql, args)
-        changed: int = await self._inner.execute(sql, *args)
+        changed: int = await self._inner.execute(sql, *args, **more)
         return changed
+
+    async def later(self, sql: str, *args: Value, **more: Any) -> None:
+        self._note(sql, args)
+        await self._inner.later(sql, *args, **more)
+
+    async def count(self, sql: str, key: int | str, by: int, latest: Value = None) -> None:
+        self._note(sql, (by, by, latest, key))
+        await self._inner.count(sql, key, by, latest)
 
     async def many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
         kept = list(rows)
@@ -504,7 +513,12 @@ async def plan_of(db: Database, statement: Statement) -> list[str]:
     async with db.transaction() as tx:
         # An empty table is always walked through, unless that is forbidden.
         await tx.execute("SET LOCAL enable_seqscan = off")
-        rows = await tx.all(f"EXPLAIN {statement.sql}", *statement.args)
+        # The plan for whatever is asked, as the hub has it made.
+        sql, *values = spelled(statement.sql, statement.args)
+        await tx.execute(f"PREPARE plan_ AS {sql}")
+        nulls = f"({', '.join(['NULL'] * len(values))})" if values else ""
+        rows = await tx.all(f"EXPLAIN EXECUTE plan_{nulls}")
+        await tx.execute("DEALLOCATE plan_")
     return [row["QUERY PLAN"] for row in rows]
 
 

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fedcomm.store.database import Database, DatabaseError, Reader, values
+from fedcomm.store import postgresql
+from fedcomm.store.batches import Batches
+from fedcomm.store.database import (
+    Database,
+    DatabaseError,
+    DatabaseUnavailable,
+    Reader,
+    Transaction,
+    at_length,
+    marks,
+    values,
+)
+from fedcomm.store.measured import measured
+from fedcomm.store.postgresql import PostgreSQLDatabase
 from fedcomm.store.together import Together
+
+on_postgresql = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+"""On SQLite no statement is a trip."""
 
 READS: tuple[tuple[str, int], ...] = (
     ("SELECT value FROM settings WHERE key = ?", 1),
@@ -69,12 +86,10 @@ async def test_whoever_asks_at_the_same_moment_hears_what_they_would_hear_alone(
         assert [await _ask(tx, *each) for each in asked] == alone
 
 
+@on_postgresql
 async def test_equal_statements_of_one_moment_are_one_trip(
     filled: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if filled.dialect == "sqlite":
-        assert not filled.trips
-        return
     trips: list[int] = []
     ask = Together._ask
 
@@ -133,3 +148,120 @@ async def test_what_changes_meanwhile_is_seen_by_who_asks_afterwards(filled: Dat
             await filled.append("UPDATE settings SET value = ? WHERE key = 'b-1'", (f"{number}",))
             assert await filled.value(sql, "b-1") == f"{number}"
             assert await early in (f"{number - 1}" if number else "value 1", f"{number}")
+
+
+@on_postgresql
+async def test_a_read_that_waits_for_a_lock_holds_up_no_other_read(filled: Database) -> None:
+    async with filled.queue_transaction() as locker:
+        # What VACUUM FULL of an erasure takes.
+        await locker.execute("LOCK TABLE tombstones IN ACCESS EXCLUSIVE MODE")
+        with filled.at_hand():
+            stuck = asyncio.create_task(
+                filled.value("SELECT 1 FROM tombstones WHERE uri_hash = ?", "x")
+            )
+            await asyncio.sleep(0.1)
+            async with asyncio.timeout(10):
+                assert await filled.value(READS[0][0], "b-1") == "value 1"
+        assert not stuck.done()
+    assert await stuck is None
+
+
+@on_postgresql
+async def test_only_the_statement_that_was_slow_is_logged_as_slow(
+    filled: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen, quick = measured(filled, slow_ms=200), READS[0][0]
+    with caplog.at_level(logging.WARNING, "fedcomm.database"), seen.at_hand():
+        await asyncio.gather(seen.value("SELECT 1 FROM pg_sleep(?)", 0.5), seen.value(quick, "b-1"))
+    logged = [getattr(record, "statement", "") for record in caplog.records]
+    assert logged == ["SELECT 1 FROM pg_sleep(?)"]
+
+
+@on_postgresql
+async def test_rows_that_are_locked_together_are_those_that_fit_when_the_lock_is_had(
+    filled: Database,
+) -> None:
+    sql = "SELECT 1 FROM settings WHERE key = ? AND value LIKE 'value%' FOR UPDATE"
+    began = asyncio.Event()
+
+    async def look() -> list[Any]:
+        async with filled.queue_transaction() as tx, tx.together():
+            began.set()
+            return list(await asyncio.gather(tx.value(sql, "b-1"), tx.value(sql, "b-2")))
+
+    async with filled.queue_transaction() as other:
+        await other.execute("UPDATE settings SET value = 'gone' WHERE key = 'b-1'")
+        task = asyncio.create_task(look())
+        await began.wait()
+        await asyncio.sleep(0.2)
+        assert not task.done()
+    assert await task == [None, 1]
+
+
+@on_postgresql
+async def test_forms_of_statements_are_not_remembered_without_end(
+    filled: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql, "COMBINED_MOST", 20)
+    assert isinstance(filled, PostgreSQLDatabase)
+    with filled.at_hand():
+        for size in range(1, 60):
+            sql = f"SELECT key FROM settings WHERE key IN ({marks(size)})"
+            asked = (["b-1"] * size, ["b-2"] * size)
+            found = await asyncio.gather(*(filled.value(sql, *keys) for keys in asked))
+            assert found == ["b-1", "b-2"]
+    assert 0 < len(filled._combined._known) <= 20
+
+
+async def _end_all(db: Database) -> None:
+    await db.value(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+
+
+@on_postgresql
+async def test_who_asks_while_the_database_goes_away_is_told(filled: Database) -> None:
+    with filled.at_hand():
+        asked = [
+            asyncio.create_task(filled.value("SELECT 1 FROM pg_sleep(?)", 30 + n)) for n in range(3)
+        ]
+        await asyncio.sleep(0.2)
+        with at_length():
+            await _end_all(filled)
+        async with asyncio.timeout(20):
+            found = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(one) for one in found] == [DatabaseUnavailable] * 3
+        assert await filled.value(READS[0][0], "b-1") == "value 1"
+
+
+@on_postgresql
+async def test_a_batch_that_looks_while_the_database_goes_away_is_told(filled: Database) -> None:
+    batches = Batches(filled)
+
+    async def look(tx: Transaction) -> None:
+        await tx.value("SELECT 1 FROM pg_sleep(?)", 30)
+
+    async def work(tx: Transaction) -> int:
+        return 1
+
+    asked = [batches.ask(work, look=look) for _ in range(4)]
+    await asyncio.sleep(0.2)
+    await _end_all(filled)
+    async with asyncio.timeout(20):
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(one) for one in found] == [DatabaseUnavailable] * 4
+        assert await batches.run(work) == 1
+
+
+@on_postgresql
+async def test_who_waits_hears_when_the_database_is_closed_in_a_hurry(filled: Database) -> None:
+    with filled.at_hand():
+        asked = asyncio.create_task(filled.value("SELECT 1 FROM pg_sleep(?)", 20))
+    await asyncio.sleep(0.2)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await filled.close()
+    done, _ = await asyncio.wait([asked], timeout=10)
+    assert done
+    assert asked.cancelled()
