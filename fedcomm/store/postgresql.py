@@ -257,17 +257,8 @@ class PostgreSQLDatabase:
     async def all(self, sql: str, *args: Value) -> Sequence[Row]:
         if args and at_hand.get():
             return await self._together.ask(sql, args)
-        if SEARCH.matching in sql:
-            return await self._search(sql, args)
         with _translated():
             return cast("Sequence[Row]", await self._pool.fetch(*spelled(sql, args)))
-
-    async def _search(self, sql: str, args: Sequence[Value]) -> Sequence[Row]:
-        """How to look for words depends on how many texts have them: planned for these words."""
-        with _translated():
-            async with self._pool.acquire() as connection, connection.transaction():
-                await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
-                return cast("Sequence[Row]", await connection.fetch(*spelled(sql, args)))
 
     async def one(self, sql: str, *args: Value) -> Row | None:
         if args and at_hand.get():
@@ -293,7 +284,13 @@ class PostgreSQLDatabase:
         # Writers of this process wait here and not with a connection each in their hands: the pool
         # is left to the readers, of whom the writer itself may be one.
         async with self._turn, self.queue_transaction() as tx:
-            await tx.value("SELECT pg_advisory_xact_lock(?)", JOURNAL_LOCK)
+            # What a change of the hub asks and writes goes by keys: planned once, not for each of them. Lists are left
+            # to PostgreSQL, which may plan them for who asks.
+            await tx.value(
+                "SELECT set_config('plan_cache_mode', 'force_generic_plan', true),"
+                " pg_advisory_xact_lock(?)",
+                JOURNAL_LOCK,
+            )
             yield tx
 
     @asynccontextmanager
@@ -422,8 +419,6 @@ async def open_postgresql(
             server_settings={
                 "synchronous_commit": "on",
                 "application_name": "fedcomm",
-                # Planned once, not for each question: our statements go by an index whatever is asked.
-                "plan_cache_mode": "force_generic_plan",
             },
         )
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:
