@@ -60,6 +60,7 @@ async def settle(stage: Stage, *, topics: int = TOPICS, replies: int = REPLIES) 
         assert set(poured.statuses) == {202}, poured.statuses
     await stage.until("SELECT reply_count FROM objects WHERE id = ?", thread.id, wanted=replies)
     await stage.quiet()
+    await stage.analyse()
     return thread
 
 

@@ -229,6 +229,17 @@ class Stage:
                 members,
             )
 
+    async def analyse(self) -> None:
+        """What PostgreSQL does by itself within a minute: here it would be in the middle of something, or after it."""
+        if self.db.dialect != "postgresql":
+            return
+        for table in await self.db.all(
+            "SELECT relname AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+            " AND NOT COALESCE(CAST(reloptions AS TEXT) LIKE '%autovacuum_analyze_threshold%', FALSE)"
+        ):
+            async with self.db.queue_transaction() as tx:
+                await tx.execute(f'ANALYZE "{table["name"]}"')
+
     async def bulk(self, statements: Sequence[str]) -> None:
         """Statements by an administrator while the hub does not run: without its limits of time, all in one."""
         if self.db.dialect == "sqlite":
