@@ -43,6 +43,7 @@ class Begun:
     def in_turn(self) -> None:
         """Whatever was prepared ahead is not wanted."""
         if self.prepared is not None:
+            self.prepared.cancel()
             self.prepared.add_done_callback(_heard)
         self.ahead = self.prepared = None
 
@@ -91,8 +92,6 @@ class Alongside:
     def give_up(self) -> None:
         """Nothing more is made of what is under way."""
         for each in self.begun:
-            if each.prepared is not None:
-                each.prepared.cancel()
             each.in_turn()
         self.begun.clear()
         for _, made in self.clear():

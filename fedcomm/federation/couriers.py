@@ -22,7 +22,6 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Final
 
 from activitypub import cavage, message_signatures
 from activitypub.client import Client, Response
@@ -111,20 +110,6 @@ class Outcome:
     def broke(self) -> bool:
         """Whether it was our fault, not the peer's."""
         return self.verdict == "broken"
-
-
-NEXT: Final = (
-    "SELECT d.id, d.activity_id, d.inbox, d.attempts, d.created_at, d.recall,"
-    " c.actor_id, c.object_id, c.subject_id, c.body,"
-    " CASE WHEN (o.visibility = 'followers' AND c.type IN ('Create', 'Update'))"
-    " OR (o.visibility = 'members' AND c.actor_id = o.group_id)"
-    " THEN 1 ELSE 0 END AS for_followers,"
-    " CASE WHEN o.visibility = 'members' THEN o.group_id END AS circle_id"
-    " FROM deliveries d JOIN activities c ON c.id = d.activity_id"
-    " LEFT JOIN objects o ON o.id = c.object_id"
-    " WHERE d.host_id = ? AND d.state IN ('waiting', 'sending') ORDER BY d.id LIMIT ?"
-)
-"""What is to be sent to a host next. Parameters: the host, how many."""
 
 
 class Couriers:
@@ -226,7 +211,19 @@ class Couriers:
     async def _take(self, host_id: int, limit: int) -> list[Parcel]:
         """The next deliveries of the host, marked as being sent: an answer that a crash swallows is a "maybe"."""
         async with self._db.queue_transaction() as tx:
-            rows = await tx.all(NEXT, host_id, limit)
+            rows = await tx.all(
+                "SELECT d.id, d.activity_id, d.inbox, d.attempts, d.created_at, d.recall,"
+                " c.actor_id, c.object_id, c.subject_id, c.body,"
+                " CASE WHEN (o.visibility = 'followers' AND c.type IN ('Create', 'Update'))"
+                " OR (o.visibility = 'members' AND c.actor_id = o.group_id)"
+                " THEN 1 ELSE 0 END AS for_followers,"
+                " CASE WHEN o.visibility = 'members' THEN o.group_id END AS circle_id"
+                " FROM deliveries d JOIN activities c ON c.id = d.activity_id"
+                " LEFT JOIN objects o ON o.id = c.object_id"
+                " WHERE d.host_id = ? AND d.state IN ('waiting', 'sending') ORDER BY d.id LIMIT ?",
+                host_id,
+                limit,
+            )
             if rows:
                 await tx.execute(
                     "UPDATE deliveries SET state = 'sending', attempts = attempts + 1,"

@@ -401,7 +401,9 @@ class Intake:
 
     async def _hold(self, row_id: int) -> None:
         async with self._db.queue_transaction() as tx:
-            await tx.execute("UPDATE inbox SET state = 'held' WHERE id = ?", row_id)
+            await tx.execute(
+                "UPDATE inbox SET state = 'held' WHERE id = ? AND state = 'waiting'", row_id
+            )
 
     async def _later(self, row: Row, reason: str) -> None:
         attempts = row["attempts"] + 1

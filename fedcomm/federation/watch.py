@@ -6,6 +6,7 @@ is here. It costs one read for each of their posts, and hashes in memory.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 SHOWN_CHARACTERS: Final = 1_000
 """Of a held post, to who decides about it."""
+
+ONCE_MOST: Final = 4_096
+"""Activities of which it is remembered what was heard: those that are prepared once more."""
 
 NO_LINKS: Final = frozenset({"mention", "hashtag", "u-url"})
 """What links to people and hashtags are called."""
@@ -58,6 +62,7 @@ class Watch:
         self._settings = settings
         self._at = addresses
         self._echoes = Echoes(settings.wave_minutes * 60)
+        self._once: OrderedDict[tuple[int, str], tuple[int, int]] = OrderedDict()
         self._weights = {
             name: getattr(settings, name)
             for name in (
@@ -71,7 +76,7 @@ class Watch:
         author = arrival.author
         if not self._settings.hold_score or author.host_id is None:
             return
-        signals = await self._signals(arrival, author)
+        signals = await self._signals(arrival, author, inbox_id)
         if signals is None:
             return
         found = reasons(signals, wave_people=self._settings.wave_people)
@@ -101,7 +106,9 @@ class Watch:
                 )
             )
 
-    async def _signals(self, arrival: Arrival, author: actors.Actor) -> Signals | None:
+    async def _signals(
+        self, arrival: Arrival, author: actors.Actor, inbox_id: int
+    ) -> Signals | None:
         """What is known of the post; None for somebody who is no stranger."""
         now = now_ms()
         row = await self._db.one(
@@ -119,11 +126,9 @@ class Watch:
             return None
         if row["first_id"] is not None and row["first_id"] < first_id_at(now - NEW_MS):
             return None
-        document, content = arrival.document, arrival.content
+        document = arrival.document
         mentions = sum(1 for tag in document.tags if tag.type == "Mention")
-        same_text, same_link = self._echoes.heard(
-            author.id, content.plain, self._links(str(content.html))
-        )
+        same_text, same_link = self._heard(arrival, inbox_id)
         return Signals(
             new_account=row["published_at"] is not None and row["published_at"] > now - NEW_MS,
             new_host=row["first_seen_at"] > now - NEW_MS,
@@ -134,6 +139,22 @@ class Watch:
             same_text=same_text,
             same_link=same_link,
         )
+
+    def _heard(self, arrival: Arrival, inbox_id: int) -> tuple[int, int]:
+        """How many others had said the same, and named the same link, when this came: it may be prepared more than
+        once, and those who said it afterwards are no reason."""
+        key = (inbox_id, arrival.document.id)
+        known = self._once.get(key)
+        if known is None:
+            content = arrival.content
+            known = self._echoes.heard(
+                arrival.author.id, content.plain, self._links(str(content.html))
+            )
+            if inbox_id:
+                self._once[key] = known
+            if len(self._once) > ONCE_MOST:
+                self._once.popitem(last=False)
+        return known
 
     async def _mentions_strangers(self, arrival: Arrival) -> bool:
         """Whether members are mentioned whom it does not answer."""

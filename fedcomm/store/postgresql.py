@@ -87,7 +87,9 @@ def numbered(sql: str) -> str:
 
 @functools.lru_cache(maxsize=2048)
 def _limits(sql: str) -> tuple[int, ...]:
-    """The places of parameters that say how many rows are wanted."""
+    """The places of parameters that say how many rows are wanted. Whoever locks rows wants another number each time."""
+    if "FOR UPDATE" in sql:
+        return ()
     parts = sql.split("?")[:-1]
     return tuple(place for place, part in enumerate(parts) if part.endswith(" LIMIT "))
 
@@ -284,13 +286,7 @@ class PostgreSQLDatabase:
         # Writers of this process wait here and not with a connection each in their hands: the pool
         # is left to the readers, of whom the writer itself may be one.
         async with self._turn, self.queue_transaction() as tx:
-            # What a change of the hub asks and writes goes by keys: planned once, not for each of them. Lists are left
-            # to PostgreSQL, which may plan them for who asks.
-            await tx.value(
-                "SELECT set_config('plan_cache_mode', 'force_generic_plan', true),"
-                " pg_advisory_xact_lock(?)",
-                JOURNAL_LOCK,
-            )
+            await tx.value("SELECT pg_advisory_xact_lock(?)", JOURNAL_LOCK)
             yield tx
 
     @asynccontextmanager

@@ -21,7 +21,7 @@ from fedcomm.store.pseudonyms import Pseudonyms
 if TYPE_CHECKING:
     import sqlite3
 
-HEAD = "0016"
+HEAD = "0015"
 """The revision that this release reads and writes; a test compares it with migrations/versions."""
 
 IN_ORDER = ("objects", "activities", "deliveries", "inbox")

@@ -128,6 +128,20 @@ async def test_so_many_at_most_are_prepared_and_not_written() -> None:
     assert not alongside.has_room_for(_activity(ANN, 1), ANN)
 
 
+async def test_what_is_prepared_ahead_ends_when_nobody_wants_it_any_more() -> None:
+    alongside = Alongside()
+    begun = [alongside.begin(_activity(who, 1), {}, who) for who in (ANN, BEN)]
+    tasks = [asyncio.create_task(asyncio.sleep(60)) for _ in begun]
+    for each, task in zip(begun, tasks, strict=True):
+        each.prepared = task
+    await asyncio.sleep(0)
+    begun[0].in_turn()
+    alongside.give_up()
+    await asyncio.wait(tasks, timeout=10)
+    assert all(task.cancelled() for task in tasks)
+    assert not alongside.begun
+
+
 @pytest.mark.asyncio(loop_scope="module")
 async def test_what_one_server_sends_at_once_takes_effect_in_its_order(
     town: LocalHub, servers: ScriptedStubs, monkeypatch: pytest.MonkeyPatch

@@ -10,11 +10,9 @@ import pytest
 
 from fedcomm.config import Config
 from fedcomm.federation import farewells, health, housekeeping, lanes, library, recipients
-from fedcomm.federation.couriers import NEXT
 from fedcomm.hub import consents, erasure, holds, submissions
 from fedcomm.store.database import Database
 from fedcomm.store.ids import new_id
-from fedcomm.store.postgresql import PostgreSQLDatabase
 from tests.databases import hub_config
 from tests.hub.test_query_plans import WALKS, Recorder, Statement, plan_of, tables_of
 
@@ -145,52 +143,3 @@ async def test_who_has_a_copy_is_asked_at_once_however_many_servers_and_people_t
         assert not [line for line in plan if WALKS[db.dialect].search(line)], plan
         # Nobody looks through all people of a server.
         assert sum("actors_by_host" in line for line in plan) == 2, plan
-
-
-@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
-async def test_deliveries_are_found_by_their_host_although_the_queue_was_empty(
-    db: Database,
-) -> None:
-    """PostgreSQL counts rows now and then, and a queue is empty most of the time."""
-    queues = "('deliveries', 'inbox', 'backfill')"
-    rows = await db.all(
-        f"SELECT relname, CAST(reloptions AS TEXT) AS options FROM pg_class WHERE relname IN {queues}"
-    )
-    assert len(rows) == 3
-    assert all("autovacuum_analyze_threshold=2147483647" in str(row["options"]) for row in rows)
-    hosts = [new_id() for _ in range(100)]
-    async with db.transaction() as tx:
-        await tx.many(
-            "INSERT INTO hosts (id, name, first_seen_at) VALUES (?, ?, 1)",
-            [(host, f"h{host}.test") for host in hosts],
-        )
-        await tx.execute(
-            "INSERT INTO actors (id, kind, name, created_at, updated_at) VALUES (1, 'group', 'g', 1, 1)"
-        )
-        await tx.execute(
-            "INSERT INTO activities (id, type, actor_id, body, created_at) VALUES (1, 'Create', 1, '{}', 1)"
-        )
-    for _ in range(2):
-        async with db.transaction() as tx:
-            await tx.many(
-                "INSERT INTO deliveries (id, activity_id, host_id, inbox, state, created_at)"
-                " VALUES (?, 1, ?, ?, 'waiting', 1)",
-                [(new_id(), hosts[n % 100], f"https://h/{n}") for n in range(5_000)],
-            )
-        for sql, args in (
-            (NEXT, (hosts[0], 20)),
-            ("DELETE FROM deliveries WHERE id = ?", (5,)),
-            (
-                "SELECT 1 FROM deliveries WHERE host_id = ? AND state = 'waiting' LIMIT 1",
-                (hosts[0],),
-            ),
-        ):
-            plan = "\n".join(row["QUERY PLAN"] for row in await db.all(f"EXPLAIN {sql}", *args))
-            by = "deliveries_pkey" if sql.startswith("DELETE") else "deliveries_by_host"
-            assert by in plan, plan
-        async with db.transaction() as tx:
-            await tx.execute("DELETE FROM deliveries")
-        # As it does by itself, but for counting.
-        assert isinstance(db, PostgreSQLDatabase)
-        async with db._pool.acquire() as connection:
-            await connection.execute("VACUUM deliveries")

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from fedcomm.federation.pressure import Pressure
+from fedcomm.federation.spoke import FederationSpoke
 from fedcomm.hub import moderation, policy_changes
 from fedcomm.hub.policies import Entry
 from tests.federation.acts import activity, create
@@ -244,3 +245,44 @@ async def test_inv_45_one_server_has_few_fetches_under_way(
     for act in wave:
         await town.verdict(act)
     assert most == 1
+
+
+@pytest.mark.parametrize("fetches", [False, True])
+async def test_who_says_it_first_is_no_echo_of_those_who_come_later(
+    town: LocalHub, servers: ScriptedStubs, monkeypatch: pytest.MonkeyPatch, fetches: bool
+) -> None:
+    """Also where what was prepared ahead is prepared once more, since the one before it asks another server."""
+    host, other = servers.new_host(), servers.new_host()
+    bob, dora = servers.somebody("bob", host), servers.somebody("dora", other)
+    people = [servers.somebody(f"p{number}", host) for number in range(5)]
+    await known(town, bob, dora, *people)
+    more = {}
+    if fetches:
+        parent = f"{dora}/notes/1"
+        more["inReplyTo"] = servers.script(parent, note(town, dora, parent))
+    acts = [create(note(town, bob, f"{bob}/notes/1", content="<p>Worms do it well.</p>", **more))]
+    text = (
+        "<p>Everybody should really come and look at roses of my grandmother today.</p>"
+        if fetches
+        else "<p>Seven brown hens crossed our muddy lane while nobody was watching them closely.</p>"
+    )
+    acts += [create(note(town, who, f"{who}/notes/1", content=text)) for who in people]
+    async with at_once(monkeypatch):
+        for act in acts:
+            assert await town.post(act) == 202
+    said = [await town.verdict(act) for act in acts]
+    assert said[:3] == ["done: stored"] * 3
+    assert all(each.startswith("suspect") for each in said[3:])
+
+
+async def test_inv_9_what_was_done_meanwhile_is_not_held(
+    town: LocalHub, servers: ScriptedStubs
+) -> None:
+    bob = servers.somebody("bob", servers.new_host())
+    act = create(note(town, bob, f"{bob}/notes/1"))
+    assert await town.deliver(act) == "done: stored"
+    row = await town.count("SELECT id FROM inbox WHERE uri = ?", act["id"])
+    spoke = town.site.federation
+    assert isinstance(spoke, FederationSpoke)
+    await spoke._intake._hold(row)
+    assert await town.db.value("SELECT state FROM inbox WHERE id = ?", row) == "done"

@@ -513,7 +513,8 @@ async def plan_of(db: Database, statement: Statement) -> list[str]:
     async with db.transaction() as tx:
         # An empty table is always walked through, unless that is forbidden.
         await tx.execute("SET LOCAL enable_seqscan = off")
-        # The plan for whatever is asked, as the hub has it made.
+        # The plan for whatever is asked, which PostgreSQL makes when a statement is often asked.
+        await tx.execute("SET LOCAL plan_cache_mode = force_generic_plan")
         sql, *values = spelled(statement.sql, statement.args)
         await tx.execute(f"PREPARE plan_ AS {sql}")
         nulls = f"({', '.join(['NULL'] * len(values))})" if values else ""
