@@ -190,7 +190,7 @@ class Intake:
                 await self._come_round(self.canary, row)
                 return
             activity = self.just_read.take(row["id"]) or self._read(row)
-        except DatabaseUnavailable:
+        except (DatabaseUnavailable, _LaneLost):
             raise
         except Exception as error:
             await self._not_made(row, error)
